@@ -6,14 +6,16 @@ import base64
 import json
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError, RunnerExecError
-from napari_tool_runner.plugins import as_service, runnerServices
+from napari_tool_runner.plugins import Mount, as_service, runnerServices
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
+from napari_tool_runner.plugins.warm import pool
 from napari_tool_runner.tools.model import PackageRequirement
 from plugins.runner_helpers import make_process, make_tool, wait_until
 
@@ -449,6 +451,28 @@ def test_python_in_an_environment_is_its_own(python_channel, envs, tmp_path):
     assert events.lines("stderr") == []
     assert result == 0
     assert events.lines() == [process.context.provenance["environment"]["prefix"], "False"]
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.skipif(sys.platform != "linux", reason="programs start cold elsewhere")
+def test_python_in_an_environment_starts_warm(python_channel, envs, tmp_path):
+    config = {"channels": [python_channel.as_uri()], "environments_dir": str(envs)}
+    name = tmp_path / "job" / "work" / "script.py"
+    name.parent.mkdir(parents=True)
+    name.write_text("import sys, json, decimal\nprint(sys.prefix, sys.flags, decimal.Decimal(1))")
+    found = []
+    for warm in (False, True, True):
+        service = as_service(CondaRunnerService({**config, "warm": warm}))
+        process, events = make_process(tmp_path / "job", package("python"))
+        process.context.root = tmp_path / "job"
+        process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
+        service.set_up(process)
+        code = service.exec(process, ["python", "script.py"])
+        found.append((code, events.lines("stdout"), events.lines("stderr")))
+        servers = list(pool._pool._servers.values())
+        assert wait_until(lambda servers=servers: not any(one.waited for one in servers))
+    assert found[0] == found[1] == found[2]
+    assert process.context.provenance["warm"] is True
 
 
 def test_cancel_during_a_download(server, envs, tmp_path):

@@ -14,7 +14,7 @@ from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.warm import patience, pool
 from plugins.runner_helpers import wait_until
-from plugins.warm_programs import Programs
+from plugins.warm_programs import Programs, installed
 
 pytestmark = [
     pytest.mark.usefixtures("warm"),
@@ -28,15 +28,7 @@ def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
     return Programs(tmp_path / "jobs" / "tool" / "job" / "io", request.param)
 
 
-@pytest.fixture
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of modules that belong to this Python."""
-    place = tmp_path / "installed"
-    place.mkdir()
-    monkeypatch.syspath_prepend(place)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    return place
-
+__all__ = ["installed"]
 
 # what a script can ask of where it runs; lines that differ from run to run anyway are left out
 LOOK = """
@@ -73,12 +65,12 @@ shown([hasattr(sys, "ps1"), __annotations__])
 
 
 def test_it_finds_what_a_cold_one_finds(programs: Programs) -> None:
-    programs.learn("import json, tempfile, numpy")
     name = programs.script(LOOK)
     assert len(programs.both("python", name, "a b", "")[1]) > 20
     programs.both("python3", f"./{name}")
     programs.both("python", str(programs.work / name))
-    programs.both("bash", "-c", f"umask 077; ulimit -n 99; trap '' INT; python {name} x | cat")
+    programs.both("bash", "-c", f"umask 077; trap '' INT; python {name} x | cat")
+    programs.both("bash", "-c", f"python {name} x > out; cat out")
     programs.both("python", "-c", LOOK.replace("__file__", "1").replace(", __loader__.path", ""))
 
 
@@ -111,13 +103,15 @@ ENDS = [
 
 
 def test_it_ends_as_a_cold_one_does(programs: Programs) -> None:
-    programs.learn("import numpy")
     for text in ENDS:
-        programs.both("python", programs.script(text))
+        name = programs.script(text)
+        cold = programs.run("python", name, warm=False)
+        programs.learn("python", name)
+        assert programs.run("python", name) == cold
+        assert programs.told is not any(end in text for end in ("_exit", "kill", "abort"))
 
 
 def test_children_of_multiprocessing(programs: Programs) -> None:
-    programs.learn("import numpy, multiprocessing.pool")
     text = """
         import multiprocessing, sys
         import numpy
@@ -133,7 +127,6 @@ def test_children_of_multiprocessing(programs: Programs) -> None:
 
 
 def test_modules_and_scripts_of_the_environment(programs: Programs) -> None:
-    programs.learn("import numpy")
     programs.script("import sys; print(sys.argv, sys.path[0], __name__, __spec__.name)", "own.py")
     programs.both("python", "-m", "own", "x")
     programs.both("python", "-m", "none.of.these")
@@ -141,17 +134,14 @@ def test_modules_and_scripts_of_the_environment(programs: Programs) -> None:
 
 
 def test_random_states_differ_from_run_to_run(programs: Programs) -> None:
-    programs.learn("import numpy.random, random")
     name = programs.script("import numpy, random; print(numpy.random.rand(), random.random())")
-    lines = {tuple(programs.run("python", name)[1]) for _ in range(3)}
-    assert programs.told is True
+    lines = {tuple(programs.warmed("python", name)[1]) for _ in range(3)}
     assert (
         len({one.split()[0] for (one,) in lines}) == len({one.split()[1] for (one,) in lines}) == 3
     )
 
 
 def test_a_script_that_changed_runs_as_it_is_now(programs: Programs) -> None:
-    programs.learn("import numpy")
     programs.script("print('old')", "helper.py")
     name = programs.script("import helper")
     assert programs.run("python", name)[1] == ["old"]
@@ -161,10 +151,11 @@ def test_a_script_that_changed_runs_as_it_is_now(programs: Programs) -> None:
 
 def test_own_modules_of_a_tool_are_not_learned(programs: Programs) -> None:
     programs.script("print('imported')", "helper.py")
-    programs.learn("import helper, numpy")
-    (server,) = pool._pool._servers.values()
-    assert "numpy" in server._modules
-    assert "helper" not in server._modules
+    programs.learn("python", programs.script("import helper, numpy"))
+    (known,) = pool.learned._found.values()
+    assert known.told is not None
+    assert "+\tnumpy\t" in known.told
+    assert "-\thelper\t" in known.told
 
 
 def test_what_is_installed_and_changed_is_imported_anew(
@@ -172,25 +163,32 @@ def test_what_is_installed_and_changed_is_imported_anew(
 ) -> None:
     module = installed / "of_today.py"
     module.write_text("value = 1")
-    programs.learn("import of_today")
     name = programs.script("import of_today; print(of_today.value)")
-    assert programs.run("python", name)[1] == ["1"]
-    assert programs.told is True
+    assert programs.warmed("python", name)[1] == ["1"]
     module.write_text("value = 1 + 1")
     assert programs.run("python", name)[1] == ["2"]
-    (server,) = pool._pool._servers.values()
+    (server,) = programs.servers
     assert wait_until(lambda: server.outdated)
     assert programs.run("python", name)[1] == ["2"]
-    assert list(pool._pool._servers.values()) != [server]
+    assert programs.servers != [server]
+    assert programs.warmed("python", name)[1] == ["2"]
 
 
-def test_what_counts_when_packages_are_loaded_starts_cold(programs: Programs) -> None:
-    programs.learn("import numpy")
-    name = programs.script("import os; print(os.environ['OMP_NUM_THREADS'], os.getppid() > 0)")
-    command = (
-        f"OMP_NUM_THREADS=3 python {name}; python -W error {name}; OMP_NUM_THREADS=3 python {name}"
+def test_what_is_not_as_it_was_when_the_job_was_started_starts_cold(programs: Programs) -> None:
+    name = programs.script(
+        """
+        import os, resource
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        print(os.environ.get("X"), limit[0] == 99, os.nice(0) > 4, os.getppid() > 0)
+        """
     )
-    assert programs.run("bash", "-c", f"export OMP_NUM_THREADS=; {command}")[1][0] == "3 True"
+    programs.warmed("python", name)
+    for change, seen in (
+        ("export X=3", "3 False False True"),
+        ("ulimit -n 99", "None True False True"),
+        ("renice -n 5 $$ > /dev/null", "None False True True"),
+    ):
+        assert programs.both("bash", "-c", f"{change}; python {name}", warms=False)[1] == [seen]
 
 
 def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed: Path) -> None:
@@ -199,13 +197,13 @@ def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed
         "threading.Thread(target=lambda: time.sleep(60), daemon=True).start()"
     )
     (installed / "quiet.py").write_text("")
-    programs.learn("import busy, quiet")
-    name = programs.script("import sys; print('busy' in sys.modules, 'quiet' in sys.modules)")
-    assert programs.run("python", name)[1] == ["False True"]
+    name = programs.script(
+        "import sys; print('busy' in sys.modules, 'quiet' in sys.modules)\nimport busy, quiet"
+    )
+    assert programs.warmed("python", name)[1] == ["False True"]
 
 
 def test_a_cancelled_job_ends_with_all_that_it_started(programs: Programs) -> None:
-    programs.learn("import numpy")
     name = programs.script(
         """
         import subprocess, sys, time
@@ -231,22 +229,22 @@ def test_a_cancelled_job_ends_with_all_that_it_started(programs: Programs) -> No
 
 
 def test_a_server_that_was_killed_is_replaced(programs: Programs) -> None:
-    programs.learn("import numpy")
-    (server,) = pool._pool._servers.values()
+    programs.learn("python", programs.script("import numpy"))
+    (server,) = programs.servers
     os.killpg(server.pid, 9)
     assert wait_until(lambda: server.outdated)
     name = programs.script("print(1)")
     assert programs.run("python", name)[:2] == (0, ["1"])
     assert programs.run("python", name)[:2] == (0, ["1"])
-    assert list(pool._pool._servers.values()) != [server]
+    assert programs.servers != [server]
 
 
 @enclosed
 @pytest.mark.parametrize("command", ["python script.py", "sleep 600 # python"])
 def test_a_job_ends_with_the_server_around_it(tmp_path: Path, command: str) -> None:
     programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=True)
-    programs.learn("import numpy")
-    (server,) = pool._pool._servers.values()
+    programs.learn("python", programs.script("import numpy"))
+    (server,) = programs.servers
     programs.script("import time; print('here', flush=True); time.sleep(600)")
     process, events = programs.process()
 
@@ -262,7 +260,7 @@ def test_a_job_ends_with_the_server_around_it(tmp_path: Path, command: str) -> N
 
 
 def test_its_memory_is_shown_and_given_back(programs: Programs) -> None:
-    programs.learn("import numpy")
+    programs.learn("python", programs.script("import numpy"))
     (stored,) = LocalRunnerService().stored()
     assert stored.kind == "process"
     assert stored.size > 2**20
@@ -284,10 +282,8 @@ def test_what_does_nothing_any_more_starts_cold(
     monkeypatch.setattr(patience, "_took", {})
     monkeypatch.setattr(patience, "_given_up", set())
     programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=True)
-    programs.learn("import numpy")
     name = programs.script("import os, time; print(1); time.sleep(os.getppid() == 0 and 600)")
     monkeypatch.setattr(patience, "_MOST", 1.0)
-    assert programs.run("python", name)[:2] == (0, ["1", "1"])
+    assert programs.run("python", name)[:2] == (0, ["1", "1"])  # its limit is that of the cold one
     assert programs.run("python", name)[:2] == (0, ["1"])
-    assert programs.run("python", programs.script("print(2)", "other.py"))[1] == ["2"]
-    assert programs.told is True
+    assert programs.warmed("python", programs.script("print(2)", "other.py"))[1] == ["2"]

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from napari_tool_runner.plugins import Mount, Process
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.warm import pool
 from plugins.runner_helpers import Events, make_process, wait_until
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.warm.serving import Server
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of modules that belong to this Python."""
+    place = tmp_path / "installed"
+    place.mkdir()
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    return place
 
 
 @dataclass
@@ -33,11 +51,11 @@ class Programs:
     def run(self, *args: str, warm: bool = True) -> tuple[int, list[str], list[str]]:
         process, events = self.process()
         service = LocalRunnerService({"enclose": self.enclose, "warm": warm})
+        self.told = None
         code = service.exec(process, list(args))
         assert process.context is not None
         told = process.context.provenance.get("warm")
-        if warm and told is not None:
-            self.told = told
+        self.told = told
         return code, events.lines("stdout"), events.lines("stderr")
 
     def script(self, text: str, name: str = "script.py") -> str:
@@ -45,20 +63,32 @@ class Programs:
         (self.work / name).write_text(textwrap.dedent(text), encoding="utf-8")
         return name
 
-    def learn(self, text: str) -> None:
-        """Have imported what `text` imports."""
-        self.run("python", self.script(text, "learned.py"))
-        (server,) = pool._pool._servers.values()
-        assert wait_until(lambda: server.ready)
+    def learn(self, *args: str) -> None:
+        """Run a command so that what it imports is imported ahead from then on."""
+        self.run(*args)
+        assert wait_until(lambda: not any(one.waited for one in self.servers), 60.0)
 
-    def both(self, *args: str) -> tuple[int, list[str], list[str]]:
+    def warmed(self, *args: str) -> tuple[int, list[str], list[str]]:
+        """Run a command that has learned what it imports."""
+        self.learn(*args)
+        found = self.run(*args)
+        assert self.told is True
+        return found
+
+    @property
+    def servers(self) -> list[Server]:
+        return list(pool._pool._servers.values())
+
+    def both(self, *args: str, warms: bool = True) -> tuple[int, list[str], list[str]]:
         """Run a command cold and warm; both do the same."""
         cold = self.run(*args, warm=False)
-        code, *streams = self.run(*args)
-        for mine, its in zip(streams, cold[1:], strict=True):
-            assert [a for a, b in zip(mine, its, strict=False) if a != b] == [
-                b for a, b in zip(mine, its, strict=False) if a != b
-            ]
-        assert (code, *streams) == cold
-        assert self.told is True
+        self.learn(*args)
+        for _ in range(2):
+            found = self.run(*args)
+            assert self.told is warms, [one._said_once for one in self.servers]
+            for mine, its in zip(found[1:], cold[1:], strict=True):
+                assert [a for a, b in zip(mine, its, strict=False) if a != b] == [
+                    b for a, b in zip(mine, its, strict=False) if a != b
+                ]
+            assert found == cold
         return cold

@@ -86,7 +86,7 @@ class CondaRunnerService(RunnerService):
             if existing is not None
             else self._environment(process.tool, wanted, context)
         ) as activation:
-            yield _CondaSession(activation, context, self.config)
+            yield _CondaSession(process.tool, activation, context, self.config)
 
     @property
     def lends(self) -> bool:
@@ -266,8 +266,13 @@ def _outer_variables(context: ExecContext, config: Mapping[str, object]) -> dict
 
 class _CondaSession:
     def __init__(
-        self, activation: Activation, context: ExecContext, config: Mapping[str, object]
+        self,
+        tool: Tool,
+        activation: Activation,
+        context: ExecContext,
+        config: Mapping[str, object],
     ) -> None:
+        self._tool = tool
         self._activation = activation
         self._context = context
         self._config = config
@@ -277,7 +282,7 @@ class _CondaSession:
         if context.resources.memory_bytes is not None:
             context.say("CONDA does not enforce the memory limit.")
         variables = self._activation.apply(_outer_variables(context, config))
-        return run_here(args, context, config, variables, [self._activation.prefix])
+        return run_here(self._tool, args, context, config, variables, [self._activation.prefix])
 
 
 CondaRunnerServiceBuilder = partial(ServiceBuilder, __name__, CondaRunnerService.__name__)

@@ -126,7 +126,8 @@ class _LocalSession:
         if context.resources.memory_bytes is not None:
             context.say("LOCAL does not enforce the memory limit.")
         variables = _variables(self._tool, context, config)
-        return run_here(args, context, config, variables, _shown(args, variables))
+        shown = _shown(args, variables)
+        return run_here(self._tool, args, context, config, variables, shown)
 
 
 def _variables(tool: Tool, context: ExecContext, config: Mapping[str, object]) -> dict[str, str]:

@@ -42,6 +42,7 @@ from napari_tool_runner.quoting import check_words
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event, ExecContext
     from napari_tool_runner.plugins.programs.enclosure import Enclosure
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["gpu_remark", "run_here", "run_program"]
 
@@ -145,6 +146,7 @@ def run_program(
 
 
 def run_here(
+    tool: Tool,
     args: Sequence[str],
     context: ExecContext,
     config: Mapping[str, object],
@@ -168,7 +170,7 @@ def run_here(
     environment = program_environment(at_home(variables, context), context)
     grace = settings.GRACE.of(config)
     while True:
-        with handing(args, context, config, environment, shown) as how:
+        with handing(tool, args, context, config, environment, shown) as how:
             walls = enclosure_of(context, config, shown, how.around)
             how.begin(walls)
             heard = how.heard(context)

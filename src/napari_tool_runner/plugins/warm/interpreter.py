@@ -81,8 +81,8 @@ def lay_out(folder: Path, found: Interpreter) -> None:
     for name in found.names:
         (folder / "bin" / name).symlink_to("../handover")
         (folder / "real" / name).symlink_to(os.path.join(os.path.dirname(found.path), name))
-    for name in ("server.py", "warm_call.py"):
-        shutil.copyfile(_HERE / name, folder / name)
+    for path in (_HERE / "server.py", *_HERE.glob("warm_*.py")):
+        shutil.copyfile(path, folder / path.name)
 
 
 def _name_of(program: str, found: Interpreter, environment: Mapping[str, str]) -> str:

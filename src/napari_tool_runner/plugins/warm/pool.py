@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -34,13 +35,14 @@ from napari_tool_runner.plugins.warm.interpreter import (
     calls_python,
     interpreter_of,
 )
+from napari_tool_runner.plugins.warm.learned import Learned, kind_of_call, receive_told
 from napari_tool_runner.plugins.warm.patience import Watch, gave_up, took_cold
-from napari_tool_runner.plugins.warm.serving import Server
-from napari_tool_runner.plugins.warm.warm_call import at_load
+from napari_tool_runner.plugins.warm.serving import JOB, Server
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext
     from napari_tool_runner.plugins.programs.enclosure import Enclosure
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["handing", "stored"]
 
@@ -49,8 +51,8 @@ _IDLE = 600.0
 _LOOK = 20.0
 _AFTER = 1.0  # seconds that bubblewrap may outlive what it started
 _LEAST_MEMORY = 0.1  # of the computer's: below it idle processes end
-# what it gets besides variables that count when packages are loaded
-_KEPT = ("PATH", "USER", "LOGNAME")
+_MOST = 8  # processes that are kept, each for another environment or other variables
+_SLOW = 10.0  # seconds in which a program has to say what it wants
 _log = logging.getLogger(__name__)
 
 
@@ -66,14 +68,19 @@ class Handing:
     """
 
     def __init__(
-        self, args: list[str], environment: Mapping[str, str], server: Server | None = None
+        self,
+        args: list[str],
+        environment: Mapping[str, str],
+        server: Server | None = None,
+        root: str = "",
+        tool: str = "",
     ) -> None:
         self.args, self.environment = args, environment
         self.around = server.around if server else None
-        self._server = server
+        self._server, self._root, self._tool = server, root, tool
         self._enclosure: Enclosure | None = None
         self._started, self._ended = threading.Event(), threading.Event()
-        self.calls = self.warm = 0
+        self._calls: list[int] = []
         self.watch = Watch(args, server.worked) if server else None
 
     @property
@@ -89,8 +96,14 @@ class Handing:
 
     def end_all(self) -> None:
         """End what runs in the enclosure; without one, what was handed over goes on."""
-        if self._enclosure is not None and self.warm:
+        if self._enclosure is not None and self._calls:
             self._enclosure.end()
+
+    def warm(self) -> bool | None:
+        """Whether a program started with imports ahead; None if none could. Asked at the end."""
+        if self._server is None or not self._calls:
+            return None
+        return sum(map(self._server.was_warm, self._calls)) > 0
 
     def begin(self, enclosure: Enclosure | None) -> None:
         """Say in which enclosure the program is about to be started."""
@@ -129,14 +142,23 @@ class Handing:
             return False
         with connection, ExitStack() as stack:
             assert self._server is not None
+            server = self._server
             try:
+                connection.settimeout(_SLOW)
+                kind = kind_of_call(connection)
+                if kind is None:
+                    new = learned.hear(self._tool, *receive_told(connection))
+                    if new is not None:
+                        server.prepare(new)
+                    return True
                 files = self._namespaces()
                 for one in files:
                     stack.callback(os.close, one)
-                self.warm += self._server.ready
-                self.calls += 1
-                self._server.hand_over([connection.fileno(), *files])
-            except OSError as error:  # the program starts cold
+                imports = learned.of(server.name, self._tool, kind) if kind else None
+                connection.settimeout(None)  # as it is handed over
+                passed = [connection.fileno(), *files]
+                self._calls.append(server.hand_over(imports, self._root, passed))
+            except (OSError, ValueError, struct.error) as error:  # the program starts cold
                 _log.info("A call was not handed over: %s", error)
         return True
 
@@ -163,16 +185,14 @@ class _Pool:
         self,
         found: Interpreter,
         environment: Mapping[str, str],
+        work: str,
         shown: Collection[Path],
         context: ExecContext,
         *,
         enclosed: bool,
     ) -> Iterator[Server | None]:
         """Give the server of a Python, started now where there is none; None where it fails."""
-        kept = at_load(environment) | {
-            name: environment[name] for name in _KEPT if name in environment
-        }
-        key = (found, tuple(sorted(kept.items())), enclosed)
+        key = (found, tuple(sorted(environment.items())), work, enclosed)
         with self._lock:
             own = os.getpid() == self._owner  # a fork of napari has no servers
             server = self._servers.get(key) if own else None
@@ -184,12 +204,16 @@ class _Pool:
                 try:
                     assert context.root is not None
                     jobs = context.root.parents[2]
-                    server = Server(found, kept, shown, jobs, enclosed=enclosed)
+                    server = Server(
+                        *(found, environment, shown, jobs, work, learned.refused),
+                        enclosed=enclosed,
+                    )
                 except (OSError, ValueError, subprocess.SubprocessError) as error:
                     self._failed.add(key)
                     context.say(f"Programs of {found.path} start without imports ahead: {error}.")
                 else:
                     self._servers[key] = server
+                    self._keep_few()
                     self._look_after()
             if server is not None:
                 server.users += 1
@@ -217,11 +241,19 @@ class _Pool:
                 self._end(key)
 
     def close(self) -> None:
-        """End all."""
+        """End all, and forget what they have learned."""
+        learned.clear()
         with self._lock:
             if os.getpid() == self._owner:
                 for key in list(self._servers):
                     self._end(key)
+
+    def _keep_few(self) -> None:
+        idle = [(one.used, key) for key, one in self._servers.items() if not one.users]
+        new = next(reversed(self._servers))
+        for _, key in sorted(idle, key=lambda one: one[0])[: max(0, len(self._servers) - _MOST)]:
+            if key != new:
+                self._end(key)
 
     def _end(self, key: object) -> None:
         self._servers.pop(key).close()
@@ -246,6 +278,15 @@ class _Pool:
                     return
 
 
+def _own_folder(context: ExecContext) -> str:
+    """Return the folder in which a job, or a part of it, works and keeps its files."""
+    places = (context.work_dir, context.home_dir, context.temp_dir)
+    found = os.path.commonpath(places)
+    inside = context.root is not None and Path(found).is_relative_to(context.root)
+    return found if inside else ""
+
+
+learned = Learned()
 _pool = _Pool()
 stored, close = _pool.stored, _pool.close
 atexit.register(close)
@@ -253,6 +294,7 @@ atexit.register(close)
 
 @contextmanager
 def handing(
+    tool: Tool,
     args: Sequence[str],
     context: ExecContext,
     config: Mapping[str, object],
@@ -263,6 +305,8 @@ def handing(
 
     Parameters
     ----------
+    tool : Tool
+        What programs tell counts for it alone.
     config : mapping
         The ``runner`` section.
     environment : mapping
@@ -277,14 +321,21 @@ def handing(
     if not args or found is None or gave_up(args) or not calls_python(args, found, environment):
         yield cold
         return
-    enclosed = is_enclosing(config)
-    with _pool.lent(found, environment, shown, context, enclosed=enclosed) as server:
+    root, enclosed = _own_folder(context), is_enclosing(config)
+    apart = {name: value.replace(root, JOB) for name, value in environment.items()} if root else {}
+    if not root or any(str(context.root) in value for value in apart.values()):
+        yield cold  # its variables are of this job alone
+        return
+    work = str(context.work_dir).removeprefix(root)
+    with _pool.lent(found, apart, work, shown, context, enclosed=enclosed) as server:
         if server is None:
             yield cold
             return
         program = by_name(args, found, environment)
         path = f"{server.place / 'bin'}{os.pathsep}{environment['PATH']}"
-        warm = Handing(program, {**environment, "PATH": path}, server)
+        warm = Handing(
+            program, {**environment, "PATH": path}, server, root, tool.digest or tool.id
+        )
         with server.taking(warm.take) as place:
             inside = server.place / "socket" if enclosed else place
             warm.environment = {**warm.environment, _SOCKET: str(inside)}
@@ -297,12 +348,15 @@ def handing(
                     yield warm
             finally:
                 warm.end()
-    if warm.calls:
-        context.provenance[WARM] = warm.warm > 0
+        for why in server.remarks():
+            context.say(f"A program started without imports ahead: {why}.")
+    started = warm.warm()
+    if started is not None:
+        context.provenance[WARM] = started
     if warm.stuck:
         context.say(
             f"It did nothing for {warm.watch.limit:g} s, so it is started once more, and from now "
             "on, without imports ahead."
         )
-    elif not warm.warm:
+    elif not started:
         took_cold(args, time.monotonic() - begun)

@@ -1,8 +1,9 @@
 """The process that forks for each call of an environment's Python: a script that stands alone.
 
-It is run by that Python (3.8 or newer), with the standard library and ``warm_call.py`` beside
-it. It never imports a package itself: a fork of it, the template, imports what the programs
-before imported, and forks for each call. Where there is no template, it forks itself.
+It is run by that Python (3.8 or newer), with the standard library, the files ``warm_….py``
+beside it. It never imports a package itself: a fork of it, the template,
+imports what a program imported the last time, and forks for each call of that program. Where
+there is no template, it forks itself, and the program tells what it imported.
 
 A call comes from napari over the socket `control`: the connection of a hand-over program, and
 the namespaces of the enclosure that it was made in. What runs the script is born in there
@@ -13,49 +14,57 @@ from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import gc
-import importlib
+import importlib.machinery
 import os
-import re
-import select
 import signal
 import socket
 import struct
 import sys
-import threading
 import time
 from collections.abc import Iterator
 
-from warm_call import Call, at_load, origin_of, receive, run  # type: ignore[import-not-found]
+from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
+from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
+from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
+from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
 
-_LIMIT = 300.0  # seconds that imports may take
-_LEFT = 2.5  # seconds that children may outlive their program
-_POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
-_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
-_END_WITH_PARENT, _DUMPABLE, _SECCOMP, _HAS, _DROP = 1, 4, 22, 23, 24
-_REAPER, _NO_NEW_PRIVILEGES, _AMBIENT = 36, 38, 47
-_FILTER, _CLEAR = 2, 4
-_libc = ctypes.CDLL(None, use_errno=True)
+_LIMIT = 90.0  # seconds that imports may take
+_TRIES = 12
+_MOST_TEMPLATES = 6
+
+
+class _Cold(Exception):
+    """Why a program is to start cold."""
 
 
 class _Forked(Exception):
-    """Carries the call that a fork is to run out of the loops of its parents."""
+    """Carries what a fork is to run out of the loops of its parents."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, root: str, number: int) -> None:
         super().__init__()
-        self.call = call
+        self.call, self.root, self.number = call, root, number
 
 
 class _Template:
-    """The fork that imports, as the first process sees it."""
+    """A fork that imports, as the first process sees it.
 
-    def __init__(self, pid: int, link: socket.socket, names: list[str]) -> None:
-        self.pid, self.link, self.names = pid, link, names
-        self.ready, self._begun = False, time.monotonic()
+    Parameters
+    ----------
+    told : str
+        The modules that a program had; those that can be imported ahead are marked.
+    """
+
+    def __init__(self, told: str) -> None:
+        lines = [one.split("\t") for one in told.split("\n") if one.count("\t") == 2]
+        self.told = {name: origin for _, name, origin in lines}
+        self.names = [name for mark, name, _ in lines if mark == "+"]
+        self.pid, self.link = 0, None  # type: int, socket.socket | None
+        self.ready, self.closely, self.begun, self.tries = False, False, 0.0, 0
+        self.numbers: list[int] = []
 
     def is_late(self) -> bool:
-        return not self.ready and time.monotonic() - self._begun > _LIMIT
+        return not self.ready and time.monotonic() - self.begun > _LIMIT
 
 
 class Server:
@@ -71,167 +80,229 @@ class Server:
         self._control, self._told = control, control
         self._walls, self._enclosed = b"", True
         self.places = tuple({os.path.join(one, "") for one in _installed()})
-        self.loaded = frozenset(sys.modules)
-        self._variables = at_load(os.environ)
-        self._files: dict[str, tuple[int, int, int]] = {}
-        self._serving: _Template | None = None
+        self._root = self._work = ""
+        self.ahead = Ahead("", "")
+        self._variables = dict(os.environ)
+        self._limits = own_limits()
+        self._serving: dict[int, _Template] = {}
+        self._wanted: list[_Template] = []
         self._coming: _Template | None = None
         self._bad: set[str] = set()
 
     def serve(self) -> None:
         """Answer until napari is gone; in a fork raises `_Forked`."""
         while True:
-            forks = {one.link: one for one in (self._serving, self._coming) if one is not None}
-            found = _readable([self._control, *forks], 1000)
-            _reap()
+            forks = {one.link: one for one in self._forks() if one.link is not None}
+            found = readable([self._control, *forks], 1000)
+            reap()
             for link, fork in forks.items():
                 if link in found:
                     self._hear(fork)
                 elif fork.is_late():
-                    self._end(fork)
+                    self._refuse(fork, "", "its import takes too long, or no fork of it ends")
             if self._control in found:
                 self._obey(*receive(self._control))
 
     def let_go(self) -> None:
         """Leave the sockets to their numbers, which a fork gives to other files."""
-        links = {one.link for one in (self._serving, self._coming) if one is not None}
+        links = {one.link for one in self._forks() if one.link is not None}
         for link in {self._control, self._told, *links}:
             link.detach()
+
+    def _forks(self) -> set[_Template]:
+        return {*self._serving.values(), *([self._coming] if self._coming else [])}
 
     def _obey(self, data: bytes, files: list[int]) -> None:
         kind, rest = data[:1], data[1:]
         if not data:
             os._exit(0)
         if kind == b"F":
-            self._enclosed, self._walls = rest[:1] == b"1", rest[1:]
+            root, work, self._walls = rest[1:].split(b"\0", 2)
+            self._enclosed = rest[:1] == b"1"
+            self._root, self._work = os.fsdecode(root), os.fsdecode(work)
+            self._variables = Call.lasting(os.environ)
             self._control.send(b"S")
         elif kind == b"L":
-            self._prepare(rest.decode("utf-8", "replace").split("\n"))
+            (number,) = struct.unpack("=Q", rest)
+            self._want(number, files)
         elif kind == b"R":
-            if self._serving is not None and _sent(self._serving.link, files):
-                _close(files)
+            (number,) = struct.unpack_from("=Q", rest)
+            fork = self._serving.get(number)
+            if fork is not None and fork.link is not None and _sent(fork.link, data, files):
+                self._serving[number] = self._serving.pop(number)  # the last used
+                close_all(files)
             else:
-                self._fork_for(files)
+                self._fork_for(data, files)
 
-    def _prepare(self, names: list[str]) -> None:
-        """Fork the template that imports `names`."""
-        names = [one for one in names if one.partition(".")[0] not in self._bad]
+    def _want(self, number: int, files: list[int]) -> None:
+        """Have a template for what a program had; one serves all that had the same."""
+        with open(files[0], "rb") as file:
+            wanted = _Template(file.read().decode("utf-8", "surrogateescape"))
+        for one in (*self._forks(), *self._wanted):
+            if one.told == wanted.told and one.names == wanted.names:
+                wanted = one
+                break
+        else:
+            self._wanted.append(wanted)
+        wanted.numbers.append(number)
+        if wanted.ready:
+            self._announce(wanted, number)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Fork the next template; one at a time, since they share a folder."""
+        if self._coming is not None or not self._wanted:
+            return
+        fork = self._coming = self._wanted.pop(0)
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid:
+        fork.begun, fork.tries = time.monotonic(), fork.tries + 1
+        fork.pid = os.fork()
+        if fork.pid:
             its.close()
-            self._end(self._coming)
-            self._coming = _Template(pid, mine, names)
+            fork.link = mine
             return
         mine.close()
         if sys.platform == "linux":
-            _libc.prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
-        for one in (self._serving, self._coming):
-            if one is not None:
+            end_with_parent()
+        for one in self._forks():
+            if one.link is not None:
                 one.link.close()  # its end is another's to see
-        self._serving = self._coming = None
+        self._serving, self._coming, self._wanted = {}, None, []
         self._control = its
-        self._import(names)
+        try:
+            self._import(fork)
+        except Refused as refused:
+            its.send(f"B{refused.package}\n{refused}".encode("utf-8", "replace"))
+            os._exit(0)
+        its.send(b"P")
         while True:
             data, files = receive(its)
             if not data:
                 os._exit(0)
-            self._fork_for(files)
-            _reap()
+            self._fork_for(data, files)
+            reap()
 
-    def _import(self, names: list[str]) -> None:
-        last = ""
-        for name in [*names, ""]:
-            top = name.partition(".")[0]
-            if top != last and last:
-                self._look_at(last)
-            last = top
-            if name:
-                with contextlib.suppress(BaseException):  # it will fail in the script, too
-                    importlib.import_module(name)
-        origins = [origin_of(module) for module in list(sys.modules.values())]
-        for one in (*origins, *self.places):
-            with contextlib.suppress(OSError):
-                if one:
-                    self._files[one] = _state(one)
-        self.loaded = frozenset(sys.modules)
+    def _import(self, fork: _Template) -> None:
+        names = [one for one in fork.names if one.partition(".")[0] not in self._bad]
+        ahead = Ahead(self._root, self._work)
+        ahead.take(names, fork.told, closely=fork.closely)
+        self.ahead = ahead
         gc.collect()
         gc.freeze()
-        self._control.send(b"P")
-
-    def _look_at(self, top: str) -> None:
-        """End this template when a package does what does not outlive a fork."""
-        why = "it starts threads when it is imported" if threading.active_count() > 1 else ""
-        for one in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{one}/comm", encoding="utf-8", errors="replace") as file:
-                if _POOLS.search(file.read()):
-                    why = "it starts a pool of threads when it is imported"
-        for one in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/self/fd/{one}").startswith(_DEVICES):
-                    why = "it opens a GPU when it is imported"
-        if why:
-            self._control.send(f"B{top}\n{why}".encode())
+        pid = os.fork()  # one that hangs keeps this from being ready
+        if pid == 0:
             os._exit(0)
+        os.waitpid(pid, 0)
 
     def _hear(self, fork: _Template) -> None:
         try:
-            data = fork.link.recv(1 << 16)
+            data = fork.link.recv(1 << 16) if fork.link is not None else b""
         except OSError:
             data = b""
         if data[:1] == b"P":
-            fork.ready = True
-            self._end(self._serving)
-            self._serving, self._coming = fork, None
-            self._told.send(b"P")
-            return
-        self._end(fork)
-        if data[:1] == b"B":
-            self._told.send(data)
-            self._bad.add(data[1:].decode("utf-8", "replace").partition("\n")[0])
-            self._prepare(fork.names)
-
-    def _end(self, fork: _Template | None) -> None:
-        if fork is None:
-            return
-        if fork is self._serving:
-            self._serving = None
+            fork.ready, self._coming = True, None
+            for number in fork.numbers:
+                self._announce(fork, number)
+            self._prepare()
+        elif data[:1] == b"B":
+            package, _, why = data[1:].decode("utf-8", "replace").partition("\n")
+            self._refuse(fork, package, why)
         else:
+            self._refuse(fork, "", "its import ends the process")
+
+    def _announce(self, fork: _Template, number: int) -> None:
+        self._serving[number] = fork
+        self._told.send(b"P" + struct.pack("=Q", number))
+        while len(set(self._serving.values())) > _MOST_TEMPLATES:
+            self._end(next(iter(self._serving.values())))
+
+    def _refuse(self, fork: _Template, package: str, why: str) -> None:
+        """Try without a package, or give up what a program had; never that again."""
+        numbers = fork.numbers
+        again = fork is self._coming and fork.tries < _TRIES
+        self._end(fork)
+        if again and not fork.closely and not package and why:
+            fork.closely = True
+        elif again and package and package not in self._bad:
+            self._bad.add(package)
+        else:
+            again = False
+        if again:
+            fork.numbers = numbers
+            self._wanted.insert(0, fork)
+        else:
+            for number in numbers:
+                self._told.send(b"B" + struct.pack("=Q", number))
+        if package or not again:
+            self._told.send(f"W{package or 'it'} is not imported ahead: {why}".encode())
+        self._prepare()
+
+    def _end(self, fork: _Template) -> None:
+        for number in [one for one, known in self._serving.items() if known is fork]:
+            del self._serving[number]
+            self._told.send(b"E" + struct.pack("=Q", number))
+        if fork is self._coming:
             self._coming = None
-        fork.link.close()
+        fork.numbers, fork.ready = [], False
+        if fork.link is not None:
+            fork.link.close()
+            fork.link = None
         with contextlib.suppress(ProcessLookupError):
             os.kill(fork.pid, signal.SIGKILL)
 
-    def _fork_for(self, files: list[int]) -> None:
+    def _fork_for(self, data: bytes, files: list[int]) -> None:
         """Fork what carries a call."""
         if os.fork():
-            _close(files)
+            close_all(files)
             return
         try:
+            number, serial = struct.unpack_from("=QQ", data, 1)
+            root = os.fsdecode(data[17:])
             connection = socket.socket(fileno=files[0])
             connection.settimeout(30)
             call = Call(connection)
-            if call.kind == b"learned":
-                self._told.send(b"M" + call.told)
-                os._exit(0)
-            self._check(call)
+            self._check(call, root)
             self._enter(files[1:])
+            self._check_inside(call)
+            if self.ahead.files:
+                self._told.send(b"T" + struct.pack("=Q", serial))
             connection.sendall(b"s")
             if connection.recv(1) != b"g":  # it has waited too long, and started itself
                 os._exit(1)
-            self._carry(call, connection)
+            self._carry(call, connection, root, number)
         except _Forked:
             raise
+        except _Cold as cold:
+            self._told.send(f"W{cold}".encode("utf-8", "replace"))
+            os._exit(1)
         except BaseException:  # noqa: BLE001
             os._exit(1)  # the hand-over program is left alone, and starts cold
 
-    def _check(self, call: Call) -> None:
-        """Raise where the program would start otherwise than this process did."""
-        if at_load(call.variables) != self._variables:
-            raise OSError("variables differ that count when packages are loaded")
-        if any(_state(one) != known for one, known in self._files.items()):
+    def _check(self, call: Call, root: str) -> None:
+        """Raise where packages would have been imported otherwise than here."""
+        if changed := self.ahead.changed():
             self._told.send(b"C")
-            raise OSError("what is installed has changed")
+            raise _Cold(f"{changed} has changed")
+        its = call.at_import(root, self._root)
+        if its != self._variables:
+            names = sorted(
+                n for n in its.keys() | self._variables if its.get(n) != self._variables.get(n)
+            )
+            raise _Cold(f"{', '.join(names)} is another than when the job was started")
+        if call.limits != self._limits:
+            raise _Cold("its limits are others than when the job was started")
+        if self.ahead.held and not call.has_usual_streams():
+            raise _Cold("a package has noted where lines go to")
+
+    def _check_inside(self, call: Call) -> None:
+        """Raise where the program would find other modules than this process did."""
+        for one in self.ahead.elsewhere():
+            raise _Cold(f"other modules lie in {one}")
+        place = call.first_place()
+        if any((one and not os.path.isabs(one)) or one.startswith(self._root) for one in sys.path):
+            raise _Cold("modules are looked for in a folder of the job")
+        if place and (name := _standing_before(place)):
+            raise _Cold(f"{name} in {place} is called like a module that is installed")
 
     def _enter(self, namespaces: list[int]) -> None:
         """Enter the caller's enclosure and give up all rights; raises when a step fails."""
@@ -239,67 +310,26 @@ class Server:
             raise OSError("a call runs within its caller's walls, or not at all")
         if sys.platform != "linux":
             return
-        _checked(_libc.prctl(_DUMPABLE, 0, 0, 0, 0))
+        be_readable(False)
         for one in namespaces:
-            _checked(_libc.setns(one, 0))
-        _close(namespaces)
+            enter(one)
+        close_all(namespaces)
         if self._enclosed:
             give_up_rights(self._walls)
         else:
-            _checked(_libc.prctl(_REAPER, 1, 0, 0, 0))
+            adopt_orphans()
 
-    def _carry(self, call: Call, connection: socket.socket) -> None:
+    def _carry(self, call: Call, connection: socket.socket, root: str, number: int) -> None:
         """Start what runs the script; pass signals to it, and its end back."""
         wake, woken = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.setsid()
             if sys.platform == "linux":
-                _checked(_libc.prctl(_DUMPABLE, 1, 0, 0, 0))
-            raise _Forked(call)
-        _close(call.files)
-        os.set_blocking(woken, False)
-        signal.set_wakeup_fd(woken)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        while True:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                connection.sendall(struct.pack("=ci", b"e", status))
-                if not self._enclosed:
-                    _end_below(_LEFT)
-                os._exit(0)
-            found = _readable([connection, wake], -1)
-            if wake in found:
-                os.read(wake, 4096)
-            if connection in found:
-                numbers = connection.recv(64)
-                for number in numbers:
-                    _signal_group(pid, number)
-                if not numbers:
-                    break
-        _signal_group(pid, signal.SIGKILL)
-        if not self._enclosed:
-            _end_below(0)
-        os._exit(0)
-
-
-def give_up_rights(walls: bytes) -> None:
-    """Drop all capabilities and close the calls of administrators; raises OSError."""
-    _checked(_libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
-    one = 0
-    while _libc.prctl(_HAS, one, 0, 0, 0) >= 0:
-        _checked(_libc.prctl(_DROP, one, 0, 0, 0))
-        one += 1
-    _checked(_libc.prctl(_AMBIENT, _CLEAR, 0, 0, 0))
-    header, rights = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
-    _checked(_libc.capset(header, bytes(24)))
-    _checked(_libc.capget(header, rights))
-    if any(rights.raw):
-        raise OSError("rights are left")
-    if walls:
-        code = ctypes.create_string_buffer(walls)
-        program = struct.pack("HxxxxxxP", len(walls) // 8, ctypes.addressof(code))
-        _checked(_libc.prctl(_SECCOMP, _FILTER, program, 0, 0))
+                be_readable(True)
+            raise _Forked(call, root, number)
+        close_all(call.files)
+        carry(pid, connection, (wake, woken), alone=not self._enclosed)
 
 
 def _installed() -> Iterator[str]:
@@ -307,65 +337,25 @@ def _installed() -> Iterator[str]:
     yield from (one for one in sys.path if os.path.isabs(one))
 
 
-def _sent(link: socket.socket, files: list[int]) -> bool:
+def _standing_before(place: str) -> str:
+    """Return what lies in `place` and is called like a module that is there already."""
+    tops = {one.partition(".")[0] for one in sys.modules}
+    suffixes = tuple(importlib.machinery.all_suffixes())
+    with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+        for one in entries:
+            ends = [end for end in suffixes if one.name.endswith(end)]
+            for name in [one.name[: -len(end)] for end in ends] or [one.name]:
+                if name in tops and (ends or one.is_dir()):
+                    return one.name
+    return ""
+
+
+def _sent(link: socket.socket, data: bytes, files: list[int]) -> bool:
     told = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
     try:
-        return link.sendmsg([b"R"], told) > 0
+        return link.sendmsg([data], told) > 0
     except OSError:
         return False
-
-
-def _readable(links: list[socket.socket | int], milliseconds: int) -> list[socket.socket | int]:
-    """Return those that can be read, or have ended."""
-    numbers = {one if isinstance(one, int) else one.fileno(): one for one in links}
-    poll = select.poll()
-    for number in numbers:
-        poll.register(number, select.POLLIN)
-    return [numbers[number] for number, _ in poll.poll(milliseconds)]
-
-
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
-def _end_below(seconds: float) -> None:
-    """End what the script left: this process has become the parent of all that lost theirs."""
-    deadline = time.monotonic() + seconds
-    with contextlib.suppress(OSError, ChildProcessError):
-        while True:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-            if time.monotonic() >= deadline:
-                with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-                    for one in file.read().split():
-                        os.kill(int(one), signal.SIGKILL)
-            time.sleep(0.02)
-
-
-def _state(path: str) -> tuple[int, int, int]:
-    found = os.stat(path)
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _close(files: list[int]) -> None:
-    for one in files:
-        os.close(one)
-
-
-def _checked(failed: int) -> None:
-    if failed:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-def _signal_group(pid: int, number: int) -> None:
-    try:
-        os.killpg(pid, number)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.kill(pid, number)
 
 
 def main() -> None:
@@ -382,9 +372,9 @@ def main() -> None:
     try:
         server.serve()
     except _Forked as fork:
-        call = fork.call
+        work = fork.call, server.ahead, fork.root, server.places, fork.number
     server.let_go()
-    run(call, server.loaded, server.places)
+    run(*work)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-import re
+import secrets
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,14 +30,14 @@ from napari_tool_runner.tools.isolation.walls import program_filter
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.warm.interpreter import Interpreter
+    from napari_tool_runner.plugins.warm.learned import Imports
 
-__all__ = ["Server"]
+__all__ = ["JOB", "Server"]
 
+JOB = "\0"
+"""Stands for a job's own folder in variables."""
 _SHOWN = Path("/run/warm")  # in an enclosure
-_HOME = "/run/warm-home"
 _START = 20.0  # seconds
-_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*")
-_MOST_MODULES = 20_000
 _log = logging.getLogger(__name__)
 
 
@@ -54,31 +56,43 @@ class Server:
         environment: Mapping[str, str],
         shown: Collection[Path],
         jobs: Path,
+        work: str,
+        refused: Callable[[int], None],
         *,
         enclosed: bool,
     ) -> None:
+        self._refused = refused
         self.name, self.users, self.used = found.path, 0, time.monotonic()
-        self.ready, self.outdated = False, False
+        self.ready: set[int] = set()
+        self.waited: set[int] = set()
+        """Which imports are asked for and not yet done."""
+        self.outdated = False
+        self._serials, self._warm = itertools.count(1), set[int]()
+        self._said_once: dict[str, bool] = {}
         self.around: Around | None = None
-        self._modules: dict[str, None] = {}
         self._lock, self._numbers = threading.Lock(), 0
         self._end = ExitStack()
         with ExitStack() as stack:
             self._folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
             stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
-            self._seen, self._scratch = self._folder / "shown", self._folder / "scratch"
+            # it is looked for in what packages note, so it is like nothing else
+            token = f"warm-{secrets.token_hex(8)}"
+            self._seen, self._scratch = self._folder / "shown", self._folder / token
             self._scratch.mkdir()
             lay_out(self._seen, found)
             (self._seen / "socket").touch()
             self.place = _SHOWN if enclosed else self._seen
+            self._root = f"/run/{token}" if enclosed else str(self._scratch)
+            kept = {name: value.replace(JOB, self._root) for name, value in environment.items()}
+            kept["PATH"] = f"{self.place / 'bin'}{os.pathsep}{kept['PATH']}"
             self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stack.callback(self._control.close)
             with its:
-                self._start(
-                    found, environment, shown, jobs, its.fileno(), stack, enclosed=enclosed
-                )
+                self._start(found, kept, shown, jobs, its.fileno(), stack, enclosed=enclosed)
             self._control.settimeout(_START)
-            self._control.send(b"F1" + program_filter() if enclosed else b"F0")
+            told = b"".join(os.fsencode(one) + b"\0" for one in (self._root, self._root + work))
+            walls = program_filter() if enclosed else b""
+            self._control.send(b"F%d" % enclosed + told + walls)
             if self._control.recv(1 << 16) != b"S":
                 raise OSError(self._said() or "it ended at once")
             self._control.settimeout(None)
@@ -110,9 +124,51 @@ class Server:
                 thread.join()
                 path.unlink(missing_ok=True)
 
-    def hand_over(self, files: Sequence[int]) -> None:
-        """Let it fork for a call; raises OSError when it has ended."""
-        socket.send_fds(self._control, [b"R"], files)
+    def hand_over(self, imports: Imports | None, root: str, files: Sequence[int]) -> int:
+        """Let it fork for a call of a job in `root`; return a number for `was_warm`.
+
+        Raises
+        ------
+        OSError
+            It has ended.
+        """
+        number, serial = 0, next(self._serials)
+        if imports is not None:
+            self.prepare(imports)
+            number = 0 if imports.is_given_up else imports.number
+        data = b"R" + struct.pack("=QQ", number, serial) + os.fsencode(root)
+        socket.send_fds(self._control, [data], files)
+        return serial
+
+    def was_warm(self, serial: int) -> bool:
+        """Whether a call started with imports ahead; asked once, when its program has ended."""
+        with self._lock:
+            found = serial in self._warm
+            self._warm.discard(serial)
+            return found
+
+    def prepare(self, imports: Imports) -> None:
+        """Have imported what a program imports, if that is known and not yet done."""
+        with self._lock:
+            number, told = imports.number, imports.told
+            if told is None or number in self.ready | self.waited:
+                return
+            self.waited.add(number)
+        file = os.memfd_create("told")
+        try:
+            os.write(file, told.encode("utf-8", "replace"))
+            os.lseek(file, 0, os.SEEK_SET)
+            with suppress(OSError):
+                socket.send_fds(self._control, [b"L" + struct.pack("=Q", number)], [file])
+        finally:
+            os.close(file)
+
+    def remarks(self) -> list[str]:
+        """Return why programs started cold, or packages are not imported ahead; each once."""
+        with self._lock:
+            new = [one for one, said in self._said_once.items() if not said]
+            self._said_once |= dict.fromkeys(new, True)
+        return new
 
     def memory(self) -> int:
         """Return the bytes that its processes use alone."""
@@ -150,13 +206,11 @@ class Server:
         *,
         enclosed: bool,
     ) -> None:
-        home = _HOME if enclosed else str(self._scratch)
         mark = new_mark()
-        kept = dict(environment)
-        kept |= {MARK: mark, "HOME": home, "TMPDIR": home, "TMP": home, "TEMP": home}
+        kept = {**environment, MARK: mark}
         args = [found.path, str(self.place / "server.py"), str(control)]
         if enclosed:
-            mounts = self._mounts(("--bind", str(self._scratch), _HOME))
+            mounts = self._mounts("--bind", str(self._scratch), self._root)
             enclosure = outer_enclosure(shown, jobs, self._scratch, mounts, [control])
             self._enclosure = enclosure
             self._process = enclosure.start(args, self._scratch, kept)
@@ -185,8 +239,8 @@ class Server:
         said = self._process.stderr.read() or b""
         return said.decode(errors="replace").strip().rpartition("\n")[2]
 
-    def _mounts(self, home: Sequence[str]) -> tuple[str, ...]:
-        return ("--ro-bind", str(self._seen), str(_SHOWN), *home)
+    def _mounts(self, *more: str) -> tuple[str, ...]:
+        return ("--ro-bind", str(self._seen), str(_SHOWN), *more)
 
     def _around(self, stack: ExitStack) -> Around:
         """Return what enclosures of jobs lie in."""
@@ -197,7 +251,7 @@ class Server:
         if os.getuid() or os.getgid():
             inner = _inner_users(users)
             stack.callback(os.close, inner)
-        return Around(users, processes, inner, self._mounts(("--tmpfs", _HOME)))
+        return Around(users, processes, inner, self._mounts())
 
     def _listen(self) -> None:
         """Hear what it tells, until it ends."""
@@ -206,28 +260,31 @@ class Server:
                 data = self._control.recv(1 << 18)
             except OSError:
                 data = b""
-            kind, text = data[:1], data[1:].decode("utf-8", "replace")
             if not data:
-                self.ready, self.outdated = False, True
+                with self._lock:
+                    self.ready, self.waited, self.outdated = set(), set(), True
                 return
-            if kind == b"P":
-                self.ready = True
-            elif kind == b"C":
-                self.outdated = True
-            elif kind == b"B":
-                name, _, why = text.partition("\n")
-                _log.info("%r is not imported ahead for %s: %s.", name, self.name, why)
-            elif kind == b"M":
-                self._learn(text.split("\n"))
+            self._hear(data[:1], data[1:])
 
-    def _learn(self, names: Sequence[str]) -> None:
-        """Have modules imported ahead; a program told them, so they are hints, no more."""
-        new = [one for one in names if _MODULE.fullmatch(one) and one not in self._modules]
-        if not new or len(self._modules) + len(new) > _MOST_MODULES:
-            return
-        self._modules |= dict.fromkeys(new)
-        with suppress(OSError):
-            self._control.send(b"L" + "\n".join(self._modules).encode())
+    def _hear(self, kind: bytes, rest: bytes) -> None:
+        if kind == b"C":
+            self.outdated = True
+        elif kind == b"W":
+            with self._lock:
+                self._said_once.setdefault(rest.decode("utf-8", "replace"), False)
+        elif kind == b"T" and len(rest) == 8:
+            with self._lock:
+                self._warm.add(*struct.unpack("=Q", rest))
+        elif kind in (b"P", b"E", b"B") and len(rest) >= 8:
+            (number,) = struct.unpack_from("=Q", rest)
+            with self._lock:
+                self.waited.discard(number)
+                if kind == b"P":
+                    self.ready.add(number)
+                else:
+                    self.ready.discard(number)
+            if kind == b"B":
+                self._refused(number)
 
 
 def _inner_users(users: int) -> int:

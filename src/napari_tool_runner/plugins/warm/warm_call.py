@@ -12,27 +12,24 @@ import importlib
 import importlib.machinery
 import io
 import os
-import re
+import resource
 import signal
 import socket
+import stat
 import struct
 import sys
+import time
 import types
 from collections.abc import Mapping
 
-__all__ = ["at_load"]
+from warm_imports import Ahead, forget_temporary, origin_of  # type: ignore[import-not-found]
 
-# variables that packages read when they are loaded
-_AT_LOAD = re.compile(
-    r"(PYTHON|LD_|LC_|OMP_|GOMP_|KMP_|MKL_|OPENBLAS_|BLIS_|NUMEXPR_|NUMBA_|MPL|CUDA_|NVIDIA_|ROC|HIP_"
-    r"|TF_|TORCH|PYTORCH_|JAX_|XLA_|KERAS_|QT_|MALLOC_|ITK_|OPENCV_|SKLEARN_|SCIPY_|NPY_|DASK_"
-    r"|JOBLIB_|LOKY_|POLARS_|RAYON_|TBB_|ARROW_|CONDA_|GLIBC_).*|LANG|LANGUAGE|TZ|VIRTUAL_ENV"
-)
+# what differs from call to call and is read by no package
+_PASSING = ("PWD", "OLDPWD", "SHLVL", "_", "NAPARI_TOOL_RUNNER_WARM", "NAPARI_TOOL_RUNNER_RUN")
 _MOST = 1 << 26  # bytes of a call
 _FILES = 253  # that one message can bring
+_SECTIONS = 9
 _NAMES = ("stdin", "stdout", "stderr")
-_SECTIONS = {b"run": 8, b"learned": 2}
-_MOST_TOLD = 100_000
 
 
 class Call:
@@ -55,86 +52,157 @@ class Call:
             (length,) = struct.unpack_from("=Q", data)
             sections.append(data[8 : 8 + length])
             data = data[8 + length :]
-        self.kind = sections[0]
-        if len(sections) != _SECTIONS[self.kind]:
+        if len(sections) != _SECTIONS or sections[0] != b"run":
             raise OSError("the call is of another kind")
-        if self.kind == b"learned":
-            self.told = sections[1][:_MOST_TOLD]
-            return
-        _, program, folder, self.told, numbers, limits, words, variables = sections
+        _, _, program, folder, self.told, numbers, limits, words, variables = sections
         self.program, self.folder = os.fsdecode(program), os.fsdecode(folder)
         self.numbers = _numbers(numbers)
         if len(self.numbers) != len(self.files):
             raise OSError("files are missing")
-        umask, ignored, processors, *rest = limits.split(b"\n")
+        umask, ignored, *rest = limits.split(b"\n")
         self.umask, self.ignored = int(umask), _numbers(ignored)
-        self.processors = _numbers(processors)
         self.limits = [_numbers(line) for line in rest]
         self.words = [os.fsdecode(one) for one in words.split(b"\0")[:-1]]
         pairs = (one.partition(b"=") for one in variables.split(b"\0")[:-1])
         self.variables = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
 
-    def settle(self) -> None:
+    def at_import(self, root: str, stands_for: str) -> dict[str, str]:
+        """Return the variables as packages may read them, with another folder for the job's."""
+        told = self.lasting(self.variables)
+        return {name: value.replace(root, stands_for) for name, value in told.items()}
+
+    @staticmethod
+    def lasting(variables: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables that packages may read."""
+        return {name: value for name, value in variables.items() if name not in _PASSING}
+
+    def first_place(self) -> str:
+        """Return where modules are looked for first; empty when nowhere besides."""
+        if getattr(sys.flags, "safe_path", False):
+            return ""
+        if self.words[0] in ("-m", "-c"):
+            return self.folder
+        return os.path.dirname(os.path.realpath(os.path.join(self.folder, self.words[0])))
+
+    def has_usual_streams(self) -> bool:
+        """Whether the standard files are of the kinds that Python began with."""
+        given = dict(zip(self.numbers, self.files))  # noqa: B905 (strict is of Python 3.10)
+        return all(_kind(given.get(number, -1)) == _KINDS[number] for number in range(3))
+
+    def settle(self, ahead: Ahead, root: str) -> None:
         """Make this process what a fresh one would be before it looks at the script."""
-        unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))  # the same in the call
         _place_files(self.files, self.numbers)
-        for number, name in enumerate(_NAMES):
-            stream = _stream(number, getattr(sys, name), unbuffered=unbuffered)
-            setattr(sys, name, stream)
-            setattr(sys, f"__{name}__", stream)
+        _settle_streams()
         os.umask(self.umask)
         for number in self.ignored:
-            signal.signal(number, signal.SIG_IGN)
-        _take_limits(self.limits, self.processors)
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                signal.signal(number, signal.SIG_IGN)
         os.chdir(self.folder)
         for name in os.environ.keys() - self.variables.keys():
             del os.environ[name]
         os.environ.update(self.variables)
+        with contextlib.suppress(KeyError):
+            found = sys.modules["posix"].environ
+            found.clear()
+            found.update({os.fsencode(one): os.fsencode(v) for one, v in self.variables.items()})
+        for name, value in ahead.variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         for path in [one for one, found in sys.path_importer_cache.items() if found is None]:
             del sys.path_importer_cache[path]
-        if "tempfile" in sys.modules:
-            setattr(sys.modules["tempfile"], "tempdir", None)  # noqa: B010
-        for name in ("numpy.random", "torch"):  # one state for all forks
-            if name in sys.modules:
-                with contextlib.suppress(Exception):
-                    sys.modules[name].seed()
+        ahead.relocate(root)
+        _draw_anew()
+        for name in [one for one in sys.modules if one.startswith("warm_")]:
+            if os.path.dirname(origin_of(sys.modules[name])) == os.path.dirname(__file__):
+                del sys.modules[name]  # none of its own
         sys.executable = self.program
         if hasattr(sys, "orig_argv"):
             sys.orig_argv = [self.program, *self.words]
 
 
-def run(call: Call, known: frozenset[str], places: tuple[str, ...]) -> None:
+class _Learning:
+    """Looks which modules a program imports until it changes what they could read.
+
+    It stands among the finders of modules, and finds none.
+    """
+
+    def __init__(self, places: tuple[str, ...], own: tuple[str, ...]) -> None:
+        self.names: list[str] | None = None
+        self._places, self._own, self._seen = places, own, _readable()
+
+    def find_spec(self, *_: object) -> None:
+        """Note what there is when something is imported."""
+        now = self._seen if self.names is not None else _readable()
+        if now == self._seen:
+            return
+        frame: types.FrameType | None = sys._getframe(1)
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if (
+                frame.f_code.co_name == "<module>"
+                and file.startswith(self._places)
+                and not file.startswith(self._own)
+                and frame.f_globals.get("__name__") != "__main__"
+            ):
+                self._seen = now  # a package did it while it was imported
+                return
+            frame = frame.f_back
+        self.names = list(sys.modules)
+
+    def told(self) -> str:
+        """Return the modules with their files; those that can be imported ahead are marked."""
+        wanted = sys.modules if self.names is None else frozenset(self.names)
+        lines = []
+        for name, module in list(sys.modules.items()):
+            origin = origin_of(module)
+            installed = origin.startswith(self._places) and not origin.startswith(self._own)
+            named = getattr(getattr(module, "__spec__", None), "name", "") == name
+            mark = "+" if installed and named and name in wanted else "-"
+            if not {"\n", "\t"} & {*name, *origin}:
+                lines.append(f"{mark}\t{name}\t{origin}")
+        return "\n".join(lines)
+
+
+def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: int) -> None:
     """Run the script of `call` as Python does, and end as it does.
 
     Parameters
     ----------
-    known : frozenset of str
-        Modules that the server has.
+    root : str
+        The job's own folder.
     places : tuple of str
-        Folders of what is installed: other modules from there are told at the end.
+        Folders of what is installed.
+    number : int
+        Under which modules are told at the end; 0: they are not.
     """
-    call.settle()
+    first = call.first_place()
+    own = tuple(os.path.join(one, "") for one in {first or call.folder, call.folder})
+    call.settle(ahead, root)
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=sys.modules["builtins"], __spec__=None)
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
     sys.modules["__main__"] = main
-    atexit.register(_tell_modules, call, known, places)
-    safe = getattr(sys.flags, "safe_path", False)
+    if first:
+        sys.path.insert(0, "" if call.words[0] == "-c" else first)
+    learning = None
+    if number and not ahead.files:
+        learning = _Learning(places, own)
+        sys.meta_path.insert(0, learning)
+    if number:
+        atexit.register(_tell_modules, call, number, learning, ahead, places)
     try:
         if call.words[0] == "-m":
-            if not safe:
-                sys.path.insert(0, os.getcwd())
             sys.argv = ["-m", *call.words[2:]]
             importlib.import_module("runpy")._run_module_as_main(call.words[1])
         elif call.words[0] == "-c":
-            if not safe:
-                sys.path.insert(0, "")
             sys.argv = ["-c", *call.words[2:]]
             main.__dict__.update(__loader__=importlib.machinery.BuiltinImporter)
             exec(compile(call.words[1], "<string>", "exec", 0, True), main.__dict__)  # noqa: S102
         else:
-            _run_file(call.words, main, safe=safe)
+            _run_file(call.words, main)
     except SystemExit:
         raise
     except BaseException as error:
@@ -150,6 +218,16 @@ def run(call: Call, known: frozenset[str], places: tuple[str, ...]) -> None:
         raise
 
 
+def own_limits() -> list[list[int]]:
+    """Return the limits of this process, as a call tells its own."""
+    limits = [sorted(os.sched_getaffinity(0)), [os.getpriority(os.PRIO_PROCESS, 0)]]
+    for name in dir(resource):
+        if name.startswith("RLIMIT_"):
+            which = getattr(resource, name)
+            limits.append([which, *resource.getrlimit(which)])
+    return limits
+
+
 def receive(link: socket.socket, size: int = 1 << 18) -> tuple[bytes, list[int]]:
     """Return a packet and the files that it brought; nothing at the end."""
     files = array.array("i")
@@ -160,22 +238,9 @@ def receive(link: socket.socket, size: int = 1 << 18) -> tuple[bytes, list[int]]
     return data, list(files)
 
 
-def at_load(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that count when packages are loaded."""
-    return {name: value for name, value in variables.items() if _AT_LOAD.fullmatch(name)}
-
-
-def origin_of(module: types.ModuleType) -> str:
-    """Return the file of a module; empty for one that has none."""
-    origin = getattr(getattr(module, "__spec__", None), "origin", None)
-    return origin if isinstance(origin, str) and os.path.isabs(origin) else ""
-
-
-def _run_file(words: list[str], main: types.ModuleType, *, safe: bool) -> None:
+def _run_file(words: list[str], main: types.ModuleType) -> None:
     path = words[0]
     sys.argv = list(words)
-    if not safe:
-        sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
     told = path
     if sys.version_info >= (3, 9) and not os.path.isabs(path):
         told = os.path.join(os.getcwd(), path)
@@ -186,25 +251,51 @@ def _run_file(words: list[str], main: types.ModuleType, *, safe: bool) -> None:
     exec(compile(source, told, "exec", 0, True), main.__dict__)  # noqa: S102
 
 
-def _tell_modules(call: Call, known: frozenset[str], places: tuple[str, ...]) -> None:
-    """Tell what was imported of the installation, and was not there before."""
-    own = tuple(os.path.join(one, "") for one in (sys.path[0] if sys.path else "", call.folder))
-    found = []
-    for name, module in list(sys.modules.items()):
-        origin = origin_of(module)
-        if name in known or not origin.startswith(places) or origin.startswith(own):
-            continue
-        if getattr(module.__spec__, "name", "") == name:
-            found.append(name)
-    if not found:
-        return
+def _tell_modules(
+    call: Call, number: int, learning: _Learning | None, ahead: Ahead, places: tuple[str, ...]
+) -> None:
+    """Tell what was imported, if that is to be learned, or is more than is known."""
+    if learning is not None:
+        told = learning.told()
+    else:
+        new = [one for name, one in list(sys.modules.items()) if name not in ahead.known]
+        if not any(origin_of(one).startswith(places) for one in new):
+            return
+        told = ""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
         link.settimeout(2)
         link.connect(os.fsdecode(call.told))
-        sections = [b"learned", "\n".join(found).encode()]
+        text = told.encode("utf-8", "surrogateescape")
+        sections = [b"learned", str(number).encode(), text]
         data = b"".join(struct.pack("=Q", len(one)) + one for one in sections)
         link.sendall(struct.pack("=Q", len(data)) + data)
         link.recv(1)
+
+
+def _readable() -> tuple[object, ...]:
+    """Return what packages may read when they are imported, and programs change."""
+    try:
+        folder = os.getcwd()
+    except OSError:
+        folder = ""
+    return os.environ.copy(), list(sys.path), folder, sys.getrecursionlimit()
+
+
+def _draw_anew() -> None:
+    """Let each fork have chance, times and temporary files of its own."""
+    for name in ("numpy.random", "torch"):  # `random` does it by itself
+        if name in sys.modules:
+            with contextlib.suppress(Exception):
+                sys.modules[name].seed()
+    if "tempfile" in sys.modules:
+        forget_temporary()
+    if "logging" in sys.modules:
+        begun = sys.modules["logging"]._startTime
+        now = time.time_ns() if isinstance(begun, int) else time.time()
+        sys.modules["logging"]._startTime = now  # type: ignore[attr-defined]
+    if "multiprocessing.process" in sys.modules:
+        with contextlib.suppress(AttributeError):
+            sys.modules["multiprocessing.process"].current_process().authkey = os.urandom(32)
 
 
 def _read(connection: socket.socket, size: int) -> bytes:
@@ -221,18 +312,6 @@ def _numbers(text: bytes) -> list[int]:
     return [int(one) for one in text.split()]
 
 
-def _take_limits(limits: list[list[int]], processors: list[int]) -> None:
-    with contextlib.suppress(ImportError):
-        import resource
-
-        for which, soft, hard in limits:
-            with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(which, (soft, hard))
-    if processors and sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setaffinity(0, processors)
-
-
 def _place_files(files: list[int], numbers: list[int]) -> None:
     """Give `files` their numbers, and close all others."""
     import fcntl
@@ -243,6 +322,27 @@ def _place_files(files: list[int], numbers: list[int]) -> None:
     for one, number in zip(held, numbers):  # noqa: B905 (strict is of Python 3.10)
         os.dup2(one, number)
         os.close(one)
+
+
+def _kind(file: int) -> tuple[int, bool] | None:
+    """Return of which kind an open file is; None for a closed one."""
+    try:
+        return stat.S_IFMT(os.fstat(file).st_mode), os.isatty(file)
+    except OSError:
+        return None
+
+
+_KINDS = tuple(_kind(number) for number in range(3))
+
+
+def _settle_streams() -> None:
+    """Make streams of files that are of another kind than those that Python began with."""
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))  # the same in the call
+    for number, name in enumerate(_NAMES):
+        if _kind(number) != _KINDS[number]:
+            stream = _stream(number, getattr(sys, name), unbuffered=unbuffered)
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
 
 
 def _stream(number: int, like: io.TextIOWrapper, *, unbuffered: bool) -> io.TextIOWrapper | None:

@@ -1,0 +1,120 @@
+"""What programs imported the last time, by what starts them: told by strangers, so hints only."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import socket
+import struct
+import threading
+from dataclasses import dataclass, field
+
+__all__ = ["Imports", "Learned", "kind_of_call", "receive_told"]
+
+_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*")
+_MOST = 1 << 21  # bytes that a program may tell
+_LINES = 20_000
+_SEEN = 1 << 15
+_TIMES = 3  # that a program is listened to anew
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class Imports:
+    """What a program of a tool imports, as it told; None until it did.
+
+    Parameters
+    ----------
+    number : int
+        Which calls and templates belong to it; another one once something else is told.
+    """
+
+    tool: str
+    number: int = field(default_factory=lambda: next(_numbers))
+    told: str | None = None
+    times: int = 0
+
+    def forget(self) -> None:
+        """Listen anew, a few times; then it is left alone."""
+        self.told, self.number, self.times = None, next(_numbers), self.times + 1
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it is not listened to any more."""
+        return self.times >= _TIMES
+
+
+class Learned:
+    """What the programs of this session imported."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, bytes], Imports] = {}
+        self._lock = threading.Lock()
+
+    def of(self, python: str, tool: str, kind: bytes) -> Imports:
+        """Return what calls of `kind` import."""
+        with self._lock:
+            return self._found.setdefault((python, tool, kind), Imports(tool))
+
+    def hear(self, tool: str, number: int, text: str) -> Imports | None:
+        """Take what a program of `tool` told; return it when that is new."""
+        with self._lock:
+            for one in self._found.values():
+                if one.number == number and one.tool == tool:
+                    if text and one.told is None:
+                        one.told = _checked(text)
+                        return one
+                    if not text and one.told is not None:  # it imports more than it told
+                        one.forget()
+        return None
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._found.clear()
+
+    def refused(self, number: int) -> None:
+        """Forget what cannot be imported ahead as it was told."""
+        with self._lock:
+            for one in self._found.values():
+                if one.number == number:
+                    one.forget()
+
+
+def kind_of_call(connection: socket.socket) -> bytes | None:
+    """Look at a call that stays to be read; None when a program tells what it imported."""
+    data = connection.recv(_SEEN, socket.MSG_PEEK)
+    if data[16:23] == b"learned":
+        return None
+    if len(data) < 27 or data[16:19] != b"run":
+        return b""
+    (size,) = struct.unpack_from("=Q", data, 19)
+    return data[27 : 27 + size] if size <= len(data) - 27 else b""
+
+
+def receive_told(connection: socket.socket) -> tuple[int, str]:
+    """Read what a program tells; raises OSError or ValueError for what is none."""
+    with connection.makefile("rb") as file:
+        (size,) = struct.unpack("=Q", file.read(8).ljust(8, b"\xff"))
+        if size > _MOST:
+            raise OSError("a program tells too much")
+        data = file.read(size)
+    sections = []
+    while data:
+        (length,) = struct.unpack_from("=Q", data.ljust(8, b"\xff"))
+        sections.append(data[8 : 8 + length])
+        data = data[8 + length :]
+    if len(sections) != 3:
+        raise OSError("a program tells something else")
+    return int(sections[1]), sections[2].decode("utf-8", "replace")
+
+
+def _checked(text: str) -> str:
+    """Return the lines that name modules; only names can be imported ahead."""
+    found = []
+    for line in text.split("\n")[:_LINES]:
+        mark, _, rest = line.partition("\t")
+        name, is_told, _ = rest.partition("\t")
+        if is_told and mark in "+-":
+            found.append(f"{mark if _MODULE.fullmatch(name) else '-'}\t{rest}")
+    return "\n".join(found)

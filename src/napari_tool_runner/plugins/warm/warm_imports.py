@@ -1,0 +1,359 @@
+"""Packages that are imported ahead, and what of that does not outlive a fork.
+
+It lies beside ``server.py``: with the standard library of any Python from 3.8 on. A program is to
+find what it would have found if it had imported them itself. So what their import did besides is
+looked for, and where it cannot be handed on, they are not imported ahead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import importlib.machinery
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from typing import Any, List  # noqa: UP035 (of Python 3.8)
+
+_POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
+_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
+_VOLATILE = ("/proc/", "/dev/", "/sys/")
+_READS = ("open", "os.listdir", "os.scandir")
+_SEEDS = ("random", "numpy.random")
+_MARK = "NAPARI_TOOL_RUNNER_RUN"
+_DEEPEST = 6
+
+
+class Refused(Exception):
+    """What a package did when it was imported; of no package where none could be told."""
+
+    def __init__(self, package: str, why: str) -> None:
+        super().__init__(why)
+        self.package = package
+
+
+class _Words(List[str]):  # noqa: UP006 (Python 3.8)
+    """Words of a command that tell whether somebody asks for them."""
+
+    asked = False
+
+    def __getitem__(self, which: Any) -> Any:
+        _Words.asked = True
+        return super().__getitem__(which)
+
+    def __iter__(self) -> Iterator[str]:
+        _Words.asked = True
+        return super().__iter__()
+
+    def __len__(self) -> int:
+        _Words.asked = True
+        return super().__len__()
+
+
+class Ahead:
+    """What is imported ahead.
+
+    Parameters
+    ----------
+    root, work : str
+        The folder that stands for a job's, and the one below it that it works in.
+    """
+
+    def __init__(self, root: str, work: str) -> None:
+        self.root, self._work = root, work
+        # what is looked for: a folder of ours, and a variable of ours, so a copy of all of them
+        tokens = (os.path.basename(root), os.environ.get(_MARK, "") or "\0")
+        self._tokens = (*tokens, *map(os.fsencode, tokens))
+        self.files: dict[str, tuple[int, int, int] | None] = {}
+        self.variables: dict[str, str | None] = {}
+        """What packages set, or took away (None)."""
+        self.moved: list[tuple[dict[object, object], object]] = []
+        """Where packages have noted a path below `root`."""
+        self.held = False
+        """Whether they have noted a standard stream."""
+        self.known = set(sys.modules)
+        self._read: set[str] | None = set()
+        self._places: dict[str, list[str]] = {}
+        self._seeds: dict[str, object] = {}
+
+    def take(self, names: list[str], told: dict[str, str], *, closely: bool) -> None:
+        """Import `names`; raises `Refused`.
+
+        Parameters
+        ----------
+        told : dict
+            All modules that the program had, with their files.
+        closely : bool
+            Look after each package for what takes long to be found.
+        """
+        self._clear()
+        os.chdir(self._work)
+        for number in (1, 2):
+            printed = os.memfd_create("printed")
+            os.dup2(printed, number)
+            os.close(printed)
+        before, variables = self._state(), dict(os.environ)
+        holders = [sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)]
+        words, sys.argv = sys.argv, _Words([os.path.join(self.root, "program")])
+        register = os.register_at_fork
+        setattr(os, "register_at_fork", self._register)  # noqa: B010 (it is another type)
+        self._register_really, self._at_fork = register, ""
+        gc.collect()
+        gc.freeze()
+        sys.addaudithook(self._hear)
+        first = [one for one in _SEEDS if one in names]
+        last = ""
+        for name in [*first, *names, ""]:
+            top = name.partition(".")[0]
+            if last not in (top, ""):
+                self._look(last, before, closely=closely)
+            last = top
+            if name:
+                with contextlib.suppress(BaseException):  # it will fail in the program, too
+                    importlib.import_module(name)
+        self._look("", before, closely=True)
+        sys.argv = words
+        setattr(os, "register_at_fork", register)  # noqa: B010
+        read, self._read = self._read or set(), None
+        self._compare(told)
+        self._note_variables(variables)
+        self.held = holders != [
+            sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)
+        ]
+        self._note_files(read)
+        self.known = {*sys.modules, *told}
+
+    def changed(self) -> str:
+        """Return what was read and is not as it was; empty when all is."""
+        for one, known in self.files.items():
+            if state_of(one) != known:
+                return one
+        return ""
+
+    def elsewhere(self) -> Iterator[str]:
+        """Yield where modules are looked for and others lie than where they were imported."""
+        for one, known in self._places.items():
+            if state_of(one) != self.files.get(one) and _names_in(one) != known:
+                yield one
+
+    def relocate(self, root: str) -> None:
+        """Let what packages have noted name a job's own folder."""
+        for place, key in self.moved:
+            value = place[key]
+            if isinstance(value, str):
+                place[key] = value.replace(self.root, root)
+
+    def _clear(self) -> None:
+        """Empty the folders, which is what a job finds."""
+        with os.scandir(self.root) as entries:
+            for entry in list(entries):
+                shutil.rmtree(entry.path, ignore_errors=True)
+        for place in (self._work, *(os.environ.get(n, "") for n in ("HOME", "TMPDIR"))):
+            if place.startswith(self.root):
+                os.makedirs(place, exist_ok=True)
+
+    def _hear(self, event: str, args: tuple[object, ...]) -> None:
+        if self._read is not None and event in _READS and args and isinstance(args[0], str):
+            self._read.add(args[0])
+
+    def _register(self, **hooks: Callable[[], None]) -> None:
+        place = sys._getframe(1).f_code.co_filename
+        if "-packages" in place or not place.startswith((sys.base_prefix, "<frozen")):
+            self._at_fork = place
+        self._register_really(**hooks)
+
+    def _look(self, package: str, before: dict[str, object], *, closely: bool) -> None:
+        now = self._state()
+        for what, was in before.items():
+            if now[what] != was:
+                raise Refused(package, f"it leaves or changes {what} when it is imported")
+        del now  # it would be found
+        if _Words.asked:
+            raise Refused(package, "it reads the words of the command when it is imported")
+        if self._at_fork:
+            raise Refused(package, "it does something at each fork")
+        for one in os.listdir("/proc/self/task"):
+            with contextlib.suppress(OSError), open(f"/proc/self/task/{one}/comm", "rb") as file:
+                if _POOLS.search(file.read().decode(errors="replace")):
+                    raise Refused(package, "it starts a pool of threads when it is imported")
+        self._look_at_seeds(package)
+        if closely:
+            for why in self._traces():
+                raise Refused(package, why)
+
+    def _state(self) -> dict[str, object]:
+        """Return what no package may change."""
+        umask = os.umask(0o077)
+        os.umask(umask)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        names = [one for one in dir(resource) if one.startswith("RLIMIT_")]
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            children = file.read()
+        return {
+            "a umask": umask,
+            "limits": [resource.getrlimit(getattr(resource, one)) for one in names],
+            "processors": os.sched_getaffinity(0),
+            "a priority": os.getpriority(os.PRIO_PROCESS, 0),
+            "blocked signals": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+            "the working folder": os.getcwd(),
+            "timers": [signal.getitimer(one) for one in range(3)],
+            "standard streams": [id(one) for one in (sys.stdin, sys.stdout, sys.stderr)],
+            "threads": threading.active_count(),
+            "processes": children,
+            "open files": list(_open_files()),
+            "lines to print": [os.fstat(one).st_size for one in (1, 2)],
+            "files in its home or among temporary ones": [
+                (where, sorted(folders), sorted(files))
+                for where, folders, files in os.walk(self.root)
+            ],
+        }
+
+    def _look_at_seeds(self, package: str) -> None:
+        for name in _SEEDS:
+            module = sys.modules.get(name)
+            if module is not None and hasattr(module, "get_state" if "." in name else "getstate"):
+                if name == "random":
+                    state = module.getstate()
+                else:
+                    told = module.get_state()
+                    state = (told[1].tobytes(), *told[2:])
+                if self._seeds.setdefault(name, state) != state:
+                    raise Refused(package, "it seeds or draws random numbers when it is imported")
+
+    def _traces(self) -> Iterator[str]:
+        """Say what was made from chance, or from a place that is a job's own."""
+        if "tempfile" in sys.modules:
+            forget_temporary()
+        gc.collect()
+        self.moved = []
+        chance = tuple(_kinds_of_chance())
+        own = {id(one) for one in _usual_chance()}
+        own |= {id(vars(self)), id(self.moved), id(sys.argv), id(self._read), id(self)}
+        for one in gc.get_objects():
+            kind = type(one)
+            if id(one) in own or kind is _Words:
+                continue
+            if issubclass(kind, chance) and not _is_constant(one):
+                yield "it draws random numbers when it is imported"
+            yield from self._paths(one, 0)
+
+    def _paths(self, one: object, depth: int) -> Iterator[str]:
+        """Note where `one` holds a path below the root; say where that cannot be replaced."""
+        found = 0
+        for held in gc.get_referents(one):
+            kind = type(held)
+            if kind is str or kind is bytes:
+                found += any(token in held for token in self._tokens if type(token) is kind)
+            elif kind in (tuple, dict) and not gc.is_tracked(held) and depth < _DEEPEST:
+                yield from self._paths(held, depth + 1)
+        if found and type(one) is dict:
+            for key, value in one.items():
+                if type(value) is str and self.root in value:
+                    self.moved.append((one, key))
+                    found -= 1
+        if found and one is not sys.path_importer_cache and not isinstance(one, types.FrameType):
+            yield "it notes what is a job's own when it is imported: variables, its home"
+
+    def _compare(self, told: dict[str, str]) -> None:
+        """Refuse modules that the program did not have."""
+        for name, module in list(sys.modules.items()):
+            origin = origin_of(module)
+            if name == "__main__":
+                continue
+            if name in told:
+                if told[name] != origin and (name not in self.known or told[name]):
+                    raise Refused("", f"{name} is another module than the program's")
+            elif name not in self.known:
+                raise Refused("", f"the program did not import {name}")
+
+    def _note_variables(self, before: dict[str, str]) -> None:
+        for name in before.keys() | os.environ.keys():
+            now = os.environ.get(name)
+            if now != before.get(name):
+                if now is not None and self.root in now:
+                    raise Refused("", f"a package makes {name} of a job's own folder")
+                self.variables[name] = now
+
+    def _note_files(self, read: set[str]) -> None:
+        origins = {origin_of(module) for module in list(sys.modules.values())}
+        folders = {os.path.dirname(one) for one in origins}
+        self._places = {one: _names_in(one) for one in sys.path}
+        for one in {*read, *origins, *folders, *sys.path}:
+            if one.startswith((*_VOLATILE, self.root)) or not os.path.isabs(one):
+                continue
+            if "__pycache__" not in one:  # of a source that is looked at
+                self.files[one] = state_of(one)
+
+
+def origin_of(module: types.ModuleType) -> str:
+    """Return the file of a module; empty for one that has none."""
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    return origin if isinstance(origin, str) and os.path.isabs(origin) else ""
+
+
+def state_of(path: str) -> tuple[int, int, int] | None:
+    """Return what changes when a file or folder does; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def forget_temporary() -> None:
+    """Let ``tempfile`` look for its folder anew."""
+    sys.modules["tempfile"].__dict__.update(tempdir=None, _name_sequence=None)
+
+
+def _open_files() -> Iterator[str]:
+    for one in sorted(os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):
+            yield f"{one} {os.readlink(f'/proc/self/fd/{one}')}"
+
+
+def _kinds_of_chance() -> Iterator[type]:
+    for module, names in (
+        ("random", ("Random",)),
+        ("numpy.random", ("Generator", "RandomState", "BitGenerator", "SeedSequence")),
+        ("uuid", ("UUID",)),
+    ):
+        for name in names:
+            kind = getattr(sys.modules.get(module), name, None)
+            if isinstance(kind, type):
+                yield kind
+
+
+def _is_constant(one: object) -> bool:
+    """Whether an identifier is not drawn, or a source of chance has no state."""
+    kind = type(one)
+    if kind.__module__ == "uuid":
+        return getattr(one, "version", None) != 4
+    return kind is getattr(sys.modules.get("random"), "SystemRandom", None)
+
+
+def _usual_chance() -> Iterator[object]:
+    """Yield what is seeded anew in each fork."""
+    if "random" in sys.modules:
+        yield getattr(sys.modules["random"], "_inst", None)
+    state = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
+    if state is not None:
+        yield state
+        yield state._bit_generator
+        yield getattr(state._bit_generator, "seed_seq", None)
+        yield getattr(state._bit_generator, "_seed_seq", None)
