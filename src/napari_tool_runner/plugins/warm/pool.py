@@ -286,6 +286,16 @@ def _own_folder(context: ExecContext) -> str:
     return found if inside else ""
 
 
+def _without_job(
+    environment: Mapping[str, str], root: str, context: ExecContext
+) -> dict[str, str]:
+    """Return variables in which `root` is that of any job; none where others are the job's."""
+    if not root:
+        return {}
+    apart = {name: value.replace(root, JOB) for name, value in environment.items()}
+    return {} if any(str(context.root) in value for value in apart.values()) else apart
+
+
 learned = Learned()
 _pool = _Pool()
 stored, close = _pool.stored, _pool.close
@@ -322,9 +332,9 @@ def handing(
         yield cold
         return
     root, enclosed = _own_folder(context), is_enclosing(config)
-    apart = {name: value.replace(root, JOB) for name, value in environment.items()} if root else {}
-    if not root or any(str(context.root) in value for value in apart.values()):
-        yield cold  # its variables are of this job alone
+    apart = _without_job(environment, root, context)
+    if not apart:
+        yield cold
         return
     work = str(context.work_dir).removeprefix(root)
     with _pool.lent(found, apart, work, shown, context, enclosed=enclosed) as server:
