@@ -121,10 +121,8 @@ def test_what_is_imported_is_declared() -> None:
     """Each third-party module of the sources comes from a declared dependency."""
     # napari and its own base packages are there whenever a widget is loaded
     with_napari = {"napari", "vispy", "app_model", "npe2", "pint", "psygnal", "pydantic"}
-    beside = {
-        "warm_call",
-        "warm_imports",
-    }  # what a script that stands alone takes from its own folder
+    # what a script that stands alone takes from its own folder
+    beside = {f"warm_{one}" for one in ("call", "carrier", "imports", "rights")}
     distributions = importlib.metadata.packages_distributions()
     undeclared = {
         module: sorted(files)

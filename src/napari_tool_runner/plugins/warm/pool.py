@@ -20,7 +20,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,13 +80,19 @@ class Handing:
         self._server, self._root, self._tool = server, root, tool
         self._enclosure: Enclosure | None = None
         self._started, self._ended = threading.Event(), threading.Event()
-        self._calls: list[int] = []
+        self.calls: list[int] = []
         self.watch = Watch(args, server.worked) if server else None
 
     @property
     def stuck(self) -> bool:
         """Whether it was ended since it did nothing any more; it starts cold from now on."""
         return self.watch is not None and self.watch.stuck
+
+    @cached_property
+    def starts_warm(self) -> bool:
+        """Whether a program started with imports ahead; asked when the job's has ended."""
+        server = self._server
+        return server is not None and sum(map(server.was_warm, self.calls)) > 0
 
     def heard(self, context: ExecContext) -> ExecContext:
         """Return `context`, by whose reports it is known that the program goes on."""
@@ -96,14 +102,8 @@ class Handing:
 
     def end_all(self) -> None:
         """End what runs in the enclosure; without one, what was handed over goes on."""
-        if self._enclosure is not None and self._calls:
+        if self._enclosure is not None and self.calls:
             self._enclosure.end()
-
-    def warm(self) -> bool | None:
-        """Whether a program started with imports ahead; None if none could. Asked at the end."""
-        if self._server is None or not self._calls:
-            return None
-        return sum(map(self._server.was_warm, self._calls)) > 0
 
     def begin(self, enclosure: Enclosure | None) -> None:
         """Say in which enclosure the program is about to be started."""
@@ -157,7 +157,7 @@ class Handing:
                 imports = learned.of(server.name, self._tool, kind) if kind else None
                 connection.settimeout(None)  # as it is handed over
                 passed = [connection.fileno(), *files]
-                self._calls.append(server.hand_over(imports, self._root, passed))
+                self.calls.append(server.hand_over(imports, self._root, passed))
             except (OSError, ValueError, struct.error) as error:  # the program starts cold
                 _log.info("A call was not handed over: %s", error)
         return True
@@ -358,15 +358,19 @@ def handing(
                     yield warm
             finally:
                 warm.end()
-        for why in server.remarks():
-            context.say(f"A program started without imports ahead: {why}.")
-    started = warm.warm()
-    if started is not None:
-        context.provenance[WARM] = started
-    if warm.stuck:
+        _tell(warm, server, context)
+    if not warm.starts_warm and not warm.stuck:
+        took_cold(args, time.monotonic() - begun)
+
+
+def _tell(warm: Handing, server: Server, context: ExecContext) -> None:
+    """Write into record and log how programs started, when the job's has ended."""
+    for why in server.remarks():
+        context.say(f"A program started without imports ahead: {why}.")
+    if warm.calls:
+        context.provenance[WARM] = warm.starts_warm
+    if warm.watch is not None and warm.watch.stuck:
         context.say(
             f"It did nothing for {warm.watch.limit:g} s, so it is started once more, and from now "
             "on, without imports ahead."
         )
-    elif not started:
-        took_cold(args, time.monotonic() - begun)
