@@ -507,6 +507,28 @@ def test_registration_across_pixel_sizes(tmp_path):
     assert likeness[0, 1] > 0.99
 
 
+@pytest.mark.parametrize(("high", "wide"), [(1, 1), (2, 1), (1, 2), (4, 1)])
+def test_turns_are_those_of_space(tmp_path, high, wide):
+    """One scene, turned where it was imaged, in pixels that are no squares."""
+    scene, angle, away = gauss(noise((240, 240), seed=8), (4, 4)), np.deg2rad(8), np.array([4, -8])
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    middle = np.full(2, 119.5)
+    later = ndimage.affine_transform(scene, turn, middle - turn @ (middle + away), order=3)
+    sizes = {"PhysicalSizeY": 0.25 * high, "PhysicalSizeX": 0.25 * wide}
+    blocks = (240 // high, high, 240 // wide, wide)
+    still, moved = (i.reshape(blocks).mean((1, 3)).astype(np.float32) for i in (scene, later))
+    # one of the images may know the sizes alone
+    fixed, moving = Image(still, "YX", sizes if high > wide else {}), Image(moved, "YX", sizes)
+    made = run("register_images", tmp_path, fixed=fixed, moving=moving)
+    (motion,) = made.rows("motion")
+    assert float(motion["angle"]) == pytest.approx(8, abs=0.2)
+    found = (float(motion["shift_y"]) * high, float(motion["shift_x"]) * wide)
+    assert found == pytest.approx(tuple(away), abs=0.2)
+    inside = np.s_[60 // high : 180 // high, 60 // wide : 180 // wide]
+    likeness = np.corrcoef(made.image("registered")[inside].ravel(), fixed.pixels[inside].ravel())
+    assert likeness[0, 1] > 0.98
+
+
 @pytest.mark.parametrize("which", ["fixed", "moving"])
 def test_a_flat_image_cannot_be_registered(tmp_path, which):
     scene = {name: Image(noise((64, 64)), "YX") for name in ("fixed", "moving")}

@@ -109,6 +109,15 @@ def test_pixels_that_are_no_squares(tmp_path, high, most, turn):
     assert float(row["perimeter_um"]) == pytest.approx(around, rel=most)
 
 
+@pytest.mark.parametrize("high", [1, float(np.float32(0.1083333)) / 0.1083333, 1 + 1e-6, 1 + 9e-5])
+def test_rounded_sizes_are_no_other_shape(tmp_path, high):
+    """An upright square has the perimeter of square pixels where sizes differ by rounding."""
+    inside = np.pad(np.ones((200, 200), np.uint16), 30)
+    labels = Image(inside, "YX", {"PhysicalSizeX": 0.1083333, "PhysicalSizeY": 0.1083333 * high})
+    (row,) = run("measure_regions", tmp_path, labels=labels, image=labels).rows()
+    assert float(row["perimeter_um"]) == pytest.approx(796 * 0.1083333, rel=1e-4)
+
+
 @pytest.mark.parametrize(("deep", "most"), [(1, 0.03), (2, 0.04), (4, 0.05)])
 def test_surfaces_are_those_of_balls(tmp_path, deep, most):
     away = np.mgrid[: 2 * (16 // deep) + 3, :35, :35].astype(float)

@@ -214,8 +214,10 @@ def measure(labels, image, steps, wide):
     else:
         columns |= {f"perimeter_{unit}": [], "circularity": [], "eccentricity": [], "solidity": []}
     if not solid and len(numbers):
-        square = steps[0] == steps[1]
-        around = (perimeters(labels, count) if square else borders(labels, count, steps))[numbers]
+        if np.ptp(steps) < 1e-4 * max(steps):  # rounded sizes are no other shape
+            around = perimeters(labels, count)[numbers] * np.prod(steps) ** 0.5
+        else:
+            around = borders(labels, count, steps)[numbers]
         columns[f"perimeter_{unit}"] = around * scale
         safe = np.where(around > 0, around, np.inf)
         columns["circularity"] = np.minimum(4 * np.pi * sizes / safe**2, 1.0)

@@ -95,19 +95,33 @@ def displacement(fixed, moving, shape):
     return np.array(shift), height
 
 
-def turned(image, degrees, shift=(0, 0)):
-    """Return a plane turned about its middle, then moved back by `shift`."""
+def pitch(axes, sizes):
+    """Return how many pixel widths lie from one pixel to the next along each axis."""
+    wide = sizes.get("PhysicalSizeX", 1.0)
+    return [sizes.get(f"PhysicalSize{axis}", wide) / wide for axis in axes]
+
+
+def rotation(degrees, steps):
+    """Return the matrix that turns places of pixels which lie `steps` apart along the axes."""
     turn = np.deg2rad(degrees)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return matrix * steps / np.reshape(steps, (-1, 1))
+
+
+def turned(image, matrix):
+    """Return a plane turned about its middle."""
     centre = (np.array(image.shape) - 1) / 2
-    offset = centre + shift - matrix @ centre
+    offset = centre - matrix @ centre
     return ndimage.affine_transform(image, matrix, offset, order=1, mode="nearest")
 
 
-def find_turn(fixed, moving, largest):
+def find_turn(fixed, moving, largest, steps):
     """Return the angle at which the two planes agree best, coarse first."""
-    step = max(1, int(np.ceil(max(fixed.shape) / 192)))
-    fixed, moving = (ndimage.uniform_filter(i, step)[::step, ::step] for i in (fixed, moving))
+    coarse = np.ceil((np.array(fixed.shape) * steps).max() / 192 / steps).astype(int)
+    fixed, moving = (
+        ndimage.uniform_filter(i, coarse)[:: coarse[0], :: coarse[1]] for i in (fixed, moving)
+    )
+    steps = steps * coarse
     reference = spectrum(fixed)
     best, width = 0.0, largest
     while width > 0.02:
@@ -115,8 +129,8 @@ def find_turn(fixed, moving, largest):
         angles = angles[np.abs(angles) <= largest + 1e-9]
         fits = []
         for angle in angles:
-            found = displacement(reference, spectrum(turned(moving, angle)), fixed.shape)
-            fits.append(found[1])
+            back = turned(moving, rotation(angle, steps))
+            fits.append(displacement(reference, spectrum(back), fixed.shape)[1])
         best, width = float(angles[np.argmax(fits)]), width / 4
         print(f"angle {best:.2f}", flush=True)
     return best
@@ -210,15 +224,13 @@ def main():
         if not np.ptp(image):
             print(f"warning: the {name} image has one value: nothing tells how they lie")
     smooth = [ndimage.gaussian_filter(filled(i.astype(float)), 1.0) for i in (fixed, source)]
-    angle = find_turn(*smooth, args.largest_angle) if args.allow == "rigid" else 0.0
-    turned_back = turned(smooth[1], angle) if angle else smooth[1]
-    shift = way(spectrum(smooth[0]), turned_back)
-    if angle:
-        turn = np.deg2rad(angle)
-        matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        motion = matrix @ shift  # the shift was found in the turned picture
-    else:
-        matrix, motion = np.eye(fixed.ndim), shift
+    angle, matrix = 0.0, np.eye(fixed.ndim)
+    if args.allow == "rigid":
+        steps = np.array(pitch(axes, sizes if "PhysicalSizeY" in sizes else own))
+        angle = find_turn(*smooth, args.largest_angle, steps)
+        matrix = rotation(angle, steps)
+    shift = way(spectrum(smooth[0]), turned(smooth[1], matrix) if angle else smooth[1])
+    motion = matrix @ shift  # the shift was found in the turned picture
     centre = (np.array(fixed.shape) - 1) / 2
     offset = centre + motion - matrix @ centre
     result = ndimage.affine_transform(source, matrix, offset, order=1, mode="constant", cval=0)
