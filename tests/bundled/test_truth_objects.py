@@ -405,6 +405,21 @@ def test_overlaps_by_counting_pixels(tmp_path, depth):
     assert float(told["f1"]) == pytest.approx(2 * matched / 21)
 
 
+@pytest.mark.parametrize(
+    ("reference", "candidate", "scores"),
+    [(0, 0, ("nan", "nan", "nan")), (0, 1, ("0", "nan", "0")), (1, 0, ("nan", "0", "0"))],
+)
+def test_shares_of_no_objects_have_no_value(tmp_path, reference, candidate, scores):
+    flat = {"reference": reference, "candidate": candidate}
+    given = {name: Image(np.full((8, 8), one, np.uint8), "YX") for name, one in flat.items()}
+    made = run("compare_labels", tmp_path, **given)
+    (told,) = made.rows("summary")
+    names = ("precision", "recall", "f1")
+    assert tuple(told[name] for name in names) == scores
+    (note,) = [note for note in made.notes if "no objects" in note]
+    assert [name in note for name in names] == [score == "nan" for score in scores]
+
+
 def test_one_object_matches_one_other(tmp_path):
     halves = np.zeros((8, 8), np.uint8)
     halves[:4], halves[4:] = 1, 2

@@ -227,12 +227,14 @@ def main():
             numbers, best, same, there = overlaps_of(truth[part], labels[part], args.overlap)
             objects += [(number, *(part[axis] for axis in outer)) for number in numbers]
             overlaps, matched, count = [*overlaps, *best], matched + same, count + there
-        precision, recall = matched / max(count, 1), matched / max(len(objects), 1)
-        f1 = 2 * matched / max(count + len(objects), 1)
+        among = {"precision": count, "recall": len(objects), "f1": (count + len(objects)) / 2}
+        found = [matched / all_of if all_of else np.nan for all_of in among.values()]
+        if lacking := [measure for measure, all_of in among.items() if not all_of]:
+            print(f"note: {name}: {', '.join(lacking)} of no objects have no value (nan)")
         columns.append((name, overlaps))
-        rows.append([name, count, len(objects), matched, precision, recall, f1])
+        rows.append([name, count, len(objects), matched, *found])
         print(f"{name}: {matched} of {len(objects)} objects found, {count - matched} made up")
-    header = ["name", "objects", "reference", "matched", "precision", "recall", "f1"]
+    header = ["name", "objects", "reference", "matched", *among]
     where = ["frame" if axes[number] == "T" else axes[number].lower() for number in outer]
     table = [["label", *where, *[f"overlap_{name}" for name, _ in columns]]]
     table += [
