@@ -380,6 +380,26 @@ def test_a_size_that_ome_tells_of_one_axis_only_is_told(tmp_path: Path) -> None:
     assert "along Y" in " ".join(read(path, "tiff").notes)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("cf=0\nc0=-32768\nc1=1\nvunit=Gray Value\n", "as “Gray Value” (-32768 + 1 × value)"),
+        ("cf=0\nc0=5\nc1=0.5\n", "(5 + 0.5 × value)"),
+        ("cf=21\nvunit=Uncalibrated OD\n", "as “Uncalibrated OD” (along a curve)"),
+        ("cf=0\nc0=0\nc1=1\nvunit=Gray Value\n", ""),
+        ("cf=20\n", ""),
+        ("", ""),
+    ],
+)
+def test_values_that_imagej_calibrates_are_told(tmp_path: Path, words: str, said: str) -> None:
+    path, data = tmp_path / "a.tif", np.full((3, 4), 32766, "uint16")
+    tifffile.imwrite(path, data, description=f"ImageJ=1.54f\n{words}", metadata=None)
+    content = read(path, "tiff")
+    np.testing.assert_array_equal(content.pixels, data)
+    told = [note for note in content.notes if "calibrated" in note]
+    assert [said in note for note in told] == [True] * bool(said)
+
+
 def test_channels_that_imagej_names(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     data = np.zeros((2, 3, 4), "uint8")

@@ -28,6 +28,7 @@ _MOST_METADATA = 2**28
 _TAG_UNITS = {2: "inch", 3: "centimeter", 4: "millimeter", 5: "micrometer"}
 _DPI = (1, 72, 96, 150, 200, 300, 400, 600, 1200)
 _SCANNERS = 5000
+_NO_CURVE = 20  # of ImageJ's calibrations of values
 TURNED = "It says that it is to be shown turned; its pixels are as they lie."
 _RGB, _YCC = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
 _MAKERS = {
@@ -151,9 +152,22 @@ def _imagej_facts(tif: tifffile.TiffFile, facts: Facts) -> None:
         _ratio_facts(_resolution(page, unit) | told, facts)
     if _number(metadata.get("finterval")):
         facts.steps["T"] = (float(metadata["finterval"]), canonical(metadata.get("tunit", "s")))
+    facts.notes += _calibrated(metadata)
     labels = metadata.get("Labels")
     if isinstance(labels, list) and len(labels) == metadata.get("channels"):
         facts.channels = tuple(str(label) for label in labels)
+
+
+def _calibrated(metadata: Mapping[str, object]) -> list[str]:
+    """Say that ImageJ would show other values than those of the file, where it would."""
+    line = _number(metadata.get("cf")) == 0
+    start, slope = (_number(metadata.get(key)) for key in ("c0", "c1"))
+    if "cf" not in metadata or metadata["cf"] == _NO_CURVE or (line and (start, slope) == (0, 1)):
+        return []
+    how = f"{start:g} + {slope:g} × value" if line else "along a curve"
+    unit = str(metadata.get("vunit", ""))[:40]
+    as_what = f" as “{unit}”" if unit else ""
+    return [f"ImageJ shows its values calibrated{as_what} ({how}); they are as in the file."]
 
 
 def _maker_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
