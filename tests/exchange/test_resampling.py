@@ -123,8 +123,10 @@ def test_frames_are_brought_to_the_moments_of_the_other(own, other, seen) -> Non
 
 def test_frames_between_others_stay_and_are_told() -> None:
     between = movie([5, 6, 7, 8], start=1)
-    with pytest.raises(ExchangeError, match="no frames at the moments"):
+    with pytest.raises(ExchangeError, match="lie between frames of the first"):
         ntr.resample_onto(between, movie([0] * 4))
+    with pytest.raises(ExchangeError, match="some frames of the second lie between"):
+        ntr.resample_onto(movie([5, 6, 7, 8], step=4), movie([0] * 7))  # four of seven
     with pytest.raises(ExchangeError, match="lie nowhere over each other"):
         ntr.resample_onto(movie([5, 6], start=40), movie([0] * 4))
     wider = movie([0] * 4)
@@ -132,7 +134,7 @@ def test_frames_between_others_stay_and_are_told() -> None:
     result = ntr.resample_onto(between, wider)
     assert np.asarray(result.data)[:, 3, 3].tolist() == [5, 6, 7, 8]
     assert result.attributes["translate"] == (1, 1, 0)
-    assert any("no frames at the moments" in note for note in result.notes)
+    assert any("lie between frames of the first" in note for note in result.notes)
 
 
 def test_axes_in_another_order() -> None:

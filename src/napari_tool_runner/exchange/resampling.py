@@ -30,7 +30,7 @@ __all__ = ["resample_onto"]
 
 _LOOKS = ("colormap", "contrast_limits")
 
-_BETWEEN = "have no frames at the moments of each other"
+_BETWEEN = "differ in time: some frames of the second lie between frames of the first"
 _EXACT = 2**53  # whole numbers beyond are not all numbers of the interpolation
 
 
@@ -38,11 +38,11 @@ def resample_onto(image: object, reference: object) -> LoadedOutput:
     """Return an image or labels in the pixels of another image.
 
     Axes of space that both have get the places, sizes and number of pixels of `reference`. So does
-    time, where frames of `image` are at the moments of the reference; else time stays, and a note
-    tells it. Channels and what only `image` has stay. Labels become those of the nearest pixel;
-    images are interpolated linearly, and smoothed before where pixels become larger, with the
-    Gaussian of “Rescale”: (times larger − 1) / 2 pixels. What lies outside of `image`, by half a
-    pixel, is 0; next to a missing pixel (NaN) all is missing.
+    time, where no moment of the reference lies between frames of `image`; else time stays, and a
+    note tells it. Channels and what only `image` has stay. Labels become those of the nearest
+    pixel; images are interpolated linearly, and smoothed before where pixels become larger, with
+    the Gaussian of “Rescale”: (times larger − 1) / 2 pixels. What lies outside of `image`, by half
+    a pixel, is 0; next to a missing pixel (NaN) all is missing.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ def resample_onto(image: object, reference: object) -> LoadedOutput:
     Raises
     ------
     ExchangeError
-        One is no image, they share no axes of space or lie nowhere over each other.
+        One is no image, they share no axes of space, lie nowhere over each other, or differ only
+        in moments that lie between frames.
     """
     mine, theirs = (_image(value) for value in (image, reference))
     rows, columns = shared_axes(mine.geometry, theirs.geometry)
