@@ -23,12 +23,13 @@ from napari_tool_runner.exchange.blocks import (
     write_blocks,
 )
 from napari_tool_runner.exchange.carriers.arrays import bare_content, untaken
+from napari_tool_runner.exchange.carriers.ome_files import ome_image
 from napari_tool_runner.exchange.carriers.tiff_checks import (
     bound_tiles,
     check_complete,
     smaller_levels,
 )
-from napari_tool_runner.exchange.carriers.tiff_says import Facts, ome_image
+from napari_tool_runner.exchange.carriers.tiff_says import Facts
 from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 from napari_tool_runner.exchange.units import conversion, is_length, ome_symbol
