@@ -22,7 +22,7 @@ from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
-from napari_tool_runner.widgets.parts.texts import open_path
+from napari_tool_runner.widgets.parts.texts import open_path, tooltip
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -109,7 +109,7 @@ class ToolFinder(QWidget):
             else "",
             "problem",
         )
-        self.message.setToolTip("\n".join(str(problem) for problem in self._toolbox.problems[:20]))
+        self.message.setToolTip(tooltip(*map(str, self._toolbox.problems[:20])))
 
     def _search(self, text: str) -> None:
         searching = bool(text.strip())

@@ -31,7 +31,7 @@ from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
-from napari_tool_runner.widgets.parts.texts import option_labels
+from napari_tool_runner.widgets.parts.texts import option_labels, tooltip
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DrillDownOption, SelectOption
@@ -168,7 +168,7 @@ class SelectField(_OptionsField):
             self.combo.addItems([pair[0] for pair in self._pairs])
             for place, (label, _) in enumerate(self._pairs, start=self._before):
                 if len(label) > 30:
-                    self.combo.setItemData(place, label, Qt.ItemDataRole.ToolTipRole)
+                    self.combo.setItemData(place, tooltip(label), Qt.ItemDataRole.ToolTipRole)
             self.combo.setPlaceholderText("choose…")
         self.show(self.node.value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from functools import lru_cache
@@ -13,7 +14,7 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 from napari_tool_runner.names import unique_names
 from napari_tool_runner.quoting import html_text
 
-__all__ = ["copy_text", "open_path", "option_labels", "shown", "tooltip"]
+__all__ = ["copy_text", "notice", "open_path", "option_labels", "shown", "tooltip"]
 
 _LONGEST = 5000
 
@@ -39,6 +40,15 @@ def tooltip(*parts: str) -> str:
         if part.strip()
     ]
     return "<qt>" + "<br><br>".join(paragraphs) + "</qt>" if paragraphs else ""
+
+
+def notice(text: str) -> str:
+    """Return a text for napari's notifications, in which nothing is taken for rich text.
+
+    Qt asks for files that a text of a stranger names: ``<img src=…>``. A joiner without width
+    makes no tag of what follows ``<``, and no sign of what follows ``&``.
+    """
+    return re.sub("([<&])", "\\1\N{WORD JOINER}", shown(text))
 
 
 def option_labels(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

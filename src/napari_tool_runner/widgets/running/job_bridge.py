@@ -22,6 +22,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
+from napari_tool_runner.widgets.parts.texts import notice
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.results import show_table
 from napari_tool_runner.widgets.running.run_bar import progress_text
@@ -149,7 +150,7 @@ class JobBridge(QObject):
             return
         name = self.job.tool.name
         if self.shown is not None:
-            show_info(f"{name}: {self.shown.sentence()}")
+            show_info(notice(f"{name}: {self.shown.sentence()}"))
         elif self.problem or self.job.state is JobState.FAILED:
             notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.processes import system_name
-from napari_tool_runner.widgets.parts.texts import copy_text, open_path
+from napari_tool_runner.widgets.parts.texts import copy_text, notice, open_path
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
@@ -48,4 +48,4 @@ def notify_failure(job: Job, text: str) -> None:
         ("Workspace", lambda _: open_path(job.workspace.root)),
         ("Copy report", lambda _: copy_text(report_text(job))),
     )
-    notification_manager.dispatch(Notification(text, NotificationSeverity.ERROR, actions))
+    notification_manager.dispatch(Notification(notice(text), NotificationSeverity.ERROR, actions))

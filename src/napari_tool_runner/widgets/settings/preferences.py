@@ -19,6 +19,7 @@ from qtpy.QtCore import QCoreApplication, QObject
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.storage import read_json, user_data, write_whole
+from napari_tool_runner.widgets.parts.texts import notice
 from napari_tool_runner.widgets.settings.config_hub import ConfigHub, config_hub
 from napari_tool_runner.widgets.settings.fields import SHOWN, shown_value, stored_value
 
@@ -172,4 +173,4 @@ def _agreed_path() -> Path:
 def _warn(text: str) -> None:
     from napari.utils.notifications import show_warning
 
-    show_warning(text)
+    show_warning(notice(text))
