@@ -22,8 +22,8 @@ from napari_tool_runner.sealed import facts_of, tells_changes
 __all__ = ["TreeState", "Trees"]
 
 _logger = logging.getLogger(__name__)
-_SKIPPED = frozenset({"__pycache__", ".git"})
-"""Copies that Python makes of what lies beside them, and what no program is shown."""
+_SKIPPED = frozenset({"__pycache__"})
+"""Copies that Python makes of what lies beside them."""
 _MOST = 50_000
 """Folders of a tree."""
 
