@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat, cast
 
@@ -143,7 +142,7 @@ class PreviewTables:
                 self._views[title].show_columns(columns)
             elif viewer is not None and (view := show_table(viewer, title, columns)):
                 self._views[title] = view
-                view.destroyed.connect(partial(self._views.pop, title, None))
+                weakref.finalize(view, self._views.pop, title, None)
 
     def _close(self, title: str) -> None:
         view, viewer = self._views.pop(title), self._viewer()

@@ -101,7 +101,7 @@ class SweepDialog(QDialog):
         self._lay_out()
         bell().heard.connect(self._heard)
         self.finished.connect(self.release)
-        self.destroyed.connect(partial(_close, self._begun))  # with its page
+        weakref.finalize(self, _close, self._begun)  # also where it goes with its page
         self.resize(740, 640)
 
     def offer(self) -> None:
