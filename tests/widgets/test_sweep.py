@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import gc
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QWidget
 from run_tools import make_tool
 
 from napari_tool_runner.jobs import Cell, JobState
 from napari_tool_runner.widgets.forms.presets import PresetStore
+from napari_tool_runner.widgets.parts.background import when_destroyed
 from napari_tool_runner.widgets.running.sweep_view import figure_text, picture_of
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -161,3 +165,16 @@ def test_one_contrast_for_all_and_the_colours_of_labels(qapp):
         "0.1235",
         "1e+09",
     ]
+
+
+def test_what_follows_the_end_of_a_widget_is_not_collected_with_it(qtbot):
+    gone = []
+    top, child = QWidget(), QWidget()
+    child.setParent(top)
+    child.own = child  # only the collector of garbage ends such
+    when_destroyed(child, partial(gone.append, 1))
+    del child
+    gc.collect()
+    assert not gone
+    top.deleteLater()
+    qtbot.waitUntil(lambda: gone == [1])

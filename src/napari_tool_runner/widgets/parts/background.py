@@ -17,7 +17,7 @@ from napari_tool_runner.errors import ToolRunnerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Bell", "IdleWork", "Task", "bell", "soon"]
+__all__ = ["Bell", "IdleWork", "Task", "bell", "soon", "when_destroyed"]
 
 _log = logging.getLogger(__name__)
 _FIRST_BUDGET = 0.12
@@ -34,6 +34,28 @@ def soon(act: Callable[[], object], milliseconds: int, parent: QObject) -> QTime
     timer.setInterval(milliseconds)
     timer.timeout.connect(act)
     return timer
+
+
+_awaited: set[_AtEnd] = set()
+
+
+class _AtEnd:
+    def __init__(self, act: Callable[[], object]) -> None:
+        self._act = act
+        _awaited.add(self)
+
+    def __call__(self, _: object = None) -> None:
+        _awaited.discard(self)
+        self._act()
+
+
+def when_destroyed(one: QObject, act: Callable[[], object]) -> None:
+    """Do `act` when `one` is gone, whoever deletes it; `act` is no method of `one`.
+
+    What Qt is to call then is held here: collected together with `one`, it would be called
+    nevertheless, and Python would break.
+    """
+    one.destroyed.connect(_AtEnd(act))
 
 
 class Bell(QObject):

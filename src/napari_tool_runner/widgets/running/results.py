@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat, cast
 
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.jobs import write_table
+from napari_tool_runner.widgets.parts.background import when_destroyed
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 
@@ -142,7 +144,7 @@ class PreviewTables:
                 self._views[title].show_columns(columns)
             elif viewer is not None and (view := show_table(viewer, title, columns)):
                 self._views[title] = view
-                weakref.finalize(view, self._views.pop, title, None)
+                when_destroyed(view, partial(self._views.pop, title, None))
 
     def _close(self, title: str) -> None:
         view, viewer = self._views.pop(title), self._viewer()

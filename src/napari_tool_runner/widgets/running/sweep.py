@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState, Sweep, is_sweepable, write_table
 from napari_tool_runner.names import safe_name
-from napari_tool_runner.widgets.parts.background import Task, bell, soon
+from napari_tool_runner.widgets.parts.background import Task, bell, soon, when_destroyed
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -101,7 +101,7 @@ class SweepDialog(QDialog):
         self._lay_out()
         bell().heard.connect(self._heard)
         self.finished.connect(self.release)
-        weakref.finalize(self, _close, self._begun)  # also where it goes with its page
+        when_destroyed(self, partial(_close, self._begun))  # with its page
         self.resize(740, 640)
 
     def offer(self) -> None:
@@ -306,7 +306,7 @@ class SweepDialog(QDialog):
             self.message.say(f"Written to {path.name}.", "done")
 
 
-def _close(begun: list[Sweep], _: object = None) -> None:
+def _close(begun: list[Sweep]) -> None:
     while begun:
         begun.pop().close()
 
