@@ -16,6 +16,7 @@ import socket
 import tempfile
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -262,8 +263,11 @@ def cold(
 
 
 @pytest.fixture
-def warm() -> None:
-    """Let programs be forked from a process that has imported what they import."""
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let programs be forked from a process that has imported what they import, unless told."""
+    from napari_tool_runner import settings
+
+    monkeypatch.setattr(settings, "WARM", replace(settings.WARM, default=True))
 
 
 def _own_processes(before: set[int]) -> list[psutil.Process]:

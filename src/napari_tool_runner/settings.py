@@ -220,8 +220,8 @@ ENCLOSE = Setting(
     services="LOCAL, CONDA",
 )
 WARM = Setting(
-    "runner.warm", FLAG, True,
-    "whether programs in Python start with imports done where that changes nothing, on Linux",
+    "runner.warm", FLAG, False,
+    "whether programs in Python start with imports done, on Linux (on trial)",
     services="LOCAL, CONDA",
 )
 CHANNELS: Setting[tuple[str, ...]] = Setting(
