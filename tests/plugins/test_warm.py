@@ -287,3 +287,19 @@ def test_what_does_nothing_any_more_starts_cold(
     assert programs.run("python", name)[:2] == (0, ["1", "1"])  # its limit is that of the cold one
     assert programs.run("python", name)[:2] == (0, ["1"])
     assert programs.warmed("python", programs.script("print(2)", "other.py"))[1] == ["2"]
+
+
+def test_why_a_program_starts_cold_is_said_once(programs: Programs, installed: Path) -> None:
+    (installed / "busy.py").write_text("import random\nrandom.random()")
+    name = programs.script("import busy")
+    said = []
+    for _ in range(3):
+        process, events = programs.process()
+        command = ["bash", "-c", f"python {name}; X=1 python {name}"]
+        LocalRunnerService({"enclose": programs.enclose}).exec(process, command)
+        assert wait_until(lambda: not any(one.waited for one in programs.servers), 60.0)
+        said += events.lines("runner")
+    (python,) = {one.name for one in programs.servers}
+    draws = "busy is not imported ahead: it seeds or draws random numbers when it is imported"
+    changed = "a program started without imports ahead: X changed since the job was started"
+    assert sorted(said) == [f"With {python}, {changed}.", f"With {python}, {draws}."]

@@ -366,7 +366,7 @@ def handing(
 def _tell(warm: Handing, server: Server, context: ExecContext) -> None:
     """Write into record and log how programs started, when the job's has ended."""
     for why in server.remarks():
-        context.say(f"A program started without imports ahead: {why}.")
+        context.say(f"With {server.name}, {why}.")
     if warm.calls:
         context.provenance[WARM] = warm.starts_warm
     if warm.watch is not None and warm.watch.stuck:

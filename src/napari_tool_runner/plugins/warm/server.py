@@ -234,7 +234,8 @@ class Server:
             for number in numbers:
                 self._told.send(b"B" + struct.pack("=Q", number))
         if package or not again:
-            self._told.send(f"W{package or 'it'} is not imported ahead: {why}".encode())
+            what = package or "what a program imports"
+            self._told.send(f"W{what} is not imported ahead: {why}".encode())
         self._prepare()
 
     def _end(self, fork: _Template) -> None:
@@ -273,7 +274,8 @@ class Server:
         except _Forked:
             raise
         except _Cold as cold:
-            self._told.send(f"W{cold}".encode("utf-8", "replace"))
+            told = f"Wa program started without imports ahead: {cold}"
+            self._told.send(told.encode("utf-8", "replace"))
             os._exit(1)
         except BaseException:  # noqa: BLE001
             os._exit(1)  # the hand-over program is left alone, and starts cold
@@ -288,7 +290,7 @@ class Server:
             names = sorted(
                 n for n in its.keys() | self._variables if its.get(n) != self._variables.get(n)
             )
-            raise _Cold(f"{', '.join(names)} is another than when the job was started")
+            raise _Cold(f"{', '.join(names)} changed since the job was started")
         if call.limits != self._limits:
             raise _Cold("its limits are others than when the job was started")
         if self.ahead.held and not call.has_usual_streams():

@@ -69,7 +69,7 @@ class Ahead:
     def __init__(self, root: str, work: str) -> None:
         self.root, self._work = root, work
         # what is looked for: a folder of ours, and a variable of ours, so a copy of all of them
-        tokens = (os.path.basename(root), os.environ.get(_MARK, "") or "\0")
+        tokens = [one for one in (os.path.basename(root), os.environ.get(_MARK, "")) if one]
         self._tokens = (*tokens, *map(os.fsencode, tokens))
         self.files: dict[str, tuple[int, int, int] | None] = {}
         self.variables: dict[str, str | None] = {}
