@@ -189,6 +189,15 @@ def test_a_call_from_no_enclosure_is_refused_where_there_should_be_one(programs:
         assert mine.recv(1) == b""
 
 
+def test_what_programs_tell_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool.learned, "_found", {})
+    for number in range(400):
+        pool.learned.of("python", "one", b"%d" % number)
+        pool.learned.of("python", "one", b"0")
+    assert 100 < len(pool.learned._found) < 300
+    assert ("python", "one", b"0") in pool.learned._found
+
+
 def test_a_tool_tells_nothing_of_another(programs: Programs) -> None:
     known = pool.learned.of("python", "one", b"its script")
     assert pool.learned.hear("another", known.number, "+\tnumpy\t/x") is None

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 __all__ = ["Imports", "Learned", "kind_of_call", "receive_told"]
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*")
-_MOST = 1 << 21  # bytes that a program may tell
+_MOST = 1 << 20  # bytes that a program may tell
+_KINDS = 256  # that are known
 _LINES = 20_000
 _SEEN = 1 << 15
 _TIMES = 3  # that a program is listened to anew
@@ -53,8 +54,12 @@ class Learned:
 
     def of(self, python: str, tool: str, kind: bytes) -> Imports:
         """Return what calls of `kind` import."""
+        key = (python, tool, kind)
         with self._lock:
-            return self._found.setdefault((python, tool, kind), Imports(tool))
+            found = self._found[key] = self._found.pop(key, None) or Imports(tool)
+            while len(self._found) > _KINDS:
+                del self._found[next(iter(self._found))]
+            return found
 
     def hear(self, tool: str, number: int, text: str) -> Imports | None:
         """Take what a program of `tool` told; return it when that is new."""

@@ -51,7 +51,7 @@ _IDLE = 600.0
 _LOOK = 20.0
 _AFTER = 1.0  # seconds that bubblewrap may outlive what it started
 _LEAST_MEMORY = 0.1  # of the computer's: below it idle processes end
-_MOST = 8  # processes that are kept, each for another environment or other variables
+_MOST = 4  # processes that are kept, each for another environment or other variables
 _SLOW = 10.0  # seconds in which a program has to say what it wants
 _log = logging.getLogger(__name__)
 

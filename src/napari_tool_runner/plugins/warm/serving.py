@@ -171,13 +171,13 @@ class Server:
         return new
 
     def memory(self) -> int:
-        """Return the bytes that its processes use alone."""
+        """Return the bytes that its processes use while no job runs; they share little."""
         used = 0
         with suppress(psutil.Error):
             leader = psutil.Process(self.pid)
             for one in (leader, *leader.children(recursive=True)):
                 with suppress(psutil.Error):
-                    used = max(used, one.memory_info().rss)
+                    used += one.memory_info().rss
         return used
 
     def worked(self) -> float:
