@@ -56,7 +56,8 @@ class Learned:
         """Return what calls of `kind` import."""
         key = (python, tool, kind)
         with self._lock:
-            found = self._found[key] = self._found.pop(key, None) or Imports(tool)
+            found = self._found.pop(key) if key in self._found else Imports(tool)
+            self._found[key] = found  # the last used
             while len(self._found) > _KINDS:
                 del self._found[next(iter(self._found))]
             return found
