@@ -125,7 +125,7 @@ def test_what_forks_sees_no_more_than_installations(
     programs.learn("python", name)
     (server,) = programs.servers
     found = server._scratch / "found"
-    assert wait_until(found.exists)
+    assert wait_until(found.exists, 60.0)
     for _ in range(10):
         assert programs.run("python", name)[1] == ["[]"]
     assert wait_until(lambda: "thousand" in found.read_text())
