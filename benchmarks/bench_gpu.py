@@ -10,14 +10,15 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import tifffile
 
 import napari_tool_runner as ntr
+from benchmarks.bench_warm import warmed
 from benchmarks.measure import Comparison, Unavailable, compare
 
 DESCRIPTOR = """<tool id="gpu_blur" name="Blur on the GPU" version="1">
@@ -66,19 +67,14 @@ def run(*, quick: bool) -> Iterator[Comparison]:
         bare()
         expected = tifffile.imread(folder / "bare.tif")
         for enclose, warm in ((False, False), (True, False), (True, True)):
-            result = job(enclose=enclose, warm=warm)
-            deadline = time.monotonic() + 60
-            while warm and not result.record["runner"].get("warm"):
-                if time.monotonic() > deadline:
-                    raise Unavailable("this program does not start warm here")
-                time.sleep(0.5)
-                result = job(enclose=enclose, warm=warm)
+            run_it = partial(job, enclose=enclose, warm=warm)
+            result = warmed(run_it) if warm else run_it()
             # the same sums on the same card, whatever stands around the program
             np.testing.assert_array_equal(result.outputs["output"].data, expected)
             where = ("warm, " if warm else "") + ("enclosed" if enclose else "without walls")
             yield compare(
                 f"a blur on the GPU, 1024 × 1024, {where} (the bare program)",
-                lambda enclose=enclose, warm=warm: job(enclose=enclose, warm=warm),
+                run_it,
                 bare,
                 aim=0.4 if warm else 1.1,  # its CUDA context is made anew
                 repeats=repeats,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,16 @@ import tifffile
 
 tifffile.imwrite(sys.argv[2], skimage.filters.gaussian(tifffile.imread(sys.argv[1]), 2))
 """
+
+
+def warmed(job: Callable[[], ntr.JobResult]) -> ntr.JobResult:
+    """Run `job` until its program starts warm; return that result."""
+    deadline = time.monotonic() + 120
+    while not (result := job()).record["runner"].get("warm"):
+        if time.monotonic() > deadline:
+            raise Unavailable("this program does not start warm here")
+        time.sleep(0.5)
+    return result
 
 
 def run(*, quick: bool) -> Iterator[Comparison]:
@@ -57,11 +67,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
                 runner = {"service": "LOCAL", "enclose": enclose, "warm": warm}
                 return ntr.run(tool, input=image, config={"runner": runner}, cache=False)
 
-            deadline = time.monotonic() + 120
-            while not job(warm=True).record["runner"].get("warm"):
-                if time.monotonic() > deadline:
-                    raise Unavailable("this program does not start warm here")
-                time.sleep(0.5)
+            warmed(lambda job=job: job(warm=True))
             where = "enclosed" if enclose else "not enclosed"
             for what, other in (
                 ("cold", lambda job=job: job(warm=False)),

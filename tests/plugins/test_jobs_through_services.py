@@ -105,8 +105,9 @@ def test_a_tool_runs_through_a_service_of_bioimageit_core(tmp_path, bare, image)
     assert "down" in lines
 
 
-@pytest.mark.conda
-def test_the_same_layers_here_and_in_an_environment(tmp_path, channel, bare, image):
+@pytest.fixture
+def in_environment(tmp_path, channel):
+    """A tool whose program needs a conda package, and the configuration that makes it."""
     package = '<package type="conda" env="">-c mine demo-tool=1.0</package>'
     packaged = tool_with(tmp_path / "packaged", f"<requirements>{package}</requirements>")
     (packaged.parent / "keep.sh").write_text("demo-tool && " + PROGRAM)
@@ -117,6 +118,12 @@ def test_the_same_layers_here_and_in_an_environment(tmp_path, channel, bare, ima
             "environments_dir": str(tmp_path / "envs"),
         }
     }
+    return packaged, config
+
+
+@pytest.mark.conda
+def test_the_same_layers_here_and_in_an_environment(tmp_path, in_environment, bare, image):
+    packaged, config = in_environment
     here = ntr.run(bare, input=image, runner="LOCAL")
     there = ntr.run(packaged, input=image, config=config)
     assert there.record["runner"]["service"] == "CONDA"
@@ -142,17 +149,8 @@ def test_the_same_layers_here_and_in_an_environment(tmp_path, channel, bare, ima
 
 @pytest.mark.conda
 @pytest.mark.skipif(bool(enclosure_problem()), reason=enclosure_problem())
-def test_an_earlier_run_answers_until_its_environment_changes(tmp_path, channel, image):
-    package = '<package type="conda" env="">-c mine demo-tool=1.0</package>'
-    packaged = tool_with(tmp_path / "packaged", f"<requirements>{package}</requirements>")
-    (packaged.parent / "keep.sh").write_text("demo-tool && " + PROGRAM)
-    config = {
-        "runner": {
-            "mirrors": {"mine": channel.as_uri()},
-            "channels": [channel.as_uri()],
-            "environments_dir": str(tmp_path / "envs"),
-        }
-    }
+def test_an_earlier_run_answers_until_its_environment_changes(tmp_path, in_environment, image):
+    packaged, config = in_environment
 
     def run():
         result = ntr.run(packaged, input=image, config=config)

@@ -16,6 +16,7 @@ import numpy as np
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
+    "LOOKS",
     "PIXELS",
     "PIXEL_SIZE",
     "ArrayLike",
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 
-_LOOKS = ("colormap", "contrast_limits")
+LOOKS = ("colormap", "contrast_limits")
 """Attributes that say how an image looks."""
 PIXELS = tuple(kind for kind in LayerKind if kind.is_pixels)
 """Kinds of layers that are arrays of pixels."""
@@ -288,7 +289,7 @@ class LayerSnapshot(_Layer):
         """Return where it lay and how it looked, without its data."""
         kept: dict[str, object] = {}
         if self.kind is LayerKind.IMAGE:
-            kept = {name: self.attributes[name] for name in _LOOKS if name in self.attributes}
+            kept = {name: self.attributes[name] for name in LOOKS if name in self.attributes}
             kept["dtype"] = self.dtype
         return replace(self, data=None, attributes=kept)
 

@@ -17,7 +17,7 @@ from napari_tool_runner.exchange.geometry import (
 )
 from napari_tool_runner.exchange.handover import open_snapshot
 from napari_tool_runner.exchange.knowing import with_known_axes
-from napari_tool_runner.exchange.model import PIXELS, ArrayLike, Geometry, LoadedOutput
+from napari_tool_runner.exchange.model import LOOKS, PIXELS, ArrayLike, Geometry, LoadedOutput
 from napari_tool_runner.exchange.parts import spread
 from napari_tool_runner.exchange.snapshots import snapshot
 from napari_tool_runner.exchange.wanted import moments, shared_axes
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LayerSnapshot
 
 __all__ = ["resample_onto"]
-
-_LOOKS = ("colormap", "contrast_limits")
 
 _BETWEEN = "differ in time: some frames of the second lie between frames of the first"
 _EXACT = 2**53  # whole numbers beyond are not all numbers of the interpolation
@@ -82,7 +80,7 @@ def resample_onto(image: object, reference: object) -> LoadedOutput:
     told = [f"{who[0]} was brought onto the pixels of {who[1]}: {how}{outside}."]
     told += [f"{' and '.join(who)} {timed}."] if timed else []
     attributes = attributes_of(_placed(mine.geometry, rows, grid), told)
-    kept = {name: mine.attributes[name] for name in _LOOKS if name in mine.attributes}
+    kept = {name: mine.attributes[name] for name in LOOKS if name in mine.attributes}
     attributes |= {**kept, "name": f"{mine.name} on {theirs.name}"}
     attributes |= {"rgb": True} if mine.rgb else {}
     return LoadedOutput(result, mine.kind, attributes, tuple(told))

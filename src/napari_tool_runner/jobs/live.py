@@ -6,7 +6,6 @@ is quick ends and is shown; one that is not is cancelled for the next. Nothing i
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
@@ -20,16 +19,17 @@ from napari_tool_runner.errors import OutputError, ToolRunnerError
 from napari_tool_runner.jobs.job import Job
 from napari_tool_runner.jobs.locality import choices, differ, middle
 from napari_tool_runner.jobs.manager import job_manager
-from napari_tool_runner.jobs.past.room import remove_job
+from napari_tool_runner.jobs.past.room import let_go
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import make_request
 from napari_tool_runner.jobs.viewer import placed_result
 from napari_tool_runner.jobs.workspace import PREVIEW
 
 if TYPE_CHECKING:
+    from napari_tool_runner.exchange import LayerSnapshot
     from napari_tool_runner.jobs.manager import JobManager
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
-    from napari_tool_runner.jobs.request import RunOptions
+    from napari_tool_runner.jobs.request import Request, RunOptions
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["LivePreview", "PreviewJob", "Previewed", "is_quick", "note_time"]
@@ -38,7 +38,6 @@ QUICK = 0.5
 """Seconds that a run may take to be made for every change."""
 _MOST = 2**28  # bytes of a result that are taken into memory
 _MOST_BLOCKS = 1024  # of it; each takes a moment
-_logger = logging.getLogger(__name__)
 _took: dict[str, tuple[int, float]] = {}
 """Digest of a tool -> pixels and seconds of its last run in this session."""
 _differs: dict[Hashable, bool] = {}
@@ -69,12 +68,7 @@ class PreviewJob(Job):
                 state, error = JobState.FAILED, self.run.failure(str(problem), "", problem)
         self._release(error)
         self._close(state, error)
-        try:
-            remove_job(self.workspace.root)
-        except FileNotFoundError:
-            pass
-        except (OSError, OutputError) as problem:
-            _logger.warning("%s was not deleted: %s", self.workspace.root, problem)
+        let_go(self.workspace.root)
         self._done.set()
         self._tell(state)
 
@@ -242,7 +236,7 @@ def _notes(job: PreviewJob) -> tuple[str, ...]:
     request = job.request
     if request.extent is None or not any(request.extent.crop):
         return ()
-    snaps = [snap for _, snap in request.snapshots(request.values) if snap.kind.is_pixels]
+    snaps = _images(request)
     notes = [
         f"“{snap.name}” is of another size and goes in whole."
         for snap in snaps
@@ -255,8 +249,11 @@ def _notes(job: PreviewJob) -> tuple[str, ...]:
 
 def _pixels(job: Job) -> int:
     """Return how many pixels went into a job, of its largest input."""
-    snaps = (snap for _, snap in job.request.snapshots(job.request.values))
-    return max((prod(snap.geometry.shape) for snap in snaps if snap.kind.is_pixels), default=0)
+    return max((prod(snap.geometry.shape) for snap in _images(job.request)), default=0)
+
+
+def _images(request: Request) -> list[LayerSnapshot]:
+    return [snap for _, snap in request.snapshots(request.values) if snap.kind.is_pixels]
 
 
 def _in_memory(result: JobResult) -> JobResult:
@@ -269,7 +266,7 @@ def _read(output: JobOutput) -> JobOutput:
     elements = {name: _read(part) for name, part in output.elements.items()}
     loaded = output.loaded
     if loaded is not None and loaded.kind.is_pixels:
-        level: object = loaded.levels[0]
+        level = loaded.levels[0]
         size, blocks = getattr(level, "nbytes", 0), getattr(level, "npartitions", 1)
         if size > _MOST or blocks > _MOST_BLOCKS:
             raise OutputError(
@@ -277,5 +274,5 @@ def _read(output: JobOutput) -> JobOutput:
                 hint="Run the tool: what it gives is opened bit by bit.",
             )
         attributes = {**loaded.attributes, "multiscale": False}
-        loaded = replace(loaded, data=np.array(loaded.levels[0]), attributes=attributes)
+        loaded = replace(loaded, data=np.array(level), attributes=attributes)
     return replace(output, loaded=loaded, elements=elements)

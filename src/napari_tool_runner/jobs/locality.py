@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_tool_runner.tools.model import DataParameter, FloatParameter, IntegerParameter
+from napari_tool_runner.tools.model import (
+    DataParameter,
+    FloatParameter,
+    IntegerParameter,
+    LayerKind,
+)
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
@@ -99,7 +104,7 @@ def _changed(
     one: LoadedOutput, two: LoadedOutput, here: tuple[slice, ...], there: tuple[slice, ...]
 ) -> bool:
     a, b = np.asarray(one.pixels[here]), np.asarray(two.pixels[there])
-    if one.kind.value == "labels":  # their numbers depend on what else there is
+    if one.kind is LayerKind.LABELS:  # their numbers depend on what else there is
         return bool(np.mean((a > 0) != (b > 0)) > _SHARE)
     a, b = a.astype(float), b.astype(float)
     span = float(np.ptp(a)) or 1.0

@@ -7,7 +7,6 @@ kept. Each becomes a cell: its values, how it ended, small pictures and figures 
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import threading
 import weakref
@@ -19,12 +18,12 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Unpack
 
 from napari_tool_runner import sealed, settings
-from napari_tool_runner.errors import OutputError, ParameterError, ToolRunnerError
+from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.exchange import Thumbnail, figures_of, thumbnail_of
 from napari_tool_runner.jobs.delivery import parts_of
 from napari_tool_runner.jobs.job import Job
 from napari_tool_runner.jobs.manager import JobManager
-from napari_tool_runner.jobs.past.room import remove_job
+from napari_tool_runner.jobs.past.room import let_go
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import make_request
 from napari_tool_runner.jobs.swept import axes_of
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request, RunOptions, ToolLike
 
 __all__ = ["Cell", "Sweep", "TrialJob"]
-
-_logger = logging.getLogger(__name__)
 
 
 class TrialJob(Job):
@@ -86,14 +83,8 @@ class TrialJob(Job):
 
     def discard(self) -> None:
         """Delete its folder, unless it was kept or has not ended."""
-        if self._kept or not self.wait(0):
-            return
-        try:
-            remove_job(self.workspace.root)
-        except FileNotFoundError:
-            return
-        except (OSError, OutputError) as error:
-            _logger.warning("%s was not deleted: %s", self.workspace.root, error)
+        if not self._kept and self.wait(0):
+            let_go(self.workspace.root)
 
 
 @dataclass(slots=True, eq=False)

@@ -55,7 +55,7 @@ class Axis:
     @property
     def label(self) -> str:
         """What a person reads."""
-        return self.parameter.label or self.parameter.name
+        return _label(self.parameter)
 
     def words(self, value: object) -> str:
         """Return a value as a person reads it, with its unit."""

@@ -24,6 +24,7 @@ from napari_tool_runner.widgets.menu_plan import (
     MenuPlan,
     plan_menus,
 )
+from napari_tool_runner.widgets.parts.texts import notify
 
 if TYPE_CHECKING:
     from app_model import Application
@@ -286,14 +287,13 @@ def open_tool(key: str, viewer: Viewer | None = None) -> ToolWidget | None:
         Default: the one whose window is in front.
     """
     import napari
-    from napari.utils.notifications import show_error
 
     from napari_tool_runner.tools.toolbox.box import load_toolbox
     from napari_tool_runner.widgets.docks import open_tool_dock
 
     viewer = viewer or napari.current_viewer()
     if viewer is None:
-        show_error("A tool opens in a napari window, and there is none.")
+        notify("A tool opens in a napari window, and there is none.", "error")
         return None
     toolbox = _session.toolbox or load_toolbox(Config(), look=False)
     if _session.toolbox is None and key not in toolbox:

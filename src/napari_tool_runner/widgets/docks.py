@@ -12,7 +12,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.menu_plan import PLUGIN
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import notice
+from napari_tool_runner.widgets.parts.texts import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,8 +79,6 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
     key : str
         Key of the tool in `toolbox`.
     """
-    from napari.utils.notifications import show_error
-
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
     window, name = viewer.window, f"{PLUGIN}:{key}"
@@ -88,12 +86,12 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
         if not toolbox.is_quick(key):
             task = Task(partial(toolbox.__getitem__, key), window._qt_window)
             task.done.connect(lambda _: open_tool_dock(key, toolbox, viewer))
-            task.failed.connect(lambda error: show_error(notice(why_no_tool(key, error))))
+            task.failed.connect(lambda error: notify(why_no_tool(key, error), "error"))
             task.start()
             return None
         tool = toolbox[key]
     except (KeyError, ToolRunnerError) as error:
-        show_error(notice(why_no_tool(key, error)))
+        notify(why_no_tool(key, error), "error")
         return None
     pages = (page for page in window.dock_widgets.values() if isinstance(page, ToolWidget))
     page = next((page for page in pages if page.objectName() == name), None)

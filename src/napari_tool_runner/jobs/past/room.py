@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.config import Config
 
-__all__ = ["Room", "remove_job", "room"]
+__all__ = ["Room", "let_go", "remove_job", "room"]
 
 _logger = logging.getLogger(__name__)
 _FILES = ("io", "inputs", "draft")
@@ -171,3 +171,13 @@ def remove_job(folder: Path) -> None:
     folder.lstat()
     tool = real_path(folder.parent)
     sealed.remove(tool / folder.name, tool)
+
+
+def let_go(folder: Path) -> None:
+    """Delete the folder of a job that nobody asks for again; the log says what could not be."""
+    try:
+        remove_job(folder)
+    except FileNotFoundError:
+        return
+    except (OSError, OutputError) as error:
+        _logger.warning("%s was not deleted: %s", folder, error)

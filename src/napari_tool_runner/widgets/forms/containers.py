@@ -300,9 +300,11 @@ class _EntryBox(QWidget):
         self._title.setText(f"{number}. {self._name}")
         self.remove_button.setEnabled(removable)
         self.remove_button.setToolTip(
-            tooltip(f"Remove {number}. {self._name}")
-            if removable
-            else f"At least {minimum} are needed."
+            tooltip(
+                f"Remove {number}. {self._name}"
+                if removable
+                else f"At least {minimum} are needed."
+            )
         )
 
 

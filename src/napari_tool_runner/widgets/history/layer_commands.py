@@ -11,7 +11,7 @@ from napari.viewer import Viewer  # noqa: TC002
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
 from napari_tool_runner.widgets.dock import history_dock, open_in_dock
 from napari_tool_runner.widgets.history import made_by
-from napari_tool_runner.widgets.parts.texts import notice
+from napari_tool_runner.widgets.parts.texts import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +30,10 @@ def run_again_on(viewer: Viewer) -> None:
 
 
 def _with_layer(viewer: Viewer, act: Callable[[object], None]) -> None:
-    from napari.utils.notifications import show_info
-
     layer = viewer.layers.selection.active
     try:
         if layer is None:
             raise WorkspaceError("No layer is selected.", hint="Select one that a tool made.")
         act(layer)
     except ToolRunnerError as error:
-        show_info(notice(str(error)))
+        notify(str(error))

@@ -7,6 +7,7 @@ import textwrap
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
@@ -14,7 +15,7 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 from napari_tool_runner.names import unique_names
 from napari_tool_runner.quoting import html_text
 
-__all__ = ["copy_text", "notice", "open_path", "option_labels", "shown", "tooltip"]
+__all__ = ["copy_text", "notice", "notify", "open_path", "option_labels", "shown", "tooltip"]
 
 _LONGEST = 5000
 
@@ -40,6 +41,18 @@ def tooltip(*parts: str) -> str:
         if part.strip()
     ]
     return "<qt>" + "<br><br>".join(paragraphs) + "</qt>" if paragraphs else ""
+
+
+def notify(text: str, severity: Literal["info", "warning", "error"] = "info") -> None:
+    """Tell `text` by napari's own notifications; raises ImportError without napari."""
+    from napari.utils import notifications
+
+    shows = {
+        "info": notifications.show_info,
+        "warning": notifications.show_warning,
+        "error": notifications.show_error,
+    }
+    shows[severity](notice(text))
 
 
 def notice(text: str) -> str:

@@ -13,6 +13,7 @@ import atexit
 import io
 import logging
 import weakref
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
-from napari_tool_runner.widgets.parts.texts import notice
+from napari_tool_runner.widgets.parts.texts import notify
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.results import show_table
 from napari_tool_runner.widgets.running.run_bar import progress_text
@@ -144,15 +145,12 @@ class JobBridge(QObject):
         """Tell by napari's own notifications when no page of the job is to be seen."""
         if self.viewer is None or any(_is_seen(page) for page in self._pages):
             return
-        try:
-            from napari.utils.notifications import show_info
-        except ImportError:
-            return
         name = self.job.tool.name
-        if self.shown is not None:
-            show_info(notice(f"{name}: {self.shown.sentence()}"))
-        elif self.problem or self.job.state is JobState.FAILED:
-            notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
+        with suppress(ImportError):  # a form alone, without napari
+            if self.shown is not None:
+                notify(f"{name}: {self.shown.sentence()}")
+            elif self.problem or self.job.state is JobState.FAILED:
+                notify_failure(self.job, f"{name}: {self.problem or self.job.error}")
 
 
 def _ring(_: Job, event: object) -> None:

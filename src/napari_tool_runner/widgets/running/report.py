@@ -31,7 +31,7 @@ def report_text(job: Job) -> str:
         f"Exit code: {getattr(job.error, 'exit_code', None)}",
         f"Command: {' '.join(command) or '-'}",
         f"Workspace: {job.workspace.root}",
-        (f"napari-tool-runner {__version__}, Python {sys.version.split()[0]}, {system_name()}"),
+        f"napari-tool-runner {__version__}, Python {sys.version.split()[0]}, {system_name()}",
         "",
         "Last lines of the log:",
         *job.log.tail(_TAIL),

@@ -19,7 +19,7 @@ from qtpy.QtCore import QCoreApplication, QObject
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.storage import read_json, user_data, write_whole
-from napari_tool_runner.widgets.parts.texts import notice
+from napari_tool_runner.widgets.parts.texts import notify
 from napari_tool_runner.widgets.settings.config_hub import ConfigHub, config_hub
 from napari_tool_runner.widgets.settings.fields import SHOWN, shown_value, stored_value
 
@@ -105,7 +105,7 @@ class PreferencesLink(QObject):
             if differing:
                 self._hub.write(_stored(differing))
         except ConfigError as error:
-            _warn(str(error))
+            notify(str(error), "warning")
             self.show()  # the field shows again what counts
 
     def _take_over(self) -> None:
@@ -126,7 +126,7 @@ class PreferencesLink(QObject):
         try:
             self._hub.write(_stored(changed))
         except ConfigError as error:
-            _warn(str(error))
+            notify(str(error), "warning")
 
     def _agree(self, values: Mapping[str, object]) -> None:
         path = _agreed_path()
@@ -168,9 +168,3 @@ def connect_preferences() -> PreferencesLink | None:
 
 def _agreed_path() -> Path:
     return user_data() / "preferences.json"
-
-
-def _warn(text: str) -> None:
-    from napari.utils.notifications import show_warning
-
-    show_warning(notice(text))
