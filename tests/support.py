@@ -44,3 +44,14 @@ def job_paths(folder: Path) -> JobPaths:
     for one in (made.inputs, made.outputs, made.work):
         one.mkdir(parents=True)
     return made
+
+
+def until_kept() -> None:
+    """Wait until the results of the jobs that have ended are kept for later runs.
+
+    That happens after a job has ended, and adds and renames folders below its workspace.
+    """
+    from napari_tool_runner.jobs.answers import _keeping
+
+    for kept in list(_keeping.values()):
+        assert kept.done.wait(30)

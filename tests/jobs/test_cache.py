@@ -28,11 +28,11 @@ from napari_tool_runner.jobs import (
     reclaimable,
     rerun,
 )
-from napari_tool_runner.jobs.answers import _keeping
 from napari_tool_runner.jobs.cache import KeptFile, KeptOutput, KeptRun, ResultCache
 from napari_tool_runner.jobs.job import execute
 from napari_tool_runner.plugins import runnerServices
 from napari_tool_runner.tools import read_tool
+from support import until_kept
 
 IMAGE = np.arange(48, dtype=np.uint8).reshape(6, 8)
 PACKAGE = """
@@ -59,8 +59,7 @@ def ask(config: dict[str, object], tmp_path: Path) -> Ask:
         assert isinstance(told, dict)
         given = {**config, **(more or {}), "jobs": {"cache": True, **told}}
         result = ntr.run(tool, config=given, **values)
-        for kept in list(_keeping.values()):
-            assert kept.done.wait(30)
+        until_kept()
         return result
 
     return run

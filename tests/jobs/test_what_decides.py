@@ -16,9 +16,9 @@ import pytest
 
 import napari_tool_runner as ntr
 from napari_tool_runner import sealed
-from napari_tool_runner.jobs.answers import _keeping
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.programs.trees import Trees
+from support import until_kept
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs import JobResult
@@ -75,8 +75,7 @@ class Computer:
             "env": [{"name": "MODELS", "value": str(self.programs / "share" / "models")}],
         }
         result = ntr.run(path, config=config, **values)
-        for kept in list(_keeping.values()):
-            assert kept.done.wait(30)
+        until_kept()
         return result
 
 

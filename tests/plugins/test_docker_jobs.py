@@ -10,8 +10,8 @@ import tifffile
 
 import napari_tool_runner as ntr
 from napari_tool_runner.exchange import files
-from napari_tool_runner.jobs.answers import _keeping
 from napari_tool_runner.plugins.runners_factory import runnerServices
+from support import until_kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +82,7 @@ def test_an_earlier_run_answers_in_the_same_image(folder: Path, config: dict[str
     runs = []
     for _ in range(2):
         runs.append(ntr.run(ntr.read_tool(folder / "docker.xml"), input=image, config=config))
-        for kept in list(_keeping.values()):
-            assert kept.done.wait(30)
+        until_kept()
     first, again = runs
     assert again.record["earlier"] == first.job_id
     assert again.record["runner"]["image_id"] == first.record["runner"]["image_id"]

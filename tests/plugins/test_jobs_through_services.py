@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
-from napari_tool_runner.jobs.answers import _keeping
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.sealed import tells_changes
 from plugins.runner_helpers import PROGRAM, tool_with
 from plugins.test_runners_factory import TUTORIAL
+from support import until_kept
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the tool is a shell script")
 
@@ -154,8 +154,7 @@ def test_an_earlier_run_answers_until_its_environment_changes(tmp_path, in_envir
 
     def run():
         result = ntr.run(packaged, input=image, config=config)
-        for kept in list(_keeping.values()):
-            assert kept.done.wait(30)
+        until_kept()
         return result
 
     first = run()

@@ -44,6 +44,7 @@ from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV
 from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 from plugins.runner_helpers import make_process, wait_until
+from support import until_kept
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
@@ -744,6 +745,7 @@ def test_a_secret_is_in_no_command_line_and_no_record(
     assert main(["check", str(box), "--config", str(_written(tmp_path, config))]) == 0
     done = ntr.run(ntr.read_tool(box), config=config)
     assert done.outputs["o"].path.read_text() == "in"
+    until_kept()
     kept = [one for one in (tmp_path / "jobs").rglob("*") if one.is_file()]
     assert kept
     assert not [one for one in kept if b"hush" in one.read_bytes()]
@@ -827,6 +829,7 @@ def test_a_secret_that_a_program_tells_is_shown_by_its_name(
     job.subscribe(lambda _, event: said.append(event))
     job.wait()
     told = f"{said} {job.record()} {job.error} {job.error.log_tail if job.error else ''}"  # type: ignore[attr-defined]
+    until_kept()
     kept = [one.read_bytes() for one in (tmp_path / "jobs").rglob("*") if one.is_file()]
     for text in (told.encode(), *kept):
         for part in (b"hush", b"MIIE"):
