@@ -114,9 +114,16 @@ def test_enter_opens_and_closes_a_group(qtbot, finder):
     assert finder.tree.isExpanded(finder.model.index(0, 0)) is not open_before
 
 
+def test_where_no_tool_fits_all_words_the_nearest_stand_there(qtbot, finder):
+    qtbot.keyClicks(finder.search, "xyzzy label")
+    assert finder.count.text() == "No tool fits all the words. Nearest:"
+    assert "abel" in finder.model.entry(finder.tree.currentIndex()).name
+
+
 def test_escape_clears_the_search(qtbot, finder, toolbox):
     qtbot.keyClicks(finder.search, "xyzzy")
-    assert finder.count.text() == "Nothing found."
+    assert finder.count.text() == "No tool for these words. All there are:"
+    assert finder.model.rowCount() > 1
     qtbot.keyClick(finder.search, Qt.Key.Key_Escape)
     assert len(finder.model.tools()) >= len(toolbox)
 

@@ -238,6 +238,8 @@ class Outline:
         Absolute path of a picture; empty when there is none.
     help : str
         Plain text; only its beginning is kept.
+    labels : str
+        What its parameters and their options are called, as far as people look for it.
     depends : tuple of Path
         Files that it was made from besides the descriptor, also some that are absent.
     """
@@ -253,6 +255,7 @@ class Outline:
     thumbnail: str = ""
     help: str = ""
     depends: tuple[Path, ...] = ()
+    labels: str = ""
 
     @classmethod
     def of(cls, tool: Tool) -> Outline:

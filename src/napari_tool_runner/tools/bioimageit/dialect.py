@@ -50,7 +50,7 @@ class BioImageItDialect(Dialect):
 
     def outline(self, candidate: Candidate, entry: str, root: Path) -> Outline:
         """Return what an index needs, from the XML alone."""
-        from napari_tool_runner.tools.common import xml_outline
+        from napari_tool_runner.tools.outline import xml_outline
 
         return xml_outline(candidate, root)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.categories import Category
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
-    from napari_tool_runner.tools.toolbox.search import SearchIndex
+    from napari_tool_runner.tools.toolbox.search import Hits, SearchIndex
 
 __all__ = ["BUNDLED", "Toolbox", "ToolboxFolder", "config_formats", "find_tool", "load_toolbox"]
 
@@ -240,8 +240,10 @@ class Toolbox(Mapping[str, "Tool"]):
 
     def search_entries(self, text: str, limit: int | None = None) -> list[ToolEntry]:
         """Return the light entries that fit `text`, best first; reads nothing."""
-        if not text.strip():
-            return list(self.entries[:limit])
+        return list(self.find(text, limit).entries if text.strip() else self.entries[:limit])
+
+    def find(self, text: str, limit: int | None = None) -> Hits:
+        """Return the same, and whether they fit every word of `text`, or only some."""
         return self._index.search(text, limit)
 
 

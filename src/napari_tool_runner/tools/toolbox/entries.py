@@ -76,6 +76,8 @@ class ToolEntry(NamedTuple):
         Absolute path of a picture; empty when there is none.
     help : str
         The beginning of the help, in one line; for search.
+    labels : str
+        What its parameters and their options are called; for search, too.
     """
 
     key: str
@@ -94,6 +96,7 @@ class ToolEntry(NamedTuple):
     thumbnail: str
     help: str
     entry: str = ""
+    labels: str = ""
 
     @property
     def path(self) -> Path:
@@ -181,6 +184,7 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
                 ),
                 help=re.sub(r"\s+", " ", outline.help[:_HELP_CHARACTERS]).strip(),
                 entry=name,
+                labels=one_line(outline.labels[:_HELP_CHARACTERS]),
             )
         )
     return Made(tuple(entries), tuple(map(str, dict.fromkeys(depends))))

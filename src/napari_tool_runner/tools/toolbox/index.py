@@ -29,7 +29,7 @@ from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, file_stat,
 
 __all__ = ["Problem", "index_folder"]
 
-_VERSION = 5
+_VERSION = 6
 _MAX_DEPTH = 12
 _MAX_FOLDERS = 20_000
 _MOST_BYTES = 256 * 2**20

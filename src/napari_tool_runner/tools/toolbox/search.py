@@ -1,32 +1,41 @@
 """Fuzzy, ranked search over the light entries, fast enough for every keystroke.
 
 Words of all fields but the help form one vocabulary. Each word of the query finds words
-of the vocabulary (equal, beginning, inside, or misspelt), and these their tools; the help
-is looked through as it is, which is as fast and needs no preparation. A tool is found
-when every word of the query found it.
+of the vocabulary (equal, of one stem, beginning, inside, or misspelt), and these their tools;
+the help is looked through as it is, which is as fast and needs no preparation. What people
+call it otherwise (`words`) finds tools, too. A tool is found when every word or phrase of the
+query found it; where there is none, when some did.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from napari_tool_runner.tools.toolbox.words import Meaning, fold, meanings, stem, words_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
 
-__all__ = ["SearchIndex", "edam_label"]
+__all__ = ["Hits", "SearchIndex", "edam_label"]
 
-_WORD = re.compile(r"[^\W_]+")
 # how much a field tells, from the name to the help
 _NAME, _ID, _CATEGORY, _DESCRIPTION, _FORMAT, _EDAM, _HELP = 100, 80, 50, 40, 30, 30, 10
-_EQUAL, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.8, 0.5, 0.4
+_LABEL = 35
+_EQUAL, _STEM, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.9, 0.8, 0.5, 0.4
 _FEW = 4
 """Fewer tools than this, and likely misspellings are looked for too."""
 _LIKELY = 40
+
+
+class Hits(NamedTuple):
+    """What a search found, best first; not `whole`: no tool fits every word, these do some."""
+
+    entries: tuple[ToolEntry, ...]
+    whole: bool = True
 
 
 class SearchIndex:
@@ -35,49 +44,71 @@ class SearchIndex:
     def __init__(self, entries: Sequence[ToolEntry]) -> None:
         self._entries = tuple(entries)
         self._postings: dict[str, dict[int, int]] = defaultdict(dict)
+        self._stems: dict[str, list[str]] = defaultdict(list)
         self._names: list[str] = []
-        self._helps = [_fold(entry.help) for entry in self._entries]
+        self._helps = [fold(entry.help) for entry in self._entries]
         for number, entry in enumerate(self._entries):
-            name = _fold(entry.name)
+            name = fold(entry.name)
             self._names.append(name)
             # the last field wins: go from the least to the most telling
             terms = (*entry.edam, *map(edam_label, entry.edam))
             self._add(number, _EDAM, " ".join(terms))
             self._add(number, _FORMAT, " ".join(entry.formats))
+            self._add(number, _LABEL, entry.labels)
             self._add(number, _DESCRIPTION, entry.description)
             self._add(number, _CATEGORY, " ".join(entry.categories))
             self._add(number, _ID, entry.id)
             self._add(number, _NAME, name)
+        for word in self._postings:
+            self._stems[stem(word)].append(word)
+        meanings("")  # the table is read now, not at the first keystroke
 
-    def search(self, text: str, limit: int | None = None) -> list[ToolEntry]:
+    def search(self, text: str, limit: int | None = None) -> Hits:
         """Return the entries that fit `text`, best first; all of them for empty text."""
-        query = _fold(text).strip()
-        words = _WORD.findall(query)
-        if not words:
-            return list(self._entries[:limit])
-        scores: dict[int, float] | None = None
-        for word in dict.fromkeys(words):
-            found = self._word(word)
-            if scores is None:
-                scores = found
-            else:
-                scores = {key: scores[key] + found[key] for key in scores.keys() & found.keys()}
-        assert scores is not None
-        if not scores:
-            scores = self._letters(query)
+        query = fold(text).strip()
+        if not words_of(query):
+            return Hits(self._entries[:limit])
+        found = [self._meaning(one) for one in meanings(query)]
+        each = {number: [one.get(number, 0.0) for one in found] for one in found for number in one}
+        whole = {number: sum(scores) for number, scores in each.items() if all(scores)}
+        if not whole:
+            whole = self._letters(query)
+        some = {} if whole else {number: sum(scores) for number, scores in each.items()}
+        return Hits(self._best(query, whole or some, limit), not some)
+
+    def _best(
+        self, query: str, scores: dict[int, float], limit: int | None
+    ) -> tuple[ToolEntry, ...]:
         for number in scores:
             name = self._names[number]
-            if name == query or _fold(self._entries[number].id) == query:
+            if name == query or fold(self._entries[number].id) == query:
                 scores[number] += 3 * _NAME
             elif name.startswith(query):
                 scores[number] += _NAME
             elif query in name:
                 scores[number] += _NAME / 2
         order = sorted(scores, key=lambda n: (-scores[n], len(self._names[n]), self._names[n]))
-        return [self._entries[number] for number in order[:limit]]
+        return tuple(self._entries[number] for number in order[:limit])
+
+    def _meaning(self, meaning: Meaning) -> dict[int, float]:
+        """Return number of entry -> score for a word or phrase, or what stands for it."""
+        scores = self._together(meaning.words)
+        for quality, words in meaning.instead:
+            for number, score in self._together(words).items():
+                scores[number] = max(scores.get(number, 0.0), quality * score)
+        return scores
+
+    def _together(self, words: Sequence[str]) -> dict[int, float]:
+        """Return number of entry -> mean score of the words, where it has them all."""
+        each = [self._word(word) for word in words]
+        return {
+            number: sum(one[number] for one in each) / len(each)
+            for number in each[0]
+            if all(number in one for one in each)
+        }
 
     def _add(self, number: int, weight: int, text: str) -> None:
-        for word in set(_WORD.findall(_fold(text))):
+        for word in set(words_of(text)):
             self._postings[word][number] = weight
 
     def _word(self, word: str) -> dict[int, float]:
@@ -90,11 +121,13 @@ class SearchIndex:
                 quality = _EQUAL
             elif known.startswith(word):
                 quality = _BEGINNING
-            elif len(word) > 1:
+            elif len(word) > 2:
                 quality = _INSIDE
             else:
                 continue
             self._collect(known, quality, scores)
+        for known in self._stems.get(stem(word), ()):
+            self._collect(known, _STEM, scores)
         if len(word) > 1:
             for number, text in enumerate(self._helps):
                 if word in text and number not in scores:
@@ -143,13 +176,6 @@ class SearchIndex:
             if match:
                 found[number] = 10 * len(letters) / len(match[0])
         return found
-
-
-def _fold(text: str) -> str:
-    if text.isascii():
-        return text.lower()
-    plain = unicodedata.normalize("NFKD", text)
-    return "".join(ch for ch in plain if not unicodedata.combining(ch)).casefold()
 
 
 # -- EDAM ----------------------------------------------------------------------------

@@ -112,23 +112,23 @@ class ToolFinder(QWidget):
         self.message.setToolTip(tooltip(*map(str, self._toolbox.problems[:20])))
 
     def _search(self, text: str) -> None:
-        searching = bool(text.strip())
+        searching = bool(text.strip())  # a search that finds nothing shows all, as none does
         self.grouping.setVisible(not searching)
-        if searching:
-            hits = self._toolbox.search_entries(text, MOST_HITS)
-            self.model.show_hits(hits, self._favourites.starred)
-            more = "+" if len(hits) == MOST_HITS else ""
+        if searching and (hits := self._toolbox.find(text, MOST_HITS)).entries:
+            self.model.show_hits(hits.entries, self._favourites.starred)
+            more = "+" if len(hits.entries) == MOST_HITS else ""
             self.count.setText(
-                f"{len(hits)}{more} found, best first" if hits else "Nothing found."
+                f"{len(hits.entries)}{more} found, best first"
+                if hits.whole
+                else "No tool fits all the words. Nearest:"
             )
-            if hits:
-                self.tree.setCurrentIndex(self.model.first_tool())
+            self.tree.setCurrentIndex(self.model.first_tool())
             return
         grouping = Grouping(self.grouping.currentData() or Grouping.CATEGORY)
         self.model.show_groups(
             self._toolbox, grouping, self._favourites.starred, self._favourites.recent
         )
-        self.count.setText("")
+        self.count.setText("No tool for these words. All there are:" if searching else "")
         special = sum(
             any(key in self._toolbox for key in keys)
             for keys in (self._favourites.starred, self._favourites.recent)
