@@ -168,11 +168,11 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
             draft.unlink()
         raise
     with suppress(OSError):
-        left = [e for e in os.scandir(path.parent) if _DRAFT_END.fullmatch(e.name, len(start))]
-        for entry in left:
-            old = alone or entry.stat().st_mtime < time.time() - 3600
-            if old and entry.name.startswith(start):
-                os.unlink(entry.path)
+        # thousands of results may lie there: of others not even the pattern is tried
+        names = [name for name in os.listdir(path.parent) if name.startswith(start)]
+        for left in [path.with_name(n) for n in names if _DRAFT_END.fullmatch(n, len(start))]:
+            if alone or left.stat().st_mtime < time.time() - 3600:
+                left.unlink()
 
 
 def write_json(

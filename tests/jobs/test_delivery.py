@@ -58,6 +58,21 @@ def held(folder: Path) -> dict[str, str]:
     }
 
 
+def test_where_the_files_of_a_batch_lie_is_not_asked_with_each_result(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {str(tmp_path / f"{number}.tif") for number in range(50)}
+    asked: set[str] = set()
+
+    def ask(path: str | os.PathLike[str]) -> str:
+        asked.add(str(path))
+        return os.path.realpath(path)
+
+    monkeypatch.setattr(module, "real_text", ask)
+    deliver(made(tool, 1), tmp_path / "out", given=given)
+    assert not asked & given
+
+
 def test_nothing_of_an_earlier_result_stays_inside(tool: Path, tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     out = tmp_path / "out"

@@ -198,6 +198,8 @@ def notes_by_kind(
     """
     kinds: dict[str, tuple[str, dict[str, None]]] = {}
     for item, notes in told:
+        if not notes:
+            continue
         files = [Path(file) for file in item.files]
         names = sorted({n for f in files for n in (f.name, f.stem) if n}, key=len, reverse=True)
         same = re.compile("|".join([*map(re.escape, names), r"\d+(?:[.,]\d+)*"]))

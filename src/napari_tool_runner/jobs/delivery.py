@@ -72,7 +72,8 @@ def deliver(
     Parameters
     ----------
     given : iterable of str
-        Absolute paths of files that are not replaced, besides the job's own inputs.
+        Files that are not replaced, besides the job's own inputs, as `real_text` tells them: a
+        batch asks where thousands lie once, not with each result.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def deliver(
     root, taken = result.workspace, set[str]()
     delivered: dict[str, Path] = {}
     collections = set[Path]()
-    kept = {real_text(path) for path in (*given, *result.originals) if os.path.isabs(path)}
+    kept = {*given, *(real_text(path) for path in result.originals if os.path.isabs(path))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # one delivery at a time: drafts that lie there already are of one that was killed

@@ -307,7 +307,7 @@ class Job:
         path, told = self.workspace.record_path, self._told()
         try:
             try:
-                write_json(path, told, durable=durable)
+                write_json(path, told, indent=2 if durable else None, durable=durable)
             except OSError:
                 if not self.state.is_finished or self._done.is_set():
                     raise
