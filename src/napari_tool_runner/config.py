@@ -17,9 +17,18 @@ import platformdirs
 
 from napari_tool_runner.config_layers import ABSENT, Config
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.names import nearest
 from napari_tool_runner.setting_types import is_secret_name
 from napari_tool_runner.settings import OWN_SERVICES, TABLE
-from napari_tool_runner.storage import APP, check_depth, locked, read_json, user_data, write_json
+from napari_tool_runner.storage import (
+    APP,
+    check_depth,
+    check_text,
+    locked,
+    read_json,
+    user_data,
+    write_json,
+)
 
 __all__ = [
     "ABSENT",
@@ -116,7 +125,8 @@ def _facility() -> Config | None:
     for path in reversed(_facility_paths()):
         # who controls the environment controls PATH as well; a file that anybody may write
         # is nobody's consent
-        data = _read_file(path)
+        data = _read_file(path, strict=True)
+        _check_policy(data, path)
         safe = (bool(named) and path == facility_path()) or not _anybody_writes(path)
         found = Config(data, path.absolute(), safe, "facility", found)
     return found
@@ -135,6 +145,17 @@ def _facility_paths() -> list[Path]:
         folders += [Path("/etc/xdg") / APP, Path("/etc") / APP]
     files += [path for folder in folders if _is_there(path := folder / "config.json")]
     return list(dict.fromkeys(files))
+
+
+def _check_policy(data: Mapping[str, object], path: Path) -> None:
+    """Raise ConfigError where a policy is misspelt: it would forbid nothing."""
+    for key in data:
+        section = key.partition(".")[0]
+        if key != "policy" and nearest(section.strip().casefold(), ["policy"]):
+            raise ConfigError(
+                f"“{key}” in the facility’s configuration {path} is not known.",
+                hint="A policy is the section “policy”, and what it says stands in there.",
+            )
 
 
 def _is_there(path: Path) -> bool:
@@ -161,9 +182,11 @@ def _personal(below: Config | None) -> Config:
     return Config(_read_file(path), path.absolute(), named, "personal", below)
 
 
-def _read_file(path: Path) -> dict[str, object]:
+def _read_file(path: Path, *, strict: bool = False) -> dict[str, object]:
     try:
-        data = read_json(path)
+        data = read_json(path, unique=strict)
+        if strict:
+            check_text(data)
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror or error}.",

@@ -7,13 +7,15 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 __all__ = [
+    "expanded",
     "file_name",
     "free_path",
     "held",
+    "is_folder",
     "led_to",
     "lies_in",
     "nearest",
@@ -25,6 +27,7 @@ __all__ = [
     "size_text",
     "unique_name",
     "unique_names",
+    "walked",
 ]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -54,6 +57,11 @@ def numbered_image(name: str) -> tuple[str, int]:
     return (file, int(number)) if mark and file and number.isdecimal() else (name, 0)
 
 
+def expanded(path: str) -> Path:
+    """Return a path with the home for ``~``; as it is where no user has that name."""
+    return Path(os.path.expanduser(path))
+
+
 def real_path(path: Path) -> Path:
     """Return where links lead; of one that leads to itself, its own place.
 
@@ -79,6 +87,37 @@ def really(path: str | os.PathLike[str]) -> str:
         except OSError:
             pass  # it does not exist, or lies in a folder of somebody else
     return os.path.realpath(path)
+
+
+def walked(
+    top: str | os.PathLike[str], onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Yield what `os.walk` does from the top down, however deep: that of Python 3.11 recurses.
+
+    Of the folders that are told, those that are left in the list are entered, unless by a link.
+    """
+    todo = [os.fspath(top)]
+    while todo:
+        here, folders, names = todo.pop(), list[str](), list[str]()
+        try:
+            with os.scandir(here) as entries:
+                for entry in entries:
+                    (folders if is_folder(entry) else names).append(entry.name)
+        except OSError as error:
+            if onerror is not None:
+                onerror(error)
+            continue
+        yield here, folders, names
+        inner = (os.path.join(here, name) for name in reversed(folders))
+        todo += [one for one in inner if not os.path.islink(one)]
+
+
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def led_to(path: Path) -> Path:

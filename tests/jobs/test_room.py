@@ -17,10 +17,12 @@ import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.exchange import files, sharing
-from napari_tool_runner.jobs import JobResult, add_result, read_record
+from napari_tool_runner.jobs import JobResult, add_result, history, read_record
 from napari_tool_runner.jobs.past import room as module
 from napari_tool_runner.jobs.past.room import Room
 from napari_tool_runner.jobs.secrets import with_seal
+from napari_tool_runner.jobs.workspace import TRIED
+from napari_tool_runner.processes import process_mark
 from napari_tool_runner.storage import write_json
 
 IMAGE = np.random.default_rng(1).integers(0, 255, (64, 1000)).astype(np.uint8)
@@ -155,3 +157,35 @@ def test_what_was_counted_is_added_to_and_counted_again(
         told.write_text(old)
         Room().tidy(done.workspace, huge)
         assert json.loads(told.read_text())["bytes"] == counted["bytes"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no path of that length")
+def test_folders_in_one_another_take_no_limit_away(run: Run, config: dict[str, object]) -> None:
+    done = run()
+    deep = done.workspace / "io" / "outputs"
+    for _ in range(60):  # a program needs no more than “mkdir d; cd d”
+        deep = deep.joinpath(*"d" * 20)
+        deep.mkdir(parents=True)
+    (deep / "last").write_bytes(bytes(9000))
+    settings = limited(config, 100 * SIZE)
+    Room().tidy(done.workspace, settings)
+    told = json.loads((settings.workspaces / ".taken.json").read_text())
+    assert told["bytes"] > SIZE + 9000
+    Room().tidy(done.workspace, limited(config, 1))
+    assert not is_there(done)
+
+
+def test_what_killed_previews_left_goes_with_the_first_look(
+    run: Run, config: dict[str, object]
+) -> None:
+    done = run()
+    kept = done.workspace.parent / "preview-20260101-120000-aaaaaa"
+    left = done.workspace.parent / "preview-20260101-120000-bbbbbb"
+    for folder, mark in ((kept, process_mark(os.getpid())), (left, "0 1 2")):
+        folder.mkdir()
+        (folder / TRIED).write_text(mark)
+        (folder / "record.json").write_text((done.workspace / "record.json").read_text())
+    assert [one.folder for one in history(done.workspace.parents[1])] == [done.workspace]
+    Room().tidy(done.workspace, limited(config, 100 * SIZE))
+    assert kept.exists()
+    assert not left.exists()

@@ -184,6 +184,34 @@ def test_a_slip_in_a_policy_does_not_allow_everything(box: Path, policy, rules: 
         ntr.run(say())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"policy": {"toolboxes": ["\ud800"]}}',
+        r'{"policy": {"\udfff": [], "toolboxes": []}}',
+        r'{"policy": {"toolboxes": ["/x\u0000y"]}}',
+        '{"policy": {"toolboxes": []}, "policy": {}}',
+        '{"policy": {"toolboxes": [], "toolboxes": ["/"]}}',
+        '{"Policy": {"toolboxes": []}}',
+        '{"polcy": {"toolboxes": []}}',
+        '{"policy.toolboxes": []}',
+    ],
+)
+def test_a_policy_that_cannot_be_meant_is_told_and_nothing_runs(
+    box: Path, policy, text: str
+) -> None:
+    path = policy()
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(str(path))):
+        ntr.run(box / "say" / "say.xml")
+
+
+def test_a_home_of_nobody_allows_nothing(box: Path, policy) -> None:
+    policy(toolboxes=["~nobody-of-this-name/.."])
+    with pytest.raises(TrustError, match="your facility allows"):
+        ntr.run(box / "say" / "say.xml")
+
+
 def test_a_folder_without_a_file_is_no_policy(box: Path, policy) -> None:
     policy().unlink()
     assert load_config().policies == ()

@@ -6,6 +6,7 @@ is quick ends and is shown; one that is not is cancelled for the next. Nothing i
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
@@ -23,7 +24,8 @@ from napari_tool_runner.jobs.past.room import let_go
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import make_request
 from napari_tool_runner.jobs.viewer import placed_result
-from napari_tool_runner.jobs.workspace import PREVIEW
+from napari_tool_runner.jobs.workspace import PREVIEW, TRIED
+from napari_tool_runner.processes import process_mark
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerSnapshot
@@ -57,7 +59,9 @@ class PreviewJob(Job):
     _named = PREVIEW
 
     def write_record(self, *, durable: bool = True) -> None:
-        """Write none."""
+        """Write none, but the mark of who is at work when it begins."""
+        if not self.state.is_finished:
+            (self.workspace.root / TRIED).write_text(process_mark(os.getpid()), encoding="ascii")
 
     def end(self, state: JobState, error: ToolRunnerError | None = None) -> None:
         """Take the result into memory, delete the folder, and close the job."""

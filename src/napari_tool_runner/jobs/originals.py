@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.record import SourceKind
-from napari_tool_runner.names import real_path
+from napari_tool_runner.names import real_path, walked
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.tools.own_folder import tool_places
@@ -110,7 +110,7 @@ def _facts(path: Path) -> dict[Path, tuple[int, ...]]:
     found: dict[Path, tuple[int, ...]] = {}
     files = [path]
     if path.is_dir():
-        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+        files = [Path(folder, name) for folder, _, names in walked(path) for name in names]
     for file in files:
         with suppress(OSError):  # gone, which is told by its absence
             one = file.stat()

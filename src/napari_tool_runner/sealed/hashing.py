@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+from napari_tool_runner.names import walked
 from napari_tool_runner.sealed.opening import check_holes, heard, kind, open_file, refused, walk
 
 __all__ = ["content_sha256"]
@@ -33,8 +35,7 @@ def content_sha256(path: Path, root: Path | None = None, *, wary: bool = False) 
     """
     digest = hashlib.sha256()
     if path.is_dir() if root is None else kind(path, root) == "folder":
-        files = path.rglob("*") if root is None else walk(path, root)
-        for entry in sorted(p for p in files if root is not None or p.is_file()):
+        for entry in sorted(_of_yours(path) if root is None else walk(path, root)):
             digest.update(
                 f"{entry.relative_to(path).as_posix()}\0".encode(errors="surrogateescape")
             )
@@ -51,3 +52,8 @@ def content_sha256(path: Path, root: Path | None = None, *, wary: bool = False) 
             if read > os.fstat(file.fileno()).st_size:  # the system writes it as it is read
                 raise refused(path, "a file that holds more than it tells", "a plain one")
     return f"sha256:{digest.hexdigest()}"
+
+
+def _of_yours(folder: Path) -> Iterator[Path]:
+    for here, _, names in walked(folder):
+        yield from (one for one in (Path(here, name) for name in names) if one.is_file())

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from napari_tool_runner.names import walked
+
 __all__ = ["facts_of", "settle_writes", "state_of", "tells_changes"]
 
 _READ = 2**16
@@ -89,7 +91,7 @@ def _files(path: Path) -> Iterator[str]:
     if not path.is_dir():
         yield os.fspath(path)
         return
-    for here, folders, names in os.walk(path, onerror=_raised):
+    for here, folders, names in walked(path, _raised):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         yield from (os.path.join(here, name) for name in sorted(names))
         # a link to a folder is not entered: where it leads to is what counts

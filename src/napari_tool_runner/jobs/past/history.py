@@ -21,8 +21,8 @@ from napari_tool_runner.jobs.record import (
     RunRecord,
 )
 from napari_tool_runner.jobs.secrets import forget_left
-from napari_tool_runner.jobs.workspace import RECORD, TRIED, made_at
-from napari_tool_runner.names import real_path
+from napari_tool_runner.jobs.workspace import PREVIEW, RECORD, TRIED, made_at
+from napari_tool_runner.names import is_folder, real_path
 from napari_tool_runner.processes import is_running
 from napari_tool_runner.storage import NewerError, read_json, read_limited
 from napari_tool_runner.tools.own_folder import folder_is_shared
@@ -33,6 +33,7 @@ __all__ = [
     "find_record",
     "history",
     "known_record",
+    "left_previews",
     "own_folder",
     "read_record",
     "record_files",
@@ -46,6 +47,8 @@ _OF_A_JOB = frozenset(
 )
 """What lies in the folder of a job, also of an older version, or of a crate."""
 _KILLED = "It was killed, or the disk was full, before it could write its record."
+_LEFT = 3600.0
+"""Seconds after which a live preview's folder without a mark is nobody's: it lives for one run."""
 RECORD_BYTES = 32 * 2**20
 """More than any job tells of itself."""
 
@@ -185,24 +188,31 @@ def record_files(workspaces: Path) -> Iterator[Path]:
     for tool in _folders(workspaces):
         for folder in _folders(tool):
             path = folder / RECORD
+            if folder.name.startswith(PREVIEW):
+                continue  # it is no job's
             if os.path.lexists(path) or _is_trace(folder):
                 yield path
+
+
+def left_previews(workspaces: Path) -> Iterator[Path]:
+    """Yield the folders of live previews of sessions that were killed."""
+    for folder in (one for tool in _folders(workspaces) for one in _folders(tool)):
+        if folder.parent.is_symlink():
+            continue
+        if folder.name.startswith(PREVIEW) and not (folder.is_symlink() or _is_tried(folder)):
+            with suppress(OSError):
+                marked = os.path.lexists(folder / TRIED)
+                if marked or time.time() - folder.lstat().st_mtime > _LEFT:
+                    yield folder
 
 
 def _folders(folder: Path) -> list[Path]:
     """Return the folders in one; none where it cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            return [Path(one.path) for one in entries if _is_folder(one)]
+            return [Path(one.path) for one in entries if is_folder(one)]
     except OSError:
         return []
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
 
 
 def _is_trace(folder: Path) -> bool:

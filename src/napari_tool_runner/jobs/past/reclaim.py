@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,9 +11,8 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.cache import result_cache
-from napari_tool_runner.jobs.past.history import ended_jobs
+from napari_tool_runner.jobs.past.history import ended_jobs, left_previews
 from napari_tool_runner.jobs.past.room import remove_job
-from napari_tool_runner.jobs.workspace import PREVIEW
 from napari_tool_runner.plugins import recover, runnerServices
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
 from napari_tool_runner.tools.toolbox.trust import unapproved_copies
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.record import RunRecord
 
 _logger = logging.getLogger(__name__)
-_LEFT = 3600.0
-"""Seconds after which a folder of a live preview, which lives for one run, is nobody's."""
 
 __all__ = ["Reclaimable", "delete_job", "reclaim", "reclaimable"]
 
@@ -63,7 +59,7 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
         for job in ended_jobs(config.workspaces, older_than_days)
         if not job.folder.parent.is_symlink()  # what lies elsewhere was put there by somebody
     ]
-    found += map(_of_preview, _left_previews(config.workspaces))
+    found += map(_of_preview, left_previews(config.workspaces))
     kept = result_cache(config)
     if size := kept.size():
         found.append(Reclaimable("results", "of earlier runs", size, kept.clear))
@@ -84,14 +80,6 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
         for digest in unapproved_copies()
         for size in [sealed.usage(kept_folder(digest)).freed]
     ]
-
-
-def _left_previews(workspaces: Path) -> Iterator[Path]:
-    """Yield the folders of live previews of sessions that were killed."""
-    for folder in workspaces.glob(f"*/{PREVIEW}*"):
-        ours = not (folder.is_symlink() or folder.parent.is_symlink())
-        if ours and time.time() - folder.lstat().st_mtime > _LEFT:
-            yield folder
 
 
 def _of_preview(folder: Path) -> Reclaimable:

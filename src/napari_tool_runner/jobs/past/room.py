@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed, settings
 from napari_tool_runner.errors import OutputError, WorkspaceError
-from napari_tool_runner.jobs.past.history import known_record, record_files
+from napari_tool_runner.jobs.past.history import known_record, left_previews, record_files
 from napari_tool_runner.jobs.workspace import RECORD, made_at
-from napari_tool_runner.names import held, real_path, size_text
+from napari_tool_runner.names import held, real_path, size_text, walked
 from napari_tool_runner.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Room:
         self._lock, self._working = threading.Lock(), threading.Lock()
         self._shown: dict[Path, list[weakref.ref[object]]] = {}
         self._looked: dict[Path, float] = {}
+        self._swept: set[Path] = set()
 
     def shown(self, folder: Path, holders: Iterable[object]) -> None:
         """Note that the files of a job are not needed once all `holders` are gone."""
@@ -59,6 +60,10 @@ class Room:
         """Count what the job in `folder` takes, and make room if that is too much."""
         jobs, limit = config.workspaces, config.value(settings.DISK)
         with self._working, suppress(OSError):  # a disk that refuses is told by the job
+            if jobs not in self._swept:
+                self._swept.add(jobs)
+                for left in left_previews(jobs):
+                    let_go(left)
             taken, counted = _told(jobs)
             if not 0 <= time.time() - counted < _A_DAY:
                 taken, counted = _taken_by_all(jobs), time.time()
@@ -141,7 +146,7 @@ def _taken(folder: Path) -> float:
     """Return the bytes of a job's files; of one with several names, its part."""
     size = 0.0
     for part in _parts(folder):
-        for path, _, names in os.walk(part):
+        for path, _, names in walked(part):
             for name in names:
                 with suppress(OSError):
                     facts = os.lstat(os.path.join(path, name))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.names import walked
 from napari_tool_runner.plugins.process import ExecContext, Mount
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _links(path: Path) -> tuple[bool, set[Path]]:
     hard, targets = False, set()
     if path.is_symlink():
         targets.add(Path(os.path.realpath(path)))
-    for folder, _, names in os.walk(path):
+    for folder, _, names in walked(path):
         for name in names:
             entry = Path(folder, name)
             if entry.is_symlink():

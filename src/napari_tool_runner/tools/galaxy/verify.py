@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from napari_tool_runner.names import walked
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile, TestOutcome
 from napari_tool_runner.tools.galaxy.judge import messages
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
@@ -332,4 +333,4 @@ def _extra_files(collected: CollectedFile) -> Path:
 
 
 def _files(folder: Path) -> list[Path]:
-    return [Path(root) / name for root, _, names in os.walk(folder) for name in names]
+    return [Path(root) / name for root, _, names in walked(folder) for name in names]

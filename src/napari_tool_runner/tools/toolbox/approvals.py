@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_tool_runner.errors import TrustError, is_full
+from napari_tool_runner.names import walked
 from napari_tool_runner.storage import Kept, locked, read_json, user_data
 from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
 from napari_tool_runner.tools.toolbox.weighing import VERSIONS
@@ -329,7 +330,7 @@ def shared_places(folder: Path) -> Iterator[Path]:
         seen.update(passed)
         if _open_to_others(end, False):
             yield end
-        for place, folders, files in os.walk(end):
+        for place, folders, files in walked(end):
             folders[:] = [name for name in folders if name not in VERSIONS]
             for inner in (Path(place, name) for name in (*folders, *files)):
                 if inner.is_symlink():

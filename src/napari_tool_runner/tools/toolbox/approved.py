@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from napari_tool_runner.errors import OutputError, TrustError
 from napari_tool_runner.locks import join_lock
-from napari_tool_runner.names import real_path
+from napari_tool_runner.names import real_path, walked
 from napari_tool_runner.sealed import copy_bytes, remove
 from napari_tool_runner.sealed.opening import folder_of
 from napari_tool_runner.storage import (
@@ -264,7 +264,7 @@ def _seal(folder: Path) -> None:
     """Take everybody's right to write in `folder` and the folders below."""
     if os.name != "posix":
         return
-    for place, _, _ in os.walk(folder, topdown=False):
+    for place, _, _ in [*walked(folder)][::-1]:
         os.chmod(place, 0o500)
 
 

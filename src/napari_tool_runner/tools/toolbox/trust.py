@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
-from napari_tool_runner.names import lies_in, real_path
+from napari_tool_runner.names import expanded, lies_in, real_path
 from napari_tool_runner.tools.toolbox.approvals import (
     Approval,
     approval_of,
@@ -211,7 +211,7 @@ def names_folder(policy: Config, allowed: tuple[str, ...], path: Path) -> bool:
     """Whether one of the folders that a policy allows is `path`, or holds it as `lies_in` says."""
     base = policy.base or Path()
     named = [one for one in allowed if one and not one.startswith("sha256:")]
-    return any(lies_in(path, base / Path(one).expanduser()) for one in named)
+    return any(lies_in(path, base / expanded(one)) for one in named)
 
 
 _looked: dict[Path, Listing] = {}
