@@ -15,6 +15,7 @@ from napari.components import ViewerModel
 
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
+from napari_tool_runner import sealed
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.exchange import files, sharing
 from napari_tool_runner.jobs import JobResult, add_result, history, read_record
@@ -173,6 +174,23 @@ def test_folders_in_one_another_take_no_limit_away(run: Run, config: dict[str, o
     assert told["bytes"] > SIZE + 9000
     Room().tidy(done.workspace, limited(config, 1))
     assert not is_there(done)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no folder is opened from another")
+def test_what_lies_beyond_the_longest_path_is_counted(tmp_path: Path) -> None:
+    held = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(60):
+        os.mkdir("d" * 200, dir_fd=held)
+        inner = os.open("d" * 200, os.O_RDONLY, dir_fd=held)
+        os.close(held)
+        held = inner
+    with open(os.open("last", os.O_WRONLY | os.O_CREAT, dir_fd=held), "wb") as file:
+        file.write(bytes(200_000))
+    os.close(held)
+    used = sealed.usage(tmp_path)
+    sealed.remove(tmp_path / ("d" * 200), tmp_path)
+    assert used.content == 200_000
+    assert used.freed >= 200_000
 
 
 def test_what_killed_previews_left_goes_with_the_first_look(

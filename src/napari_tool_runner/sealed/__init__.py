@@ -28,7 +28,7 @@ from napari_tool_runner.sealed.changing import (
     remove,
     write,
 )
-from napari_tool_runner.sealed.finding import found, listed, usage
+from napari_tool_runner.sealed.finding import facts_below, found, listed, usage
 from napari_tool_runner.sealed.hashing import content_sha256
 from napari_tool_runner.sealed.links import below, is_own, link_free, settled
 from napari_tool_runner.sealed.opening import (
@@ -52,6 +52,7 @@ __all__ = [
     "copy",
     "copy_below",
     "copy_bytes",
+    "facts_below",
     "facts_of",
     "found",
     "heard",

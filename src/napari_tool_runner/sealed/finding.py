@@ -6,7 +6,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -14,7 +14,9 @@ from typing import NamedTuple
 from napari_tool_runner.names import held
 from napari_tool_runner.sealed.opening import MAX_DEPTH, folder_of, heard
 
-__all__ = ["Usage", "found", "listed", "usage"]
+__all__ = ["Usage", "facts_below", "found", "listed", "usage"]
+
+_LONG = 2000
 
 
 class Usage(NamedTuple):
@@ -39,7 +41,7 @@ def usage(path: Path) -> Usage:
     """Return what `path` takes; a link in it takes itself, and what goes meanwhile nothing."""
     content = used = freed = 0
     met: Counter[tuple[int, int]] = Counter()
-    for facts in _facts(path):
+    for facts in facts_below(path):
         if stat.S_ISREG(facts.st_mode):
             content += facts.st_size
         names = (facts.st_dev, facts.st_ino)
@@ -50,20 +52,47 @@ def usage(path: Path) -> Usage:
     return Usage(content, used, freed)
 
 
-def _facts(path: Path) -> Iterator[os.stat_result]:
-    todo = [os.fspath(path)]
+def facts_below(path: Path) -> Iterator[os.stat_result]:
+    """Yield what the system tells of a file, or of all files below a folder, however deep.
+
+    Links are not followed, but for `path` itself; what cannot be looked at is left out.
+    """
     if not os.path.isdir(path):
         with suppress(OSError):
-            yield os.stat(todo.pop())
-    while todo:  # however deep
+            yield os.stat(path)
+        return
+    todo: list[tuple[_Anchor | None, str]] = [(None, os.fspath(path))]
+    while todo:
         heard()
-        with suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(entry.path)
-                    continue
-                with suppress(OSError):
-                    yield os.lstat(entry.path)
+        anchor, place = todo.pop()
+        with suppress(OSError):
+            if len(place) > _LONG and os.name == "posix":  # the system takes no path twice as long
+                anchor, place = _Anchor(anchor, place), "."
+            here = _Anchor(anchor, place)  # entries are asked for through it
+            with here.entries() as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append((anchor, os.path.join(place, entry.name)))
+                        continue
+                    with suppress(OSError):
+                        yield entry.stat(follow_symlinks=False)
+
+
+class _Anchor:
+    """An open folder, from which paths go on; closed when nothing does any more."""
+
+    def __init__(self, above: _Anchor | None, place: str) -> None:
+        self._place, self._held = place, -1
+        if os.name == "posix":
+            flags = os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if above else 0)
+            self._held = os.open(place, flags, dir_fd=above._held if above else None)
+
+    def entries(self) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+        return os.scandir(self._place if self._held < 0 else self._held)
+
+    def __del__(self) -> None:
+        if self._held >= 0:
+            os.close(self._held)
 
 
 def listed(folder: Path, root: Path) -> dict[Path, str]:

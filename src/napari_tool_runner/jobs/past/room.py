@@ -20,7 +20,7 @@ from napari_tool_runner import sealed, settings
 from napari_tool_runner.errors import OutputError, WorkspaceError
 from napari_tool_runner.jobs.past.history import known_record, left_previews, record_files
 from napari_tool_runner.jobs.workspace import RECORD, made_at
-from napari_tool_runner.names import held, real_path, size_text, walked
+from napari_tool_runner.names import held, real_path, size_text
 from napari_tool_runner.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -144,14 +144,8 @@ def _parts(folder: Path) -> list[Path]:
 
 def _taken(folder: Path) -> float:
     """Return the bytes of a job's files; of one with several names, its part."""
-    size = 0.0
-    for part in _parts(folder):
-        for path, _, names in walked(part):
-            for name in names:
-                with suppress(OSError):
-                    facts = os.lstat(os.path.join(path, name))
-                    size += held(facts) / max(1, facts.st_nlink)
-    return size
+    files = (facts for part in _parts(folder) for facts in sealed.facts_below(part))
+    return sum((held(facts) / max(1, facts.st_nlink) for facts in files), 0.0)
 
 
 def _taken_by_all(jobs: Path) -> float:
