@@ -22,10 +22,11 @@ from napari_tool_runner.setting_types import is_secret_name
 from napari_tool_runner.settings import OWN_SERVICES, TABLE
 from napari_tool_runner.storage import (
     APP,
+    JSON_LIMIT,
     check_depth,
-    check_text,
     locked,
-    read_json,
+    parse_json,
+    read_limited,
     user_data,
     write_json,
 )
@@ -158,6 +159,25 @@ def _check_policy(data: Mapping[str, object], path: Path) -> None:
             )
 
 
+def _check_meant(told: bytes, data: object) -> None:
+    """Raise ValueError where JSON says one thing twice, or holds what is no text: a slip."""
+    json.loads(told.decode(json.detect_encoding(told), "surrogatepass"), object_pairs_hook=_once)
+    text = json.dumps(data, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character (a lone surrogate)") from None
+    if "\\u0000" in text.replace("\\\\", ""):
+        raise ValueError("it holds a character that no name has (NUL)")
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"“{twice}” stands there twice")
+
+
 def _is_there(path: Path) -> bool:
     """Whether an administrator has put something there: no file that can be read is no freedom."""
     try:
@@ -184,9 +204,10 @@ def _personal(below: Config | None) -> Config:
 
 def _read_file(path: Path, *, strict: bool = False) -> dict[str, object]:
     try:
-        data = read_json(path, unique=strict)
+        told = read_limited(path, JSON_LIMIT)
+        data = parse_json(told)
         if strict:
-            check_text(data)
+            _check_meant(told, data)
     except OSError as error:
         raise ConfigError(
             f"The configuration {path} cannot be read: {error.strerror or error}.",

@@ -33,7 +33,6 @@ __all__ = [
     "Kept",
     "NewerError",
     "check_depth",
-    "check_text",
     "lock_file",
     "locked",
     "parse_json",
@@ -190,9 +189,7 @@ def write_json(
     write_whole(path, text, private=private, durable=durable, alone=alone)
 
 
-def read_json(
-    path: Path, *, limit: int = JSON_LIMIT, follow: bool = True, unique: bool = False
-) -> object:
+def read_json(path: Path, *, limit: int = JSON_LIMIT, follow: bool = True) -> object:
     """Return what the JSON file `path` holds.
 
     Parameters
@@ -201,8 +198,6 @@ def read_json(
         Bytes that it has at most.
     follow : bool
         Whether it may be a link.
-    unique : bool
-        Refuse a key that stands twice in one place, of which the last would count.
 
     Raises
     ------
@@ -211,7 +206,7 @@ def read_json(
     ValueError
         It is no JSON, or has more bytes, values or levels than anything of ours.
     """
-    return parse_json(read_limited(path, limit, follow=follow), unique=unique)
+    return parse_json(read_limited(path, limit, follow=follow))
 
 
 def read_limited(path: Path, limit: int, *, follow: bool = True) -> bytes:
@@ -241,7 +236,7 @@ class JsonDepthError(JsonLimitError):
     """JSON that has more levels than it may."""
 
 
-def parse_json(data: bytes, *, most: int = JSON_COUNT, unique: bool = False) -> object:
+def parse_json(data: bytes, *, most: int = JSON_COUNT) -> object:
     """Return what JSON text says, in UTF-8, 16 or 32: the one reader of JSON of strangers.
 
     Raises
@@ -258,32 +253,10 @@ def parse_json(data: bytes, *, most: int = JSON_COUNT, unique: bool = False) -> 
     if opened > JSON_DEPTH and _is_deep(text):
         raise JsonDepthError("it is nested too deeply")
     try:
-        found: object = json.loads(
-            text.removeprefix("\ufeff"), object_pairs_hook=_of_unique if unique else None
-        )
+        found: object = json.loads(text.removeprefix("\ufeff"))
     except RecursionError:  # the caller's own stack is nearly full
         raise JsonDepthError("it is nested too deeply") from None
     return found
-
-
-def _of_unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"“{twice}” stands there twice")
-    return found
-
-
-def check_text(value: object) -> None:
-    """Raise ValueError when JSON holds what is no text: half a character, or a NUL."""
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("it holds half a character (a lone surrogate)") from None
-    if "\\u0000" in text.replace("\\\\", ""):
-        raise ValueError("it holds a character that no name has (NUL)")
 
 
 def _is_deep(text: str) -> bool:
