@@ -28,6 +28,7 @@ from napari_tool_runner.names import free_path, led_to, size_text
 __all__ = [
     "APP",
     "JSON_DEPTH",
+    "JSON_LIMIT",
     "JsonDepthError",
     "JsonLimitError",
     "Kept",
