@@ -31,7 +31,8 @@ def is_below(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> bo
 
 def outermost(paths: Iterable[str], folder: str) -> list[str]:
     """Return which of `paths` lie in `folder`, but not in one another."""
-    inside = [one for one in paths if one != folder and is_below(one, folder)]
+    around = folder.rstrip("/") + "/"  # asked for often: `is_below`, in one step for each
+    inside = [one for one in paths if one != folder and one.startswith(around)]
     return [one for one in inside if not any(one != o and is_below(one, o) for o in inside)]
 
 

@@ -30,49 +30,54 @@ def own_devices(more: tuple[str, ...] = (), devices: Path = Path("/dev")) -> Ite
     more : tuple of str
         Names in ``/dev``, beside those that every program has; of a folder, what lies in it.
     """
-    for path in (*(devices / name for name in _EVERYBODYS), *_in(devices, more)):
-        ours = _ours(path)
+    if os.geteuid() != 0:
+        return
+    folder = _folder()
+    for path in (*(f"{devices}/{name}" for name in _EVERYBODYS), *_in(devices, more)):
+        ours = _ours(path, folder)
         if ours != path:
-            yield from ("--dev-bind", str(ours), str(path))
+            yield from ("--dev-bind", ours, path)
 
 
 def no_input() -> Path:
     """Return what an enclosed program reads nothing from; it may change the mode of that, too."""
-    return _ours(Path(os.devnull))
+    return Path(_ours(os.devnull, _folder()) if os.geteuid() == 0 else os.devnull)
 
 
-def _in(devices: Path, names: tuple[str, ...]) -> Iterator[Path]:
+def _folder() -> str:
+    return os.fspath(user_data() / "devices")
+
+
+def _in(devices: Path, names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
         place = devices / name
-        yield from sorted(place.iterdir()) if place.is_dir() else (place,)
+        yield from map(str, sorted(place.iterdir()) if place.is_dir() else (place,))
 
 
-def _ours(path: Path) -> Path:
+def _ours(path: str, folder: str) -> str:
     """Return a file of our own for the same device; `path` where there is, and can be, none."""
-    if os.geteuid() != 0:
-        return path
     try:
-        told = path.stat()
-        return _made(told, user_data() / "devices") if stat.S_ISCHR(told.st_mode) else path
+        told = os.stat(path)
+        return _made(told, folder) if stat.S_ISCHR(told.st_mode) else path
     except OSError:  # this root may make no devices
         return path
 
 
-def _made(told: os.stat_result, folder: Path) -> Path:
-    ours = folder / f"{os.major(told.st_rdev)}-{os.minor(told.st_rdev)}"
+def _made(told: os.stat_result, folder: str) -> str:
+    ours = f"{folder}/{os.major(told.st_rdev)}-{os.minor(told.st_rdev)}"
     mode = stat.S_IMODE(told.st_mode)
     try:
-        known = ours.lstat()
+        known = os.lstat(ours)
     except FileNotFoundError:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         if os.statvfs(folder).f_flag & os.ST_NODEV:
             raise
-        made = folder / f"{ours.name}.{os.getpid()}.{threading.get_ident()}"
+        made = f"{ours}.{os.getpid()}.{threading.get_ident()}"
         os.mknod(made, stat.S_IFCHR | mode, told.st_rdev)
         os.replace(made, ours)
-        known = ours.lstat()
+        known = os.lstat(ours)
     if not stat.S_ISCHR(known.st_mode) or known.st_rdev != told.st_rdev:
         raise FileExistsError(f"{ours} is another file")
     if stat.S_IMODE(known.st_mode) != mode:  # a program changed it, or our umask
-        ours.chmod(mode)
+        os.chmod(ours, mode)
     return ours
