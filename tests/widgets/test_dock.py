@@ -20,7 +20,6 @@ from napari_tool_runner.tools.toolbox.trust import approve, trust_state
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import bell
 from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBridge
-from napari_tool_runner.widgets.running.results import TableModel, TableView
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 WAIT = 30_000
@@ -251,29 +250,6 @@ def test_old_pages_are_dropped_but_never_one_that_runs(
     assert dock.open_tool("sleeper") is sleeper
     with qtbot.waitSignal(sleeper.job_finished, timeout=WAIT):
         sleeper.cancel()
-
-
-def test_a_table_of_no_layer_is_shown_and_saved(qtbot, shown, tmp_path):
-    view = shown(TableView("Cells", {"id": np.arange(3), "name": ["a", "b, c", 'd"']}))
-    assert view.model.rowCount() == 3
-    assert view.model.data(view.model.index(1, 1)) == "b, c"
-    view.model.write(str(tmp_path / "t.csv"))
-    assert (tmp_path / "t.csv").read_text().splitlines()[2] == '1,"b, c"'
-
-
-def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
-    class Breaks:
-        def __str__(self):
-            raise ValueError("no text")
-
-    (tmp_path / "t.csv").write_text("old")
-    with pytest.raises(ValueError, match="no text"):
-        TableModel({"id": [1, Breaks()]}).write(str(tmp_path / "t.csv"))
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("t.csv", "old")]
-
-
-def test_the_table_model_keeps_qts_rules(qtmodeltester):
-    qtmodeltester.check(TableModel({"x": np.linspace(0, 1, 4), "y": list("abcd")}), force_py=True)
 
 
 def test_naparis_activity_shows_the_job_and_can_cancel_it(qtbot, manager, tmp_path):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.widgets.running.results import TableView
+    from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 
 WAIT = 30_000
 ADDS = """
@@ -237,13 +237,13 @@ class _Window:
     """Keeps docked widgets."""
 
     def __init__(self) -> None:
-        self.docked: list[TableView] = []
+        self.dock_widgets: dict[str, ToolTablesWidget] = {}
 
-    def add_dock_widget(self, widget: TableView, **_: object) -> None:
-        self.docked.append(widget)
+    def add_plugin_dock_widget(self, *_: object, **__: object) -> None:
+        raise KeyError("the plugin is not installed")
 
-    def remove_dock_widget(self, widget: TableView) -> None:
-        self.docked.remove(widget)
+    def add_dock_widget(self, widget: ToolTablesWidget, name: str, **_: object) -> None:
+        self.dock_widgets[name] = widget
 
 
 def test_tables_are_filled_anew_and_join_no_layer_of_the_users(
@@ -253,20 +253,19 @@ def test_tables_are_filled_anew_and_join_no_layer_of_the_users(
     model_viewer.__dict__["window"] = window = _Window()
     widget = page(measure_tool(tmp_path))
     preview(qtbot, lambda: switch(qtbot, widget), widget)
-    (table,) = window.docked
-    assert table.model.rowCount() == 1
+    (dock,) = window.dock_widgets.values()
+    assert dock.view.model.rowCount() == 1
     two = labels.data.copy()
     two[0, 0] = 2
     labels.data = two
     switch(qtbot, widget)
-    assert window.docked == []
+    assert dock.is_empty
     preview(qtbot, lambda: switch(qtbot, widget), widget)
-    (table,) = window.docked
-    assert table.model.rowCount() == 2
+    assert dock.view.model.rowCount() == 2
     assert labels.features.empty
     tables = widget.live_bar._tables
-    tables.show({name: {"label": [1, 2, 3]} for name in tables._views})
-    assert window.docked == [table]
-    assert table.model.rowCount() == 3
+    tables.show({name: {"label": [1, 2, 3]} for name in tables._titles})
+    assert dock.chooser.count() == 1
+    assert dock.view.model.rowCount() == 3
     widget.close()
-    assert window.docked == []
+    assert dock.is_empty

@@ -7,6 +7,7 @@ from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, read_file
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
+from napari_tool_runner.exchange.featured import features_of, whereabouts
 from napari_tool_runner.exchange.files import lent_original
 from napari_tool_runner.exchange.geometry import PLACE, crop
 from napari_tool_runner.exchange.glance import Thumbnail, figures_of, thumbnail_of
@@ -17,7 +18,7 @@ from napari_tool_runner.exchange.handover import (
     plan,
     takes_features,
 )
-from napari_tool_runner.exchange.joining import features_for, joined_by, objects_in
+from napari_tool_runner.exchange.joining import features_for, id_column, joined_by, objects_in
 from napari_tool_runner.exchange.knowing import (
     guess_notes,
     is_guess,
@@ -40,6 +41,7 @@ from napari_tool_runner.exchange.snapshots import (
     snapshot,
     snapshot_from_record,
 )
+from napari_tool_runner.exchange.titles import column_title
 from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
@@ -55,15 +57,18 @@ __all__ = [
     "ReadApart",
     "ReadFile",
     "Thumbnail",
+    "column_title",
     "crop",
     "cut",
     "export",
     "features_for",
+    "features_of",
     "figures_of",
     "fitting_kinds",
     "geometry_record",
     "grid_of",
     "guess_notes",
+    "id_column",
     "in_its_slice",
     "in_words",
     "is_guess",
@@ -92,6 +97,7 @@ __all__ = [
     "takes_features",
     "thumbnail_of",
     "wants_objects",
+    "whereabouts",
     "why_guess",
     "with_known_axes",
 ]

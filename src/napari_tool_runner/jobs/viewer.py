@@ -122,6 +122,8 @@ class AddedResult:
         The new layers, bottom first.
     tables : dict
         Output name -> columns, of the tables that belong to no layer.
+    owners : dict
+        Title of one of `tables` -> the layer whose objects its rows are nevertheless.
     joined : dict
         Output name -> the layer whose ``features`` took the table.
     files : list of str
@@ -132,6 +134,7 @@ class AddedResult:
 
     layers: list[object] = field(default_factory=list)
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
+    owners: dict[str, object] = field(default_factory=dict)
     joined: dict[str, object] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     notes: tuple[str, ...] = ()
@@ -200,6 +203,8 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
         features = None if target is None else features_for(target, given, key)
         if target is None or features is None:
             added.tables[table.layer_name] = columns
+            if target is not None:  # a label comes again in each frame
+                added.owners[table.layer_name] = target
         else:
             target.features = features
             added.joined[table.name] = target

@@ -14,13 +14,14 @@ from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QVBo
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import expect_tools, known_toolbox, show_tools
-from napari_tool_runner.widgets.docks import dock_of, why_no_tool
+from napari_tool_runner.widgets.docks import why_no_tool
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
 from napari_tool_runner.widgets.parts.background import IdleWork, Task
+from napari_tool_runner.widgets.parts.docking import dock_of
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry
 from napari_tool_runner.widgets.parts.messages import MessageLabel

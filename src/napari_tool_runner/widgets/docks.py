@@ -1,72 +1,24 @@
-"""Docks in napari's window: found where they are, opened where they are not; one for each tool."""
+"""A dock for each tool, beside the one that finds them."""
 
 from __future__ import annotations
 
-import logging
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
-
-from qtpy.QtWidgets import QDockWidget, QWidget
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.menu_plan import PLUGIN
 from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.docking import raise_dock
 from napari_tool_runner.widgets.parts.texts import notify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from napari import Viewer
-    from napari.components import ViewerModel
 
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["dock_of", "open_tool_dock", "why_no_tool"]
-
-_log = logging.getLogger(__name__)
-_W = TypeVar("_W", bound=QWidget)
-
-
-def dock_of(viewer: ViewerModel, kind: type[_W], name: str, make: Callable[[], _W]) -> _W | None:
-    """Return the docked widget of that kind, raised; None without a window.
-
-    Parameters
-    ----------
-    name : str
-        What the manifest calls it.
-    make : callable
-        Makes the widget where the plugin is not installed (a script).
-    """
-    window = getattr(viewer, "window", None)
-    if window is None:
-        return None
-    docked: Mapping[str, object] = window.dock_widgets
-    for widget in docked.values():
-        if isinstance(widget, kind):
-            _raise(widget)
-            return widget
-    try:
-        made = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)[1]
-    except (KeyError, ValueError) as error:
-        _log.debug("%s is docked without the plugin: %s", name, error)
-        made = make()
-        window.add_dock_widget(made, name=name, area="right", tabify=True)
-    if not isinstance(made, kind):
-        return None
-    _raise(made)
-    return made
-
-
-def _raise(widget: QWidget) -> None:
-    """Bring the dock that holds `widget` to the front."""
-    above = widget.parentWidget()
-    while above is not None and not isinstance(above, QDockWidget):
-        above = above.parentWidget()
-    if above is not None:
-        above.show()
-        above.raise_()
+__all__ = ["open_tool_dock", "why_no_tool"]
 
 
 def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | None:
@@ -111,7 +63,7 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
         page.setObjectName(name)
         title = tool.name if tool.name not in window.dock_widgets else f"{tool.name} ({key})"
         window.add_dock_widget(page, name=title, area="right", tabify=True)
-    _raise(page)
+    raise_dock(page)
     page.form.focus_first()
     Favourites().used(key)
     return page

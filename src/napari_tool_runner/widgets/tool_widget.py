@@ -22,10 +22,10 @@ from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
+from napari_tool_runner.widgets.results.dock import show_features
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.report import report_text
-from napari_tool_runner.widgets.running.results import show_features
 from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.running.sweep import SweepOpener
@@ -291,7 +291,7 @@ class ToolWidget(QWidget):
         buttons = [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         viewer = self.viewer
         for layer in shown.joined.values() if viewer is not None else ():
-            buttons.insert(0, ("Show table", partial(show_features, viewer, layer)))
+            buttons.insert(0, ("Table", partial(show_features, viewer, layer)))
         if job.recorded().earlier:
             buttons.append(("Run it anyway", partial(self._submit, cache=False)))
         self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", "done", buttons)

@@ -24,8 +24,8 @@ from napari_tool_runner.jobs import JobState
 from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
 from napari_tool_runner.widgets.parts.texts import notify
+from napari_tool_runner.widgets.results.dock import show_table
 from napari_tool_runner.widgets.running.report import notify_failure
-from napari_tool_runner.widgets.running.results import show_table
 from napari_tool_runner.widgets.running.run_bar import progress_text
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) 
 
     added = add_result(viewer, placed_result(job, result) if job is not None else result, job)
     for title, columns in added.tables.items():
-        show_table(viewer, title, columns)
+        show_table(viewer, title, columns, added.owners.get(title))
     return added
 
 

@@ -18,7 +18,7 @@ from napari_tool_runner.widgets.parts.background import bell, soon
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
-from napari_tool_runner.widgets.running.results import PreviewTables
+from napari_tool_runner.widgets.results.dock import PreviewTables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,109 @@
+"""The objects of a layer: what is known of each (its ``features``), and where each lies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+import numpy as np
+
+from napari_tool_runner.exchange.blocks import blocks, read, window
+from napari_tool_runner.exchange.model import items
+from napari_tool_runner.exchange.snapshots import layer_kind
+from napari_tool_runner.tools.model import LayerKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tool_runner.exchange.model import ArrayLike
+
+__all__ = ["features_of", "whereabouts"]
+
+_ID = "index"  # napari's name for the labels that rows are
+
+
+class _Layer(Protocol):
+    data: object
+
+    @property
+    def features(self) -> pd.DataFrame: ...
+
+
+def features_of(layer: object) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return what is known of the objects of a layer, and the number of each.
+
+    A row for each object: that of label 0, the background, is left out. Numbers are
+    labels, or places among the points (shapes, tracks' positions …); shape (N,), int.
+    """
+    features = cast("_Layer", layer).features.reset_index(drop=True)
+    numbers = np.arange(len(features))
+    if layer_kind(layer) is not LayerKind.LABELS:
+        return features, numbers
+    if _ID in features.columns:
+        numbers = features[_ID].fillna(0).to_numpy(np.int64)
+        if "label" not in features.columns:
+            features = features.rename(columns={_ID: "label"})
+    else:
+        features.insert(0, "label", numbers)
+    there = numbers != 0
+    kept = features[there].reset_index(drop=True)
+    for name in kept.columns:  # the background's empty cell made fractions of counts
+        column = kept[name]
+        if column.dtype.kind == "f" and len(column) and not (column.to_numpy() % 1).any():
+            kept[name] = column.astype(np.int64)
+    return kept, numbers[there]
+
+
+def whereabouts(layer: object) -> Callable[[int, int | None], Sequence[float] | None]:
+    """Return what tells where an object of `layer` lies; it may be asked in any thread.
+
+    It takes the number of the object and, of labels that come again in each frame, a place
+    along the first axis; it gives the coordinates of the object in the layer's data (those
+    of the pixel of a label that is nearest to its middle), None where there is none.
+    """
+    kind, data = layer_kind(layer), cast("_Layer", layer).data
+    if kind is LayerKind.LABELS:
+        finest = items(data)[0] if getattr(layer, "multiscale", False) else data
+        pixels = cast("ArrayLike", finest)
+        return lambda number, frame: _of_label(pixels, number, frame)
+    if kind is LayerKind.SURFACE:
+        data = items(data)[0]
+    things = data if isinstance(data, np.ndarray) else items(data)
+
+    def place(number: int, _: int | None) -> Sequence[float] | None:
+        if not 0 <= number < len(things):
+            return None
+        thing = np.asarray(things[number], float)
+        if kind is LayerKind.TRACKS:
+            thing = thing[1:]
+        elif kind is LayerKind.SHAPES:
+            thing = thing.mean(axis=0)
+        elif kind is LayerKind.VECTORS:
+            thing = thing[0]
+        return thing.tolist() if thing.ndim == 1 else None
+
+    return place
+
+
+def _of_label(array: ArrayLike, number: int, frame: int | None) -> Sequence[float] | None:
+    """Return the pixel of a label nearest to its middle, in the first frame that has it."""
+    first, ndim = frame or 0, len(array.shape)
+    parts = [range(size) for size in array.shape]
+    if frame is not None:
+        parts[0] = range(frame, frame + 1)
+    whole = window(array, parts, range(ndim))
+    found: list[np.ndarray] = []
+    for place in blocks(whole):
+        pixels = np.argwhere(read(whole, place) == number)
+        if len(pixels):
+            found.append(pixels + [part.start for part in place])
+        elif found and ndim > 3:
+            break
+    if not found:
+        return None
+    pixels = np.concatenate(found)
+    if ndim > 3:  # the same label elsewhere along time is the same object, moved
+        pixels = pixels[pixels[:, 0] == pixels[0, 0]]
+    nearest = np.abs(pixels - pixels.mean(axis=0)).sum(axis=1).argmin()
+    place_of: list[float] = (pixels[nearest] + [first, *[0] * (pixels.shape[1] - 1)]).tolist()
+    return place_of

@@ -1,0 +1,1 @@
+"""Results that are looked at: tables, plots, and the objects that their rows are."""

@@ -1,0 +1,265 @@
+"""The dock "Tool Tables": the objects of the selected layers, and tables of no layer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+# napari hands it in by the annotation, so the name must be there
+from napari.viewer import Viewer  # noqa: TC002
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+
+from napari_tool_runner.names import unique_name
+from napari_tool_runner.widgets.parts.background import soon, when_destroyed
+from napari_tool_runner.widgets.parts.docking import dock_of
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.texts import notify
+from napari_tool_runner.widgets.results.objects import ObjectLink
+from napari_tool_runner.widgets.results.rows import (
+    Rows,
+    has_table,
+    rows_of_columns,
+    rows_of_layers,
+)
+from napari_tool_runner.widgets.results.view import TableView
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.components import ViewerModel
+
+__all__ = ["PreviewTables", "ToolTablesWidget", "show_features", "show_layer_table", "show_table"]
+
+DOCK = "Tool Tables"
+NOTHING = (
+    "No table yet. Run a tool that measures (“Measure objects”), or select a layer whose "
+    "objects were measured."
+)
+
+
+class ToolTablesWidget(QWidget):
+    """Shows one table: of the selected layers, or one that is chosen from the list."""
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._loose: dict[str, Rows] = {}
+        self._shown: object = None
+        """Title of a table of no layer, or the layers whose objects are shown."""
+        self._choices: list[object] = []
+        self._heard: list[tuple[Any, Callable[..., None]]] = []
+        self._heard_layers: list[tuple[Any, Callable[..., None]]] = []
+        self.chooser = QComboBox()
+        self.chooser.setAccessibleName("Table")
+        self.chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.chooser.setMaximumWidth(360)
+        self.view = TableView(Rows("", _empty()))
+        self.view.bar.insertWidget(0, self.chooser)
+        self.nothing = plain_label(NOTHING, wrap=True)
+        self.link = ObjectLink(napari_viewer, self)
+        filled(QVBoxLayout(self), self.nothing, (self.view, 1), margins=(4, 4, 4, 4))
+        self.chooser.activated.connect(self._picked)
+        self.view.chosen_changed.connect(self.link.choose)
+        self.link.picked.connect(self._picked_in_viewer)
+        self._soon = soon(self.refresh, 0, self)
+        layers = napari_viewer.layers
+        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
+            self._hear(event, self._layers_changed)
+        self._hear(layers.selection.events.changed, self._selection_changed)
+        when_destroyed(self, partial(_let_go, self._heard, self._heard_layers, self.link))
+        self.refresh()
+
+    def sizeHint(self) -> QSize:
+        """Return a size for a place under the canvas."""
+        return QSize(900, 260)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size that never pushes the window."""
+        return QSize(280, 120)
+
+    # -- what there is -------------------------------------------------------------
+
+    def add_table(self, rows: Rows) -> str:
+        """Show a table that is no layer's; returns its title, which no other has."""
+        title = unique_name(rows.title, set(self._loose), " [{}]", 1)
+        self.fill(title, rows)
+        return title
+
+    def fill(self, title: str, rows: Rows) -> None:
+        """Show `rows` as the table `title`, in the place of what it was."""
+        self._loose[title] = Rows(
+            title, rows.frame, rows.layers, rows.owners, rows.numbers, rows.frames
+        )
+        self._shown = title
+        self.refresh()
+
+    def remove_table(self, title: str) -> None:
+        """Take a table of no layer away."""
+        self._loose.pop(title, None)
+        self.refresh()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not self.chooser.count()
+
+    def show_layers(self, *layers: object) -> None:
+        """Show the objects of layers."""
+        self._shown = layers
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again which tables there are, and what the one that is shown has now."""
+        layers = [layer for layer in self._viewer.layers if has_table(layer)]
+        choices: list[tuple[str, object]] = [(layer.name, (layer,)) for layer in layers]
+        picked = tuple(layer for layer in layers if layer in self._viewer.layers.selection)
+        if len(picked) > 1:
+            choices.insert(0, (f"{len(picked)} selected layers", picked))
+        choices += [(title, title) for title in self._loose]
+        known = [choice for _, choice in choices]
+        if self._shown not in known:
+            self._shown = picked or (known[-1] if known else None)
+        self.chooser.clear()
+        for text, choice in choices:
+            self.chooser.addItem(text, choice if isinstance(choice, str) else None)
+        self._choices = known
+        if self._shown in known:
+            self.chooser.setCurrentIndex(known.index(self._shown))
+        self._show()
+
+    # -- what is shown -------------------------------------------------------------
+
+    def _show(self) -> None:
+        shown = self._shown
+        self.nothing.setVisible(shown is None)
+        self.view.setVisible(shown is not None)
+        if isinstance(shown, str):
+            rows = self._loose[shown]
+        else:
+            rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
+        _forget(self._heard_layers)
+        for layer in rows.layers:
+            events = getattr(layer, "events", None)
+            for event in (getattr(events, "features", None), getattr(events, "name", None)):
+                if event is not None:
+                    event.connect(self._layers_changed)
+                    self._heard_layers.append((event, self._layers_changed))
+        self.link.follow(rows)
+        self.view.show_rows(rows)
+
+    def _picked(self, at: int) -> None:
+        self._shown = self._choices[at]
+        self._show()
+
+    def _layers_changed(self, _: object = None) -> None:
+        self._soon.start()
+
+    def _selection_changed(self, _: object = None) -> None:
+        picked = tuple(
+            layer
+            for layer in self._viewer.layers
+            if layer in self._viewer.layers.selection and has_table(layer)
+        )
+        if picked and picked != self._shown:
+            self._shown = picked
+            self._soon.start()
+
+    def _picked_in_viewer(self, rows: np.ndarray, more: bool) -> None:
+        chosen = np.union1d(self.view.chosen, rows) if more else rows
+        self.view.choose(chosen)
+        self.link.choose(chosen)
+
+    def _hear(self, event: Any, heard: Callable[..., None]) -> None:
+        event.connect(heard)
+        self._heard.append((event, heard))
+
+
+def _empty() -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame()
+
+
+def _forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
+    while heard:
+        event, act = heard.pop()
+        event.disconnect(act)
+
+
+def _let_go(
+    heard: list[tuple[Any, Callable[..., None]]],
+    heard_layers: list[tuple[Any, Callable[..., None]]],
+    link: ObjectLink,
+) -> None:
+    _forget(heard)
+    _forget(heard_layers)
+    link.release()
+
+
+# -- for the others --------------------------------------------------------------------
+
+
+def _tables_dock(viewer: ViewerModel) -> ToolTablesWidget | None:
+    """Return the dock "Tool Tables" of the viewer's window, raised; None without a window."""
+    return dock_of(viewer, ToolTablesWidget, DOCK, lambda: ToolTablesWidget(viewer), area="bottom")
+
+
+def show_table(
+    viewer: ViewerModel, title: str, columns: Mapping[str, object], owner: object = None
+) -> str:
+    """Show a table of no layer; returns its title there, empty where there is no window.
+
+    Parameters
+    ----------
+    owner : layer, optional
+        Whose objects its rows are.
+    """
+    dock = _tables_dock(viewer)
+    return "" if dock is None else dock.add_table(rows_of_columns(title, columns, owner))
+
+
+def show_features(viewer: ViewerModel, layer: object) -> ToolTablesWidget | None:
+    """Show the objects of a layer as a table; None where there is no window."""
+    dock = _tables_dock(viewer)
+    if dock is not None:
+        dock.show_layers(layer)
+    return dock
+
+
+def show_layer_table(viewer: Viewer) -> None:
+    """Show the objects of the selected layers as a table."""
+    layers = [layer for layer in viewer.layers if layer in viewer.layers.selection]
+    measured = tuple(layer for layer in layers if has_table(layer))
+    dock = _tables_dock(viewer)
+    if dock is not None and measured:
+        dock.show_layers(*measured)
+    else:
+        names = ", ".join(f"“{layer.name}”" for layer in layers) or "No layer"
+        notify(f"{names}: nothing was measured of its objects. “Measure objects” does it.")
+
+
+class PreviewTables:
+    """The tables of a live preview: shown once, then filled anew, and gone with it."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = weakref.ref(viewer)
+        self._titles: dict[str, str] = {}
+
+    def show(self, tables: Mapping[str, Mapping[str, object]]) -> None:
+        """Show title -> columns in the place of what is shown."""
+        viewer = self._viewer()
+        dock = None if viewer is None or not (tables or self._titles) else _tables_dock(viewer)
+        if dock is None:
+            return
+        for title in self._titles.keys() - tables.keys():
+            dock.remove_table(self._titles.pop(title))
+        for title, columns in tables.items():
+            rows = rows_of_columns(title, columns)
+            if title in self._titles:
+                dock.fill(self._titles[title], rows)
+            else:
+                self._titles[title] = dock.add_table(rows)

@@ -1,0 +1,95 @@
+"""Which rows a filter means: ``area > 100 and mean < 50``, or a word or number that they hold."""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.exchange import column_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EXAMPLE", "matching"]
+
+EXAMPLE = "Filter: area > 100 and mean < 50, or a word"
+
+_COMPARE = {
+    ">=": operator.ge, "<=": operator.le, "!=": operator.ne, ">": operator.gt,
+    "<": operator.lt, "=": operator.eq, "==": operator.eq, "≥": operator.ge, "≤": operator.le,
+    "≠": operator.ne,
+}  # fmt: skip
+_TERM = re.compile(r"(.+?)\s*(>=|<=|!=|==|[<>=≥≤≠])\s*(.*)")
+
+
+def matching(frame: pd.DataFrame, text: str) -> np.ndarray | None:
+    """Return for which rows `text` holds, a mask of shape (N,); None: for all.
+
+    Raises
+    ------
+    ParameterError
+        A column is not there, or is compared with what it cannot be compared with.
+    """
+    terms = [term.strip() for term in re.split(r"\s+and\s+|\s*[;&]\s*", text.strip()) if term]
+    masks = [_mask(frame, term) for term in terms if term]
+    return np.logical_and.reduce(masks) if masks else None
+
+
+def _mask(frame: pd.DataFrame, term: str) -> np.ndarray:
+    found = _TERM.fullmatch(term)
+    if found is None:
+        return _holding(frame, term)
+    name, sign, value = found.groups()
+    column = frame[_column(frame, name)]
+    if not value:  # still being typed
+        return np.ones(len(frame), bool)
+    if column.dtype.kind in "iuf":
+        try:
+            number = float(value)
+        except ValueError:
+            raise ParameterError(
+                f"“{value}” is no number, and “{name}” holds numbers.",
+                hint=f"Write one, such as {name} {sign} 100.",
+            ) from None
+        return np.asarray(_COMPARE[sign](column.to_numpy(), number), bool)
+    words = column.astype(str).str.lower().to_numpy()
+    return np.asarray(_COMPARE[sign](words.astype(object), value.strip("\"'").lower()), bool)
+
+
+def _column(frame: pd.DataFrame, name: str) -> str:
+    """Return the column that `name` means: its name or title, or the first that begins so."""
+    names = [str(column) for column in frame.columns]
+    wanted = name.strip().lower()
+    for fits in (
+        lambda column: wanted in (column.lower(), column_title(column).lower()),
+        lambda column: column.lower().startswith(wanted),
+        lambda column: wanted in column.lower(),
+    ):
+        for column in names:
+            if fits(column):
+                return column
+    raise ParameterError(
+        f"There is no column “{name.strip()}”.", hint=f"There are: {', '.join(names)}."
+    )
+
+
+def _holding(frame: pd.DataFrame, word: str) -> np.ndarray:
+    """Return which rows hold a word in their texts, or a number in any column."""
+    found = np.zeros(len(frame), bool)
+    try:
+        number: float | None = float(word)
+    except ValueError:
+        number = None
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype.kind in "iufb":
+            if number is not None:
+                found |= column.to_numpy() == number
+        else:
+            texts = column.astype(str).str
+            found |= texts.contains(word, case=False, regex=False).to_numpy(bool, na_value=False)
+    return found

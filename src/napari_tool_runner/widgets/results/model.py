@@ -1,0 +1,115 @@
+"""Rows for Qt: sorted and filtered as a whole by NumPy and pandas, never row by row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+
+from napari_tool_runner.exchange import column_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_tool_runner.widgets.results.rows import Rows
+
+__all__ = ["TableModel", "cell_text"]
+
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+
+class TableModel(QAbstractTableModel):
+    """Those rows of a table that are shown, in the order in which they are shown.
+
+    A row of the model is a *line*; `row_at` says which row of the table stands in it.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__()
+        self.rows = rows
+        self.names = [str(name) for name in rows.frame.columns]
+        self.titles = [column_title(name) for name in self.names]
+        self._columns = [rows.frame.iloc[:, at].to_numpy() for at in range(len(self.names))]
+        self._order = np.arange(len(rows))
+        self._mask: np.ndarray | None = None
+        self._shown = self._order
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The rows that are shown, from top to bottom."""
+        return self._shown
+
+    def sort(self, column: int, order: Qt.SortOrder = Qt.SortOrder.AscendingOrder) -> None:
+        """Sort by a column, −1: as the table was; what has no value comes last."""
+        self._order = np.arange(len(self.rows))
+        if 0 <= column < len(self.names):
+            up = order == Qt.SortOrder.AscendingOrder
+            self._order = sorted_rows(self.rows.frame.iloc[:, column], up=up)
+        self._show()
+
+    def filter(self, mask: np.ndarray | None) -> None:
+        """Show the rows for which `mask` holds; None: all."""
+        self._mask = mask
+        self._show()
+
+    def _show(self) -> None:
+        self.beginResetModel()
+        self._shown = self._order if self._mask is None else self._order[self._mask[self._order]]
+        self.endResetModel()
+
+    def lines(self, rows: np.ndarray) -> np.ndarray:
+        """Return the lines in which `rows` stand, ascending, of those that are shown."""
+        chosen = np.zeros(len(self.rows), bool)
+        chosen[rows] = True
+        return np.flatnonzero(chosen[self._shown])
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of lines."""
+        return 0 if parent is not None and parent.isValid() else len(self._shown)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else len(self.names)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """Return a cell as text, numbers right-aligned; its tooltip has all digits."""
+        if not index.isValid():
+            return None
+        column = self._columns[index.column()]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _RIGHT if column.dtype.kind in "iuf" else None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return cell_text(column[self._shown[index.row()]])
+        return None
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> object:
+        """Return the title of a column with its unit, the number of a line."""
+        if role != Qt.ItemDataRole.DisplayRole:
+            return None
+        if orientation == Qt.Orientation.Vertical:
+            return section + 1
+        # a view that has just lost columns still asks for them
+        return self.titles[section] if 0 <= section < len(self.titles) else None
+
+
+def sorted_rows(column: pd.Series[float], *, up: bool) -> np.ndarray:
+    """Return the rows in the order of a column, equal ones as they were, empty ones last."""
+    bare = column.reset_index(drop=True)
+    try:
+        return bare.sort_values(ascending=up, kind="stable", na_position="last").index.to_numpy()
+    except TypeError:  # numbers beside words
+        return bare.astype(str).sort_values(ascending=up, kind="stable").index.to_numpy()
+
+
+def cell_text(value: object) -> str:
+    """Return a value for a cell: six digits of a fraction, nothing where nothing is known."""
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        if number != number:
+            return ""
+        whole = abs(number) < 1e15 and number == int(number)
+        return f"{number:.0f}" if whole else f"{number:.6g}"
+    return "" if value is None or type(value).__name__ in ("NAType", "NaTType") else str(value)

@@ -1,0 +1,199 @@
+"""From a row to its object in the viewer, and back: chosen, in sight, and standing out."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, Signal
+
+from napari_tool_runner.exchange import layer_kind, whereabouts
+from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.results.looks import Highlight
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_tool_runner.widgets.results.rows import Rows
+
+__all__ = ["ObjectLink"]
+
+
+class ObjectLink(QObject):
+    """Keeps the chosen rows of a table and the objects in a viewer alike."""
+
+    picked = Signal(object, bool)
+    """Objects were chosen in the viewer; carries their rows, and whether they come to others."""
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._rows: Rows | None = None
+        self._highlight = Highlight()
+        self._events: list[tuple[Any, Callable[..., None]]] = []
+        self._label: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
+        self._task: Task | None = None
+        self._quiet = False
+        viewer.mouse_drag_callbacks.append(self._mouse)
+
+    def follow(self, rows: Rows | None) -> None:
+        """Take another table; what stood out before does so no more."""
+        self._quiet = True
+        try:
+            self._highlight.clear()
+        finally:
+            self._quiet = False
+        for event, heard in self._events:
+            event.disconnect(heard)
+        self._events, self._rows = [], rows
+        for layer in rows.layers if rows is not None else ():
+            if hasattr(layer, "selected_label"):
+                self._label[layer] = layer.selected_label
+            event = _choice(layer)
+            if event is not None:
+                heard = partial(self._chosen_in, layer)
+                event.connect(heard)
+                self._events.append((event, heard))
+
+    def release(self) -> None:
+        """Let go of the viewer."""
+        self.follow(None)
+        if self._mouse in self._viewer.mouse_drag_callbacks:
+            self._viewer.mouse_drag_callbacks.remove(self._mouse)
+
+    def choose(self, chosen: np.ndarray, current: int = -1) -> None:
+        """Let the objects of the `chosen` rows stand out, and bring that of `current` in sight."""
+        rows = self._rows
+        if rows is None or not rows.layers:
+            return
+        with self._silent():
+            for place, layer in enumerate(rows.layers):
+                numbers = rows.numbers[chosen[rows.owners[chosen] == place]]
+                self._highlight.show(layer, np.unique(numbers).tolist())
+        if current >= 0:
+            self._show(rows, current)
+
+    def _show(self, rows: Rows, row: int) -> None:
+        layer, number = rows.layers[rows.owners[row]], int(rows.numbers[row])
+        frame = None if rows.frames is None else int(rows.frames[row])
+        if layer_kind(layer) is LayerKind.LABELS:
+            with self._silent():
+                layer.selected_label = self._label[layer] = number
+        if self._task is not None:
+            self._task.drop()
+        # a label is looked for in all pixels, which may be many
+        self._task = Task(partial(whereabouts(layer), number, frame), self)
+        self._task.done.connect(partial(self._found, layer))
+        self._task.failed.connect(self._lost)
+        self._task.start()
+
+    def _lost(self, _: object) -> None:
+        self._task = None
+
+    def _found(self, layer: Layer, place: Sequence[float] | None) -> None:
+        self._task = None
+        if place is not None and layer in self._viewer.layers:
+            look_at(self._viewer, layer, place)
+
+    # -- from the viewer -----------------------------------------------------------
+
+    def _chosen_in(self, layer: Layer, _: object = None) -> None:
+        if self._quiet or self._rows is None:
+            return
+        if layer_kind(layer) is LayerKind.LABELS:
+            if self._label.get(layer) == layer.selected_label:
+                return  # napari tells it also when colours change
+            self._label[layer] = layer.selected_label
+            numbers = [int(layer.selected_label)]
+        else:
+            numbers = sorted(int(number) for number in layer.selected_data)
+        rows = self._rows.of(layer, numbers, self._frame(layer))
+        if len(rows) or layer_kind(layer) is not LayerKind.LABELS:
+            self.picked.emit(rows, False)
+
+    def _mouse(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
+        """Tell which object was clicked on; a drag moves the view and chooses none."""
+        start = np.array(event.pos, float) if event.button == 1 else None
+        yield
+        while event.type == "mouse_move":
+            yield
+        if start is None or self._rows is None or np.abs(np.array(event.pos) - start).max() > 3:
+            return
+        for layer in reversed(viewer.layers):
+            of_ours = any(one is layer for one in self._rows.layers)
+            if (
+                not of_ours
+                or not layer.visible
+                or str(layer.mode) not in ("pan_zoom", "transform")
+            ):
+                continue
+            number = self._at(layer, event)
+            rows = self._rows.of(layer, [] if number is None else [number], self._frame(layer))
+            if len(rows):
+                break
+        else:
+            rows = np.zeros(0, int)
+        more = bool({"Control", "Shift"} & {str(getattr(m, "name", m)) for m in event.modifiers})
+        if len(rows) or not more:  # beside all objects: none is chosen
+            self.picked.emit(rows, more)
+
+    def _at(self, layer: Layer, event: Any) -> int | None:
+        value = layer.get_value(
+            event.position,
+            view_direction=event.view_direction,
+            dims_displayed=event.dims_displayed,
+            world=True,
+        )
+        if isinstance(value, tuple):  # of a multiscale layer its level, of a shape the corner
+            value = value[1] if layer_kind(layer) is LayerKind.LABELS else value[0]
+        return None if value is None else int(value)
+
+    def _frame(self, layer: Layer) -> int | None:
+        """Return which place along the first axis of `layer` is shown."""
+        dims = self._viewer.dims
+        axis = dims.ndim - layer.ndim
+        if axis in dims.displayed:
+            return None
+        return round(float(layer.world_to_data(dims.point[axis:])[0]))
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        before, self._quiet = self._quiet, True
+        try:
+            yield
+        finally:
+            self._quiet = before
+
+
+def look_at(viewer: ViewerModel, layer: Layer, place: Sequence[float]) -> None:
+    """Bring a place of `layer`, in its data, into the middle of the view and the right slice."""
+    dims = viewer.dims
+    world = np.asarray(layer.data_to_world(place), float)
+    first = dims.ndim - len(world)
+    for axis in range(first, dims.ndim):
+        if axis not in dims.displayed:
+            dims.set_point(axis, world[axis - first])
+    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
+    center = np.array(camera.center, float)
+    shown = [axis for axis in dims.displayed if axis >= first]
+    for offset, axis in enumerate(reversed(shown), 1):
+        center[-offset] = world[axis - first]
+    camera.center = tuple(center)
+
+
+def _choice(layer: object) -> Any:
+    """Return the event that tells which objects of a layer are chosen, None: there is none."""
+    if hasattr(layer, "selected_label"):
+        return layer.events.selected_label  # type: ignore[attr-defined]
+    chosen = getattr(layer, "selected_data", None)
+    if chosen is None:
+        return None
+    if hasattr(chosen, "events"):
+        return chosen.events
+    return getattr(getattr(layer, "events", None), "highlight", None)

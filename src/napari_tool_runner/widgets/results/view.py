@@ -1,0 +1,241 @@
+"""A table with its title, filter, number of rows and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QItemSelectionRange, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.widgets.parts.background import Task, soon
+from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.texts import copy_text, notify, tooltip
+from napari_tool_runner.widgets.results.filtering import EXAMPLE, matching
+from napari_tool_runner.widgets.results.model import TableModel
+from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
+
+if TYPE_CHECKING:
+    from napari_tool_runner.widgets.results.rows import Rows
+
+__all__ = ["TableView"]
+
+MARKED = 500
+"""So many runs of chosen lines are marked; Qt takes its time for each."""
+AT_ONCE = 20_000
+"""So many cells are written while the window waits."""
+
+
+class TableView(QWidget):
+    """A table that is sorted, filtered, copied and saved."""
+
+    chosen_changed = Signal(object, int)
+    """A person chose other rows; carries them, and the one that was chosen last (or −1)."""
+    rows_changed = Signal()
+    """Another table is shown, or other rows of it."""
+
+    def __init__(self, rows: Rows, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.chosen = np.zeros(0, int)
+        self.model = TableModel(rows)
+        self.table = QTableView()
+        # napari's themes give no colour for every second row
+        self.table.setAlternatingRowColors(False)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.table.setSortingEnabled(True)
+        self.table.setWordWrap(False)
+        header, lines = self.table.horizontalHeader(), self.table.verticalHeader()
+        assert header is not None
+        assert lines is not None
+        header.setSortIndicatorClearable(True)
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        header.setToolTip(tooltip("Click to sort; again: the other way round, then as it was."))
+        lines.setDefaultSectionSize(22)
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText(EXAMPLE)
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setAccessibleName("Filter the table")
+        self.filter.setMinimumWidth(120)
+        self._soon = soon(self._apply_filter, 150, self)
+        self.filter.textChanged.connect(lambda _: self._soon.start())
+        self.count = plain_label()
+        self.copy_button = IconButton("copy", "Copy the chosen rows, or all (Ctrl+C)")
+        self.copy_button.clicked.connect(self.copy)
+        self.save_button = IconButton("file", "Save the table as CSV, Parquet or Excel…")
+        self.save_button.clicked.connect(self._save)
+        self.bar = filled(
+            QHBoxLayout(), self.count, (self.filter, 1), self.copy_button, self.save_button
+        )
+        self.problem = plain_label(wrap=True)
+        self.problem.hide()
+        filled(QVBoxLayout(self), self.bar, self.problem, (self.table, 1), spacing=4)
+        copies = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table)
+        copies.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        copies.activated.connect(self.copy)
+        self.show_rows(rows)
+
+    @property
+    def rows(self) -> Rows:
+        """The table that is shown."""
+        return self.model.rows
+
+    def show_rows(self, rows: Rows) -> None:
+        """Show another table, sorted and filtered as this one where it has such columns."""
+        header = self.table.horizontalHeader()
+        assert header is not None
+        same = self.model.names == [str(name) for name in rows.frame.columns]
+        at, order = header.sortIndicatorSection(), header.sortIndicatorOrder()
+        self.model = TableModel(rows)
+        self.chosen = np.zeros(0, int)
+        self.table.setModel(self.model)
+        # Qt asks each column for each row whether it is chosen, whenever it paints the header
+        header.setSelectionModel(QItemSelectionModel(self.model, self.model))
+        if same and at >= 0:
+            self.model.sort(at, order)
+        else:
+            header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        self.table.setAccessibleName(rows.title)
+        self.model.modelReset.connect(self._reset)
+        self._listen()
+        self._apply_filter()
+        if not same:
+            self._fit_columns()
+
+    def choose(self, rows: np.ndarray, *, scroll: bool = True) -> None:
+        """Mark rows as chosen, without telling of it."""
+        self.chosen = np.asarray(rows, int)
+        self._mark()
+        lines = self.model.lines(self.chosen)
+        if scroll and len(lines):
+            self.table.scrollTo(
+                self.model.index(int(lines[0]), 0), QAbstractItemView.ScrollHint.EnsureVisible
+            )
+        self._tell_count()
+
+    def copy(self) -> None:
+        """Copy the chosen lines that are shown, or all, separated by tabs, with their header."""
+        taken = self.rows.frame.iloc[self._taken()]
+        self._work(
+            partial(as_text, taken, self.model.titles),
+            taken.size,
+            lambda text: copy_text(str(text)),
+        )
+
+    # -- inside --------------------------------------------------------------------
+
+    def _taken(self) -> np.ndarray:
+        """Return the rows to copy, in the order in which they are shown."""
+        lines = self.model.lines(self.chosen)
+        return self.model.shown[lines] if len(lines) else self.model.shown
+
+    def _listen(self) -> None:
+        chooser = self.table.selectionModel()
+        assert chooser is not None
+        chooser.selectionChanged.connect(self._selected)
+
+    def _reset(self) -> None:
+        self._mark()
+        self._tell_count()
+        self.rows_changed.emit()
+
+    def _mark(self) -> None:
+        chooser = self.table.selectionModel()
+        assert chooser is not None
+        lines = self.model.lines(self.chosen)
+        breaks = np.flatnonzero(np.diff(lines) > 1)
+        firsts = lines[np.append(0, breaks + 1)] if len(lines) else lines
+        lasts = lines[np.append(breaks, len(lines) - 1)] if len(lines) else lines
+        last = self.model.columnCount() - 1
+        marked = QItemSelection()
+        for top, bottom in zip(firsts[:MARKED].tolist(), lasts[:MARKED].tolist(), strict=True):
+            marked.append(
+                QItemSelectionRange(self.model.index(top, 0), self.model.index(bottom, last))
+            )
+        blocked = chooser.blockSignals(True)
+        chooser.select(marked, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+        chooser.blockSignals(blocked)
+        viewport = self.table.viewport()
+        if viewport is not None:
+            viewport.update()
+
+    def _selected(self, *_: object) -> None:
+        chooser = self.table.selectionModel()
+        assert chooser is not None
+        taken = np.zeros(self.model.rowCount(), bool)
+        parts = chooser.selection()
+        for part in (parts[at] for at in range(len(parts))):
+            taken[part.top() : part.bottom() + 1] = True
+        self.chosen = self.model.shown[taken]
+        current = chooser.currentIndex()
+        line = current.row() if current.isValid() and taken[current.row()] else -1
+        self._tell_count()
+        self.chosen_changed.emit(self.chosen, int(self.model.shown[line]) if line >= 0 else -1)
+
+    def _apply_filter(self) -> None:
+        self._soon.stop()
+        try:
+            mask = matching(self.rows.frame, self.filter.text())
+        except ParameterError as error:
+            self.problem.setText(str(error))
+            self.problem.show()
+            return
+        self.problem.hide()
+        self.model.filter(mask)
+
+    def _tell_count(self) -> None:
+        total, shown, chosen = len(self.rows), self.model.rowCount(), len(self.chosen)
+        noun = "object" if self.rows.layers else "row"
+        text = f"{total:,} {noun}{'s' * (total != 1)}"
+        text = f"{shown:,} of {text}" if shown != total else text
+        self.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
+
+    def _fit_columns(self) -> None:
+        header = self.table.horizontalHeader()
+        assert header is not None
+        header.setResizeContentsPrecision(50)
+        self.table.resizeColumnsToContents()
+
+    def _save(self) -> None:
+        name, kind = QFileDialog.getSaveFileName(
+            self, "Save table", f"{self.rows.title}.csv", ";;".join(KINDS)
+        )
+        if not name:
+            return
+        frame = self.rows.frame.iloc[self.model.shown]
+        self._work(
+            partial(save_table, frame, Path(name), KINDS[kind]),
+            frame.size,
+            lambda path: notify(f"Saved {len(frame):,} rows in {path}."),
+        )
+
+    def _work(
+        self, work: Callable[[], object], cells: int, then: Callable[[object], object]
+    ) -> None:
+        """Do something with so many cells: of many in the background."""
+        if cells > AT_ONCE:
+            task = Task(work, self)
+            task.done.connect(then)
+            task.failed.connect(lambda error: notify(str(error), "error"))
+            task.start()
+            return
+        try:
+            made = work()
+        except (OSError, ToolRunnerError) as error:
+            notify(str(error), "error")
+        else:
+            then(made)

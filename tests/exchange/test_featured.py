@@ -1,0 +1,88 @@
+"""The objects of layers: a row for each, and where each lies."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from napari.layers import Labels, Points, Shapes, Tracks
+
+from napari_tool_runner.exchange import column_title, features_of, whereabouts
+
+
+def test_labels_have_a_row_for_each_object_and_none_for_the_background():
+    labels = Labels(np.array([[0, 3], [7, 7]]))
+    labels.features = pd.DataFrame({"index": [0, 3, 7], "pixels": [np.nan, 1, 2]})
+    frame, numbers = features_of(labels)
+    assert numbers.tolist() == [3, 7]
+    assert list(frame.columns) == ["label", "pixels"]
+    assert frame["pixels"].dtype.kind == "i"
+    assert len(labels.features) == 3
+
+
+def test_labels_whose_features_have_no_numbers_are_counted():
+    labels = Labels(np.array([[0, 1], [2, 2]]))
+    labels.features = pd.DataFrame({"area": [0.0, 1.5, 2.5]})
+    frame, numbers = features_of(labels)
+    assert numbers.tolist() == [1, 2]
+    assert frame["label"].tolist() == [1, 2]
+    assert "label" not in labels.features
+
+
+def test_points_are_their_places():
+    points = Points(np.zeros((3, 2)), features={"size": [1.0, 2.0, 3.0]})
+    frame, numbers = features_of(points)
+    assert numbers.tolist() == [0, 1, 2]
+    assert frame["size"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, da.from_array])
+def test_a_label_lies_at_its_pixel_nearest_to_the_middle(wrap):
+    ring = np.zeros((5, 9, 9), int)
+    ring[3, 2:7, 2:7] = 4
+    ring[3, 3:6, 3:6] = 0
+    place = whereabouts(Labels(wrap(ring)))(4, None)
+    assert place is not None
+    assert ring[tuple(map(int, place))] == 4
+
+
+def test_a_label_of_one_frame_lies_in_it():
+    movie = np.zeros((3, 8, 8), int)
+    movie[0, 1, 1] = movie[2, 6, 6] = 1
+    where = whereabouts(Labels(movie))
+    assert where(1, 2) == [2, 6, 6]
+    assert where(1, 1) is None
+
+
+def test_a_label_that_moves_is_shown_where_it_begins():
+    stack = np.zeros((2, 2, 4, 4), int)
+    stack[0, 1, 1, 1] = stack[1, 0, 3, 3] = 5
+    assert whereabouts(Labels(stack))(5, None) == [0, 1, 1, 1]
+
+
+def test_places_of_things_without_pixels():
+    points = Points(np.array([[1.0, 2], [3, 4]]))
+    assert whereabouts(points)(1, None) == [3, 4]
+    assert whereabouts(points)(2, None) is None
+    square = Shapes([np.array([[0, 0], [0, 2], [2, 2], [2, 0]])])
+    assert whereabouts(square)(0, None) == [1, 1]
+    tracks = Tracks(np.array([[1.0, 0, 5, 6], [1, 1, 7, 8]]))
+    assert whereabouts(tracks)(1, None) == [1, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("area_um2", "area (µm²)"),
+        ("volume_µm3", "volume (µm³)"),
+        ("length_px", "length (px)"),
+        ("perimeter_nm", "perimeter (nm)"),
+        ("intensity_min", "intensity_min"),
+        ("intensity_sum", "intensity_sum"),
+        ("Area (µm²)", "Area (µm²)"),
+        ("album", "album"),
+    ],
+)
+def test_titles_say_units(name, title):
+    assert column_title(name) == title

@@ -1,0 +1,171 @@
+"""Rows and objects, both ways; several layers, frames."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from napari_tool_runner.widgets.results.dock import ToolTablesWidget
+from napari_tool_runner.widgets.results.rows import rows_of_columns
+
+
+@pytest.fixture
+def labels(model_viewer):
+    pixels = np.zeros((3, 20, 20), int)
+    pixels[0, 2:5, 2:5] = 1
+    pixels[2, 10:16, 10:16] = 2
+    layer = model_viewer.add_labels(pixels, name="Nuclei", scale=(2, 0.5, 0.5))
+    layer.features = pd.DataFrame({"index": [0, 1, 2], "area": [np.nan, 9, 36]})
+    return layer
+
+
+@pytest.fixture
+def dock(shown, model_viewer, labels):
+    return shown(ToolTablesWidget(model_viewer), 700, 300)
+
+
+def click_row(dock, line):
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    at = dock.view.table.visualRect(dock.view.model.index(line, 0)).center()
+    QTest.mouseClick(dock.view.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+
+
+def click_canvas(dock, viewer, position, *, modifiers=(), drag=0):
+    event = SimpleNamespace(
+        pos=(5, 5),
+        button=1,
+        type="mouse_press",
+        modifiers=modifiers,
+        position=position,
+        view_direction=None,
+        dims_displayed=list(viewer.dims.displayed),
+    )
+    assert dock.link._mouse in viewer.mouse_drag_callbacks
+    going = dock.link._mouse(viewer, event)
+    next(going)
+    event.type, event.pos = "mouse_release", (5 + drag, 5)
+    assert next(going, None) is None
+
+
+def shown_rows(dock):
+    return dock.view.model.rowCount()
+
+
+def test_there_is_one_row_for_each_object(dock):
+    assert dock.chooser.currentText() == "Nuclei"
+    assert dock.view.count.text() == "2 objects"
+
+
+def test_a_row_brings_its_object_into_sight_and_lets_it_stand_out(
+    qtbot, dock, labels, model_viewer
+):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    before = labels.colormap
+    click_row(dock, 1)
+    qtbot.waitUntil(lambda: model_viewer.dims.current_step[0] == 2, timeout=20_000)
+    assert labels.selected_label == 2
+    assert np.allclose(camera.center[-2:], 6.25, atol=0.5)
+    assert np.allclose(labels.colormap.map(2), before.map(2))
+    assert not np.allclose(labels.colormap.map(1), before.map(1))
+    dock.view.table.clearSelection()
+    assert labels.colormap == before
+
+
+def test_a_look_that_somebody_changed_stays(dock, labels):
+    click_row(dock, 1)
+    labels.colormap = {None: "red", 1: "blue"}
+    kept = labels.colormap
+    dock.view.table.clearSelection()
+    assert labels.colormap is kept
+
+
+def test_a_click_on_an_object_chooses_its_row(dock, labels, model_viewer):
+    model_viewer.dims.set_point(0, 4)
+    click_canvas(dock, model_viewer, (4, 6, 6))
+    assert dock.view.chosen.tolist() == [1]
+    model_viewer.dims.set_point(0, 0)
+    click_canvas(dock, model_viewer, (0, 1.5, 1.5), modifiers=("Control",))
+    assert dock.view.chosen.tolist() == [0, 1]
+    click_canvas(dock, model_viewer, (0, 9, 9), drag=30)
+    assert dock.view.chosen.tolist() == [0, 1]
+    click_canvas(dock, model_viewer, (0, 9, 9))
+    assert dock.view.chosen.tolist() == []
+
+
+def test_a_label_that_is_selected_chooses_its_row(dock, labels):
+    labels.selected_label = 2
+    assert dock.view.chosen.tolist() == [1]
+    dock.view.choose(np.array([0, 1]))
+    labels.colormap = {None: "red", 1: "blue"}  # napari tells of the label again
+    assert dock.view.chosen.tolist() == [0, 1]
+
+
+def test_points_are_chosen_both_ways(dock, model_viewer, qtbot):
+    points = model_viewer.add_points(
+        [[1, 1], [5, 5], [9, 9]], features={"brightness": [3, 1, 2]}, name="Spots"
+    )
+    qtbot.waitUntil(lambda: dock.chooser.currentText() == "Spots")
+    click_row(dock, 2)
+    assert set(points.selected_data) == {2}
+    points.selected_data = {0, 1}
+    assert dock.view.chosen.tolist() == [0, 1]
+
+
+def test_several_selected_layers_are_one_table(dock, labels, model_viewer, qtbot):
+    other = model_viewer.add_labels(np.eye(4, dtype=int) * 7, name="Cells")
+    other.features = pd.DataFrame({"index": [7], "length": [4.0]})
+    model_viewer.layers.selection = {labels, other}
+    qtbot.waitUntil(lambda: shown_rows(dock) == 3)
+    assert dock.view.model.names == ["layer", "label", "area", "length"]
+    click_row(dock, 2)
+    assert other.selected_label == 7
+    assert labels.selected_label == 1
+
+
+def test_the_same_label_in_each_frame_is_another_row(dock, labels, model_viewer, qtbot):
+    movie = model_viewer.add_labels(np.ones((3, 6, 6), int), name="Movie")
+    table = {"label": [1, 1, 1], "frame": [0, 1, 2], "area": [36, 36, 36]}
+    dock.add_table(rows_of_columns("Measurements", table, movie))
+    click_row(dock, 2)
+    qtbot.waitUntil(lambda: model_viewer.dims.current_step[0] == 2, timeout=20_000)
+    model_viewer.dims.set_point(0, 1)
+    click_canvas(dock, model_viewer, (1, 3, 3))
+    assert dock.view.chosen.tolist() == [1]
+
+
+def test_tables_of_no_layer_stand_in_the_same_place(dock):
+    first = dock.add_table(rows_of_columns("Counts", {"n": [1, 2, 3]}))
+    second = dock.add_table(rows_of_columns("Counts", {"n": [1]}))
+    assert first != second
+    assert dock.view.count.text() == "1 row"
+    dock.remove_table(second)
+    dock.remove_table(first)
+    assert dock.chooser.currentText() == "Nuclei"
+
+
+def test_a_layer_that_goes_takes_its_table_along(dock, labels, model_viewer, qtbot):
+    model_viewer.layers.remove(labels)
+    qtbot.waitUntil(lambda: dock.is_empty)
+    assert not dock.nothing.isHidden()
+
+
+def test_new_measurements_are_shown(dock, labels, qtbot):
+    labels.features = pd.DataFrame({"index": [1, 2, 3], "area": [9, 36, 4], "mean": [1, 2, 3]})
+    qtbot.waitUntil(lambda: shown_rows(dock) == 3)
+    assert "mean" in dock.view.model.names
+
+
+def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
+    before, kept = labels.colormap, list(model_viewer.mouse_drag_callbacks)
+    dock = ToolTablesWidget(model_viewer)
+    dock.link.choose(np.array([1]))
+    assert labels.colormap != before
+    dock.deleteLater()
+    qtbot.waitUntil(lambda: list(model_viewer.mouse_drag_callbacks) == kept, timeout=20_000)
+    assert labels.colormap == before
+    labels.features = pd.DataFrame({"index": [1], "area": [9]})

@@ -1,0 +1,178 @@
+"""The table itself: sorted, filtered, copied, saved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtTest import QTest
+
+from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.widgets.results import saving
+from napari_tool_runner.widgets.results.filtering import matching
+from napari_tool_runner.widgets.results.model import TableModel, cell_text, sorted_rows
+from napari_tool_runner.widgets.results.rows import Rows, rows_of_columns
+from napari_tool_runner.widgets.results.saving import save_table
+from napari_tool_runner.widgets.results.view import TableView
+
+CELLS = pd.DataFrame(
+    {
+        "label": [1, 2, 3, 4],
+        "area_um2": [12.5, np.nan, 3.25, 40.0],
+        "class": ["round", "long", "Round", None],
+    }
+)
+
+
+@pytest.fixture
+def view(shown):
+    return shown(TableView(Rows("Cells", CELLS)), 700)
+
+
+def column(view, at):
+    model = view.model
+    return [model.data(model.index(line, at)) for line in range(model.rowCount())]
+
+
+def test_the_model_keeps_qts_rules(qtmodeltester):
+    qtmodeltester.check(TableModel(Rows("Cells", CELLS)), force_py=True)
+
+
+def test_headers_say_units(view):
+    assert view.model.headerData(1, Qt.Orientation.Horizontal) == "area (µm²)"
+
+
+def test_a_click_on_a_header_sorts_and_what_is_empty_comes_last(view):
+    header = view.table.horizontalHeader()
+    at = header.sectionViewportPosition(1) + 20
+
+    def click():
+        QTest.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at, 8))
+
+    click()
+    assert column(view, 0) == ["3", "1", "4", "2"]
+    click()
+    assert column(view, 0) == ["4", "1", "3", "2"]
+    click()
+    assert column(view, 0) == ["1", "2", "3", "4"]
+
+
+def test_equal_rows_stay_in_their_order():
+    same = pd.Series([2, 1, 2, 1])
+    assert sorted_rows(same, up=True).tolist() == [1, 3, 0, 2]
+    assert sorted_rows(same, up=False).tolist() == [0, 2, 1, 3]
+
+
+def test_numbers_beside_words_are_sorted_as_words():
+    assert sorted_rows(pd.Series(["b", 3, "a"], dtype=object), up=True).tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("area > 10", [1, 4]),
+        ("area (µm²) ≤ 12.5", [1, 3]),
+        ("area_um2 > 1 and label != 4", [1, 3]),
+        ("class = round", [1, 3]),
+        ("round", [1, 3]),
+        ("3", [3]),
+        ("area >", [1, 2, 3, 4]),
+        ("", [1, 2, 3, 4]),
+    ],
+)
+def test_filters(text, labels):
+    mask = matching(CELLS, text)
+    found = CELLS if mask is None else CELLS[mask]
+    assert found["label"].tolist() == labels
+
+
+def test_a_filter_that_means_nothing_says_what_there_is(view):
+    with pytest.raises(ParameterError, match="no column “width”"):
+        matching(CELLS, "width > 3")
+    with pytest.raises(ParameterError, match="no number"):
+        matching(CELLS, "label > big")
+    view.filter.setText("width > 3")
+    view._apply_filter()
+    assert "area_um2" in view.problem.text()
+    assert view.model.rowCount() == 4
+    view.filter.setText("area > 10")
+    view._apply_filter()
+    assert view.problem.isHidden()
+    assert view.count.text() == "2 of 4 rows"
+
+
+def test_chosen_rows_stay_chosen_when_the_order_changes(view):
+    view.choose(np.array([0, 3]))
+    view.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    lines = {index.row() for index in view.table.selectionModel().selectedRows()}
+    assert lines == {0, 1}
+    assert view.chosen.tolist() == [0, 3]
+    assert view.count.text() == "4 rows, 2 chosen"
+
+
+def test_a_click_tells_which_row_was_chosen(view, qtbot):
+    view.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)
+    at = view.table.visualRect(view.model.index(0, 0)).center()
+    with qtbot.waitSignal(view.chosen_changed) as told:
+        QTest.mouseClick(view.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    assert told.args[0].tolist() == [3]
+    assert told.args[1] == 3
+
+
+def test_chosen_lines_are_copied_for_a_spreadsheet(view):
+    view.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    view.choose(np.array([0, 2]))
+    view.table.setFocus()
+    QTest.keyClick(view.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    text = QGuiApplication.clipboard().text()
+    assert text == "label\tarea (µm²)\tclass\n3\t3.25\tRound\n1\t12.5\tround\n"
+
+
+def test_cells_show_six_digits_and_nothing_for_nothing():
+    assert cell_text(np.float64(1 / 3)) == "0.333333"
+    assert cell_text(40.0) == "40"
+    assert cell_text(np.nan) == cell_text(None) == cell_text(pd.NA) == ""
+    assert cell_text(2**60 + 1) == "1152921504606846977"
+
+
+def test_a_table_is_saved_with_all_digits(tmp_path):
+    frame = pd.DataFrame({"id": [1, 2], "x": [1 / 3, 2.0], "name": ["b, c", 'd"']})
+    path = save_table(frame, tmp_path / "cells")
+    assert path.name == "cells.csv"
+    assert pd.read_csv(path)["x"][0] == 1 / 3
+    assert path.read_text().splitlines()[1].endswith(',"b, c"')
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    class Breaks:
+        def __str__(self):
+            raise ValueError("no text")
+
+    (tmp_path / "t.csv").write_text("old")
+    with pytest.raises(ValueError, match="no text"):
+        save_table(pd.DataFrame({"id": [1, Breaks()]}), tmp_path / "t.csv")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("t.csv", "old")]
+
+
+@pytest.mark.parametrize(("name", "library"), [("t.parquet", "pyarrow"), ("t.xlsx", "openpyxl")])
+def test_a_missing_library_is_named(tmp_path, monkeypatch, name, library):
+    monkeypatch.setattr(saving.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(ParameterError, match=f"pip install {library}"):
+        save_table(CELLS, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_columns_of_any_kind_become_rows():
+    rows = rows_of_columns("t", {"id": np.arange(3), "name": ["a", "b", "c"]})
+    assert len(rows) == 3
+    assert rows.layers == ()
+
+
+def test_one_table_takes_the_place_of_another_with_its_order(view):
+    view.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    view.show_rows(Rows("Cells", CELLS.head(2)))
+    assert column(view, 0) == ["2", "1"]
+    view.show_rows(Rows("Others", pd.DataFrame({"x": [1, 3, 2]})))
+    assert column(view, 0) == ["1", "3", "2"]
