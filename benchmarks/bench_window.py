@@ -49,6 +49,13 @@ def run(*, quick: bool) -> Iterator[Comparison]:
             yield Comparison(
                 f"{name}, after {past} jobs (after some)", with_past, seconds, 1.1, repeats
             )
+        for warm in (False, True):
+            configured(home, warm=warm)
+            seen = session(home, "preview", 3 if quick else 15)["preview"]
+            how = "warm" if warm else "cold"
+            name = f"a value to the preview's pixels, 512 × 512, {how} (its goal)"
+            yield Comparison(name, seen, 0.12, 1, 3 if quick else 15)
+        configured(home)
         count = 10 if quick else 100
         with_jobs, alone = session(home, "jobs", count), session(home, "layers", count)
         for what in ("longest standstill", "noticed standstills"):
@@ -90,9 +97,13 @@ def session(home: Path, part: str, count: int) -> dict[str, float]:
     return found
 
 
-def configured(home: Path, toolbox: Path | None = None) -> None:
+def configured(home: Path, toolbox: Path | None = None, *, warm: bool = False) -> None:
     """Write config.json: no answer is one of an earlier run."""
-    config = {"jobs": {"cache": False}, "process": {"xml_dirs": [str(toolbox)] if toolbox else []}}
+    config = {
+        "jobs": {"cache": False},
+        "runner": {"service": "LOCAL", "warm": True} if warm else {},
+        "process": {"xml_dirs": [str(toolbox)] if toolbox else []},
+    }
     place = home / ".config" / "napari-tool-runner"
     place.mkdir(parents=True, exist_ok=True)
     (place / "config.json").write_text(json.dumps(config))

@@ -171,6 +171,32 @@ def layers(viewer: napari.Viewer, count: int) -> dict[str, float]:
     return watch.told()
 
 
+def preview(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Time from a changed value to a picture of the canvas that has the new preview's pixels."""
+    add(viewer)
+    made = opened(viewer)
+    read(made)
+    settle(2)
+    page = made.open_tool("gaussian_filter")
+    assert page is not None
+    until(page.run_bar.run_button.isEnabled)
+    shown: list[float] = []
+    page.live_bar.previewed.connect(lambda: shown.append(time.perf_counter()))
+    if not page.live_bar.on:
+        page.live_bar.switch.click()
+    until(lambda: shown)
+    settle(2)  # whether a part shows what the whole would is measured meanwhile
+    taken: list[float] = []
+    for number in range(count):
+        before, begun = len(shown), time.perf_counter()
+        page.set_values({"sigma": 1.5 + number / 7})
+        until(lambda before=before: len(shown) > before)
+        viewer.screenshot(canvas_only=True, flash=False)
+        taken.append(time.perf_counter() - begun)
+        settle(0.3)
+    return {"preview": sorted(taken)[len(taken) // 2]}
+
+
 def tools(viewer: napari.Viewer, count: int) -> dict[str, float]:
     """Open the dock where so many tools are new."""
     settle(1)
@@ -192,7 +218,7 @@ def history(viewer: napari.Viewer, count: int) -> dict[str, float]:
     return watch.told()
 
 
-PARTS = {part.__name__: part for part in (dock, jobs, layers, tools, history)}
+PARTS = {part.__name__: part for part in (dock, jobs, layers, preview, tools, history)}
 
 
 def main() -> None:
