@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import QObject
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.widgets.parts.background import IdleWork, Task
+from napari_tool_runner.widgets.parts.background import IdleWork, Task, keyboard
 
 
 def test_the_answer_comes_back_to_the_gui_thread(qtbot):
@@ -63,3 +63,15 @@ def test_idle_work_comes_in_slices_and_can_be_finished(qtbot):
     idle.add([lambda: done.append(4)])
     qtbot.waitUntil(lambda: done[-1] == 4)
     assert idle.pending == 0
+
+
+def test_what_is_done_ahead_rests_while_somebody_types(qtbot):
+    done: list[str] = []
+    ahead, wanted = IdleWork(ahead=True), IdleWork()
+    keyboard().used()
+    for name, idle in (("ahead", ahead), ("wanted", wanted)):
+        idle.add([lambda name=name: done.append(name)])
+        idle.work_a_little()
+    assert done == ["wanted"]
+    qtbot.waitUntil(lambda: not ahead.pending)
+    assert not keyboard().is_busy

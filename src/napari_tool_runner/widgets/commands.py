@@ -24,6 +24,7 @@ from napari_tool_runner.widgets.menu_plan import (
     MenuPlan,
     plan_menus,
 )
+from napari_tool_runner.widgets.parts.background import keyboard
 from napari_tool_runner.widgets.parts.texts import notify
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ def _loaded() -> Toolbox:
 
 def _tick() -> None:
     commands, timer = _session.commands, _session.timer
-    if commands is None or timer is None:
+    if commands is None or timer is None or keyboard().is_busy:
         return
     if not commands.work(SLICE_SECONDS) and _session.loading is None:
         timer.stop()

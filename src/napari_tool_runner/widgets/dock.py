@@ -356,7 +356,8 @@ class ToolRunnerWidget(QWidget):
             show_tools(read.toolbox)
         if self._wanted:
             self.open_tool(self._wanted)
-        IdleWork(self).add([partial(importlib.import_module, name) for name in _NEXT])
+        ahead = IdleWork(self, ahead=True)
+        ahead.add([partial(importlib.import_module, name) for name in _NEXT])
 
     def open_sample(self, key: str) -> None:
         """Add the layers of a sample to the viewer."""

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.widgets.finding.badges import BadgeLookup
 from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
+from napari_tool_runner.widgets.parts.background import keyboard
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
@@ -113,6 +114,8 @@ class ToolFinder(QWidget):
 
     def _search(self, text: str) -> None:
         searching = bool(text.strip())  # a search that finds nothing shows all, as none does
+        if searching:
+            keyboard().used()
         self.grouping.setVisible(not searching)
         if searching and (hits := self._toolbox.find(text, MOST_HITS)).entries:
             self.model.show_hits(hits.entries, self._favourites.starred)

@@ -17,11 +17,13 @@ from napari_tool_runner.errors import ToolRunnerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Bell", "IdleWork", "Task", "bell", "soon", "when_destroyed"]
+__all__ = ["Bell", "IdleWork", "Keyboard", "Task", "bell", "keyboard", "soon", "when_destroyed"]
 
 _log = logging.getLogger(__name__)
 _FIRST_BUDGET = 0.12
 _IDLE_BUDGET = 0.02
+_TYPING = 0.4
+"""Seconds after a keystroke in which the next one is waited for."""
 
 
 def soon(act: Callable[[], object], milliseconds: int, parent: QObject) -> QTimer:
@@ -153,11 +155,40 @@ class Task(QObject):
         self.deleteLater()
 
 
-class IdleWork(QObject):
-    """Does small pieces of work: some at once, the rest when the window is idle."""
+class Keyboard:
+    """When somebody last typed: what is only done ahead waits so long."""
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(self) -> None:
+        self._used = float("-inf")
+
+    def used(self) -> None:
+        """Note a keystroke."""
+        self._used = perf_counter()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the next keystroke may come at once."""
+        return perf_counter() - self._used < _TYPING
+
+
+@cache
+def keyboard() -> Keyboard:
+    """Return that of this session."""
+    return Keyboard()
+
+
+class IdleWork(QObject):
+    """Does small pieces of work: some at once, the rest when the window is idle.
+
+    Parameters
+    ----------
+    ahead : bool
+        Nobody waits for it: it rests while somebody types.
+    """
+
+    def __init__(self, parent: QObject | None = None, *, ahead: bool = False) -> None:
         super().__init__(parent)
+        self._ahead = ahead
         self._tasks: deque[Callable[[], object]] = deque()
         self._working = False
         self._timer = QTimer(self)
@@ -195,7 +226,10 @@ class IdleWork(QObject):
 
     def work_a_little(self) -> None:
         """Work for as long as nobody notices."""
-        self.work(_IDLE_BUDGET)
+        rests = self._ahead and keyboard().is_busy
+        self._timer.setInterval(int(_TYPING * 1000) if rests else 0)
+        if not rests:
+            self.work(_IDLE_BUDGET)
 
     def finish(self) -> None:
         """Do everything that waits."""
