@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -354,3 +355,20 @@ def test_a_listener_that_raises_is_told_once(
         (told,) = [one for one in caplog.records if "listener" in one.message]
         assert told.exc_info is not None
         assert told.exc_info[0] is KeyError
+
+
+def test_a_result_is_shown_in_a_few_lines(config: dict[str, object]) -> None:
+    image = np.zeros((40, 30), np.uint8)
+    image[5:9, 5:9] = 200
+    mask = ntr.run("threshold", input=image, config=config)
+    assert repr(mask).count("\n") == 1
+    assert len(repr(mask)) < 600
+    assert "labels “input · Mask”: 40 × 30 uint8" in repr(mask)
+    table = ntr.run(
+        "measure_regions", labels=mask.outputs["output"], image=image, config=config
+    ).outputs["table"]
+    assert isinstance(table.data, pd.DataFrame)
+    assert list(table.data["label"]) == [1]
+    assert table.columns is not None
+    assert list(table.columns) == list(table.data)
+    assert f"1 rows × {len(table.columns)} columns" in repr(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ __all__ = ["JobOutput", "JobResult", "OutputLoader", "named_after"]
 
 SEPARATOR = " · "
 _NOTES = 5  # different ones told of the files of one output
+_SHOWN = 20  # outputs in a text of a result
 _GENERIC = frozenset(
     {"o", "out", "output", "result", "image", "img"}
     | {"outputimage", "ouputimage", "outputfile", "outputdata"}
@@ -37,7 +38,7 @@ _GENERIC = frozenset(
 """Labels, as letters and digits, that say nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class JobOutput:
     """One output of a job that succeeded.
 
@@ -74,8 +75,8 @@ class JobOutput:
     loaded: LoadedOutput | None = None
     elements: Mapping[str, JobOutput] = field(default_factory=dict)
     metadata: Mapping[str, object] = field(default_factory=dict)
-    kind: LayerKind | None = field(default=None, repr=False)
-    lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict, repr=False)
+    kind: LayerKind | None = None
+    lenders: Mapping[str, LayerSnapshot] = field(default_factory=dict)
     join: str = ""
     column: str = ""
     numbers: tuple[int, ...] = ()
@@ -128,8 +129,36 @@ class JobOutput:
 
     @property
     def data(self) -> object:
-        """Array (memory-mapped or lazy), coordinates, or a table's columns."""
+        """Array (memory-mapped or lazy), coordinates, or a table as a pandas ``DataFrame``."""
+        columns = self.columns
+        if columns is not None:
+            from pandas import DataFrame  # slow to import; who looks at no table needs it not
+
+            return DataFrame(columns)
         return self.loaded.data if self.loaded else None
+
+    @property
+    def columns(self) -> Mapping[str, object] | None:
+        """Name -> values of the columns of a table; None for anything else."""
+        if self.loaded is None or self.loaded.kind is not LayerKind.TABLE:
+            return None
+        assert isinstance(self.loaded.data, Mapping)
+        return self.loaded.data
+
+    def __repr__(self) -> str:
+        """Return one line: what it is, how large, what a layer of it is called, and where."""
+        return f"<{self.layer_type} “{self.layer_name}”: {self._extent()}, {self.path}>"
+
+    def _extent(self) -> str:
+        if self.elements:
+            return f"{len(self.elements)} elements"
+        if (columns := self.columns) is not None:
+            rows = max((len(one) for one in columns.values() if isinstance(one, Sized)), default=0)
+            return f"{rows} rows × {len(columns)} columns"
+        shape, dtype = (getattr(self.data, name, None) for name in ("shape", "dtype"))
+        if shape is None:
+            return self.format or "file"
+        return f"{' × '.join(map(str, shape))} {dtype or ''}".rstrip()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -153,7 +182,7 @@ class JobOutput:
         return data, {**attributes, "name": self.layer_name, "metadata": metadata}, kind
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, repr=False)
 class JobResult:
     """What a successful job gives.
 
@@ -176,9 +205,17 @@ class JobResult:
     log: Path
     workspace: Path
     job_id: str
-    read_record: Callable[[], dict[str, object]] = field(repr=False)
-    formats: Formats = field(default=FORMATS, repr=False)
-    originals: tuple[str, ...] = field(default=(), repr=False)
+    read_record: Callable[[], dict[str, object]]
+    formats: Formats = FORMATS
+    originals: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return a line for the job and one for each output; a screen holds it."""
+        names = list(self.outputs)
+        told = [f"  {name}: {self.outputs[name]!r}" for name in names[:_SHOWN]]
+        if len(names) > _SHOWN:
+            told.append(f"  … and {len(names) - _SHOWN} more")
+        return "\n".join([f"<result of job {self.job_id}, {self.workspace}>", *told])
 
     @property
     def record(self) -> dict[str, object]:

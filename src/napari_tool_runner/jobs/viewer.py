@@ -191,7 +191,7 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
     sources = job.request.sources if job is not None else {}
     lift(viewer, added.layers, sources)
     for element, table in tables:
-        columns = cast("Mapping[str, object]", table.data)
+        columns = table.columns or {}
         name = table.join or table.output.join
         target = made.get((name, element)) or made.get((name, ""))
         if target is None and name and job is not None:
