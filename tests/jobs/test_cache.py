@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,22 @@ def test_the_same_run_is_answered_and_says_so(make_tool: MakeTool, ask: Ask) -> 
     assert again.record["exit_code"] == 0
     assert again.job_id != first.job_id
     assert again.outputs["o"].path.is_relative_to(again.workspace)
+
+
+@pytest.mark.usefixtures("warm")
+@pytest.mark.skipif(sys.platform != "linux", reason="programs start cold elsewhere")
+def test_what_started_warm_answers_no_later_run(make_tool: MakeTool, ask: Ask) -> None:
+    """What it imported was imported before, maybe of another installation."""
+    tool = make_tool(INVERT)
+    for number in range(100):
+        result = ask(tool, i=IMAGE + number)
+        if result.record["runner"].get("warm"):
+            break
+        assert earlier(ask(tool, i=IMAGE + number)) == result.job_id
+        time.sleep(0.2)
+    else:
+        pytest.fail("it never started warm")
+    assert not earlier(ask(tool, i=IMAGE + number))
 
 
 def test_a_file_that_was_overwritten_is_another_input(

@@ -214,3 +214,131 @@ def test_a_package_that_hangs_keeps_no_job_waiting(programs: Programs, installed
     programs.run("python", name)
     for _ in range(2):
         assert programs.run("python", name)[:2] == (0, ["1"])
+
+
+SET = "import os\nos.environ['SEEN'] = '1'"
+READ = "import os\nSEEN = os.environ.get('SEEN')"
+BEFORE = {
+    "a variable": (SET, READ),
+    "an alias": ("import os\nfound = os.environ\nfound['SEEN'] = '2'", READ),
+    "where modules lie": (
+        "import os, sys\nsys.path.insert(0, os.path.abspath('lib'))",
+        "import helper\nSEEN = helper.WHO",
+    ),
+    "another package": ("import helper\nhelper.WHO = 'own'", "from helper import WHO as SEEN"),
+    "a number": (
+        "import decimal\ndecimal.getcontext().prec = 3",
+        "from decimal import Decimal\nSEEN = Decimal(1) / 3",
+    ),
+    "logs": (
+        "import logging\nlogging.basicConfig(level=10)",
+        "import logging\nSEEN = logging.getLogger().level",
+    ),
+    "warnings": (
+        "import warnings\nwarnings.simplefilter('always')",
+        "import warnings\nwarnings.warn('old', DeprecationWarning)\nSEEN = 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "where"),
+    [*((what, "script") for what in BEFORE)]
+    + [("a variable", where) for where in ("function", "helper", "loop")],
+)
+def test_what_a_script_does_before_an_import(
+    programs: Programs, installed: Path, what: str, where: str
+) -> None:
+    """Even if it does it for other numbers only than those with which it was learned."""
+    act, code = BEFORE[what]
+    (installed / "package.py").write_text(code)
+    (installed / "helper.py").write_text("WHO = 'installed'")
+    (programs.work / "lib").mkdir(parents=True)
+    (programs.work / "lib" / "helper.py").write_text("WHO = 'own'")
+    first, *rest = act.split("\n")
+    acts = "".join(f"\n        {one}" for one in rest)
+    begin = (
+        f"import sys\n{first}\ndef prepare():\n    if sys.argv[1] == '1':{acts}\n"
+        "def work():\n    import package\n    print(package.SEEN)\n"
+    )
+    text = {
+        "script": f"{begin}prepare()\nwork()\n",
+        "function": f"{begin}def main():\n    prepare()\n    work()\nmain()\n",
+        "helper": "from beside import prepare\nprepare()\nimport package\nprint(package.SEEN)\n",
+        "loop": f"{begin}for one in range(2):\n    if one: work()\n    prepare()\n",
+    }[where]
+    (programs.work / "beside.py").write_text(begin)
+    name = programs.script("import numpy\n" + text)
+    told = [programs.run("python", name, number, warm=False) for number in "01"]
+    assert told[0] != told[1]
+    programs.learn("python", name, "0")
+    for number in "01":
+        assert programs.run("python", name, number) == told[int(number)]
+        assert programs.told is True
+
+
+def test_what_cannot_be_imported_without_the_script_is_left_out(
+    programs: Programs, installed: Path
+) -> None:
+    (installed / "base.py").write_text("")
+    (installed / "half").mkdir()
+    (installed / "half" / "part.py").write_text("V = 1")
+    (installed / "half" / "__init__.py").write_text("import half.part, base\nX = base.legacy")
+    text = "import base\nvars(base)['legacy'] = 1\nimport half\nprint(half.part.V)"
+    assert programs.both("python", programs.script(text))[1] == ["1"]
+    text = "import base\n(lambda: base).__call__().legacy = 1\nimport half\nprint(half.part.V)"
+    assert programs.both("python", programs.script(text, "other.py"))[1] == ["1"]
+
+
+@pytest.mark.parametrize("how", ["os.path.exists(P)", "pathlib.Path(P).is_file()"])
+@pytest.mark.parametrize("place", ["'cfg.txt'", "os.path.expanduser('~/.rc')"])
+def test_a_file_that_a_package_looks_for(
+    programs: Programs, installed: Path, how: str, place: str
+) -> None:
+    (installed / "package.py").write_text(
+        f"import os, pathlib\nP = {place}\nV = open(P).read() if {how} else 'none'\ndel P"
+    )
+    name = programs.script("import package\nprint(package.V)")
+    assert programs.warmed("python", name)[1] == ["none"]
+    command = f"echo mine > ~/.rc; cp ~/.rc cfg.txt; python {name}"
+    assert programs.both("bash", "-c", command, warms=False)[1] == ["mine", ""]
+    (programs.work / "cfg.txt").unlink()
+
+
+def test_memory_of_a_package_is_shared_with_nobody(programs: Programs, installed: Path) -> None:
+    (installed / "package.py").write_text("import mmap\nM = mmap.mmap(-1, 64)")
+    name = programs.script("import package\nprint(package.M[0])\npackage.M[0] = 1")
+    for _ in range(2):
+        assert programs.both("python", name)[1] == ["0"]
+
+
+def test_hooks_of_forks_are_for_those_of_the_program(programs: Programs, installed: Path) -> None:
+    """PyTorch has some."""
+    (installed / "package.py").write_text(
+        "import os\nCALLS = []\nos.register_at_fork(before=lambda: CALLS.append('before'),\n"
+        "    after_in_parent=lambda: CALLS.append('parent'),\n"
+        "    after_in_child=lambda: CALLS.append('child'))"
+    )
+    name = programs.script(
+        "import os, package, sys\nprint(package.CALLS, 'package' in sys.modules, flush=True)\n"
+        "if os.fork():\n    os.wait()\nprint(package.CALLS)"
+    )
+    lines = programs.both("python", name)[1]
+    assert lines[0] == "[] True"
+    assert sorted(lines[1:]) == ["['before', 'child']", "['before', 'parent']"]
+    assert [one for server in programs.servers for one in server._said_once] == []
+
+
+def test_a_path_file_that_was_written_meanwhile_counts(installed: Path, tmp_path: Path) -> None:
+    """As one is by an installation that can be edited."""
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=False)
+    (installed / "source").mkdir()
+    (installed / "source" / "of_source.py").write_text("")
+    (installed / "sitecustomize.py").write_text(
+        f"import site; site.addsitedir({str(installed)!r})"
+    )
+    programs.learn("python", programs.script("import numpy"))
+    (installed / "editable.pth").write_text(f"{installed / 'source'}\n")
+    name = programs.script("import of_source; print(1)", "other.py")
+    assert programs.run("python", name) == (0, ["1"], [])
+    assert programs.warmed("python", name) == (0, ["1"], [])

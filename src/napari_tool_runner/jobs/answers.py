@@ -31,7 +31,7 @@ from napari_tool_runner.jobs.cache import SMALL, KeptFile, KeptOutput, KeptRun, 
 from napari_tool_runner.jobs.digests import known_digest, remember_digest, stamp_of
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import real_path
-from napari_tool_runner.plugins import CHANGED
+from napari_tool_runner.plugins import CHANGED, WARM
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, data_files
 from napari_tool_runner.tools.own_folder import tool_places
@@ -199,7 +199,8 @@ class Answers:
         """
         try:
             self._learn({real_path(one.path): one.sha256 or "" for one in inputs})
-            same = self._made is not None and self._again() == self._asked
+            warm = bool(job.provenance.get(WARM))  # imported earlier, of what lay there then
+            same = not warm and self._made is not None and self._again() == self._asked
             if same and self._made is not None and (key := self._key()):
                 if self._service not in _looked:
                     time.sleep(_LATER)

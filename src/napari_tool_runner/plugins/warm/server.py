@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from warm_begin import Begin  # type: ignore[import-not-found]
 from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
 from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
 from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
@@ -81,7 +82,7 @@ class Server:
         self._walls, self._enclosed = b"", True
         self.places = tuple({os.path.join(one, "") for one in _installed()})
         self._root = self._work = ""
-        self.ahead = Ahead("", "")
+        self.ahead, self._begin = Ahead("", ""), Begin()
         self._variables = dict(os.environ)
         self._limits = own_limits()
         self._serving: dict[int, _Template] = {}
@@ -264,7 +265,7 @@ class Server:
             call = Call(connection)
             self._check(call, root)
             self._enter(files[1:])
-            self._check_inside(call)
+            self._check_inside(call, root)
             if self.ahead.files:
                 self._told.send(b"T" + struct.pack("=Q", serial))
             connection.sendall(b"s")
@@ -282,7 +283,7 @@ class Server:
 
     def _check(self, call: Call, root: str) -> None:
         """Raise where packages would have been imported otherwise than here."""
-        if changed := self.ahead.changed():
+        if changed := self.ahead.changed() or self._begin.changed():
             self._told.send(b"C")
             raise _Cold(f"{changed} has changed")
         its = call.at_import(root, self._root)
@@ -296,8 +297,10 @@ class Server:
         if self.ahead.held and not call.has_usual_streams():
             raise _Cold("a package has noted where lines go to")
 
-    def _check_inside(self, call: Call) -> None:
+    def _check_inside(self, call: Call, root: str) -> None:
         """Raise where the program would find other modules than this process did."""
+        for one in self.ahead.appeared(root):
+            raise _Cold(f"a package would find {one}")
         for one in self.ahead.elsewhere():
             raise _Cold(f"other modules lie in {one}")
         place = call.first_place()

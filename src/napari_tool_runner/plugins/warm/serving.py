@@ -38,6 +38,7 @@ JOB = "\0"
 """Stands for a job's own folder in variables."""
 _SHOWN = Path("/run/warm")  # in an enclosure
 _START = 20.0  # seconds
+_MOST_SAID, _LONGEST_SAID, _MOST_CALLS = 100, 500, 10_000
 _log = logging.getLogger(__name__)
 
 
@@ -271,15 +272,19 @@ class Server:
             self.outdated = True
         elif kind == b"W":
             with self._lock:
-                self._said_once.setdefault(rest.decode("utf-8", "replace"), False)
+                if len(self._said_once) < _MOST_SAID:  # packages could tell more
+                    said = rest[:_LONGEST_SAID].decode("utf-8", "replace")
+                    self._said_once.setdefault(said, False)
         elif kind == b"T" and len(rest) == 8:
             with self._lock:
-                self._warm.add(*struct.unpack("=Q", rest))
+                if len(self._warm) < _MOST_CALLS:
+                    self._warm.add(*struct.unpack("=Q", rest))
         elif kind in (b"P", b"E", b"B") and len(rest) >= 8:
             (number,) = struct.unpack_from("=Q", rest)
             with self._lock:
+                asked = number in self.waited
                 self.waited.discard(number)
-                if kind == b"P":
+                if kind == b"P" and asked:
                     self.ready.add(number)
                 else:
                     self.ready.discard(number)

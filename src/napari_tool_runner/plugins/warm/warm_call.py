@@ -23,6 +23,7 @@ import types
 from collections.abc import Mapping
 
 from warm_imports import Ahead, forget_temporary, origin_of  # type: ignore[import-not-found]
+from warm_order import Order  # type: ignore[import-not-found]
 
 # what differs from call to call and is read by no package
 _PASSING = ("PWD", "OLDPWD", "SHLVL", "_", "NAPARI_TOOL_RUNNER_WARM", "NAPARI_TOOL_RUNNER_RUN")
@@ -113,6 +114,7 @@ class Call:
         for path in [one for one, found in sys.path_importer_cache.items() if found is None]:
             del sys.path_importer_cache[path]
         ahead.relocate(root)
+        ahead.runs = True
         _draw_anew()
         for name in [one for one in sys.modules if one.startswith("warm_")]:
             if os.path.dirname(origin_of(sys.modules[name])) == os.path.dirname(__file__):
@@ -128,16 +130,22 @@ class _Learning:
     It stands among the finders of modules, and finds none.
     """
 
-    def __init__(self, places: tuple[str, ...], own: tuple[str, ...]) -> None:
+    def __init__(self, places: tuple[str, ...], own: tuple[str, ...], text: str) -> None:
         self.names: list[str] | None = None
         self._places, self._own, self._seen = places, own, _readable()
+        self._order = Order(places, own, text)
 
-    def find_spec(self, *_: object) -> None:
+    def find_spec(self, name: str, *_: object) -> None:
         """Note what there is when something is imported."""
-        now = self._seen if self.names is not None else _readable()
-        if now == self._seen:
+        if self.names is not None:
             return
         frame: types.FrameType | None = sys._getframe(1)
+        now = _readable()
+        if not self._order.is_unchanged(frame, name):
+            self.names = list(sys.modules)
+            return
+        if now == self._seen:
+            return
         while frame is not None:
             file = frame.f_code.co_filename
             if (
@@ -189,7 +197,8 @@ def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: in
         sys.path.insert(0, "" if call.words[0] == "-c" else first)
     learning = None
     if number and not ahead.files:
-        learning = _Learning(places, own)
+        text = call.words[1] if call.words[0] == "-c" else ""
+        learning = _Learning(places, own, text)
         sys.meta_path.insert(0, learning)
     if number:
         atexit.register(_tell_modules, call, number, learning, ahead, places)

@@ -8,10 +8,12 @@ looked for, and where it cannot be handed on, they are not imported ahead.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import importlib
 import importlib.machinery
 import os
+import pathlib  # noqa: F401 (of what it looks for is heard)
 import re
 import resource
 import shutil
@@ -22,12 +24,15 @@ import types
 from collections.abc import Callable, Iterator
 from typing import Any, List  # noqa: UP035 (of Python 3.8)
 
+from warm_chance import is_constant, kinds_of_chance, usual_chance  # type: ignore[import-not-found]
+
 _POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 _VOLATILE = ("/proc/", "/dev/", "/sys/")
 _READS = ("open", "os.listdir", "os.scandir")
 _SEEDS = ("random", "numpy.random")
 _MARK = "NAPARI_TOOL_RUNNER_RUN"
+_ASKING = ("genericpath", "posixpath", "pathlib")
 _DEEPEST = 6
 
 
@@ -57,6 +62,21 @@ class _Words(List[str]):  # noqa: UP006 (Python 3.8)
         return super().__len__()
 
 
+class _Asked:
+    """Stands for ``os`` where files are looked for, and notes which."""
+
+    def __init__(self, read: set[str]) -> None:
+        self._read = read
+
+    def stat(self, path: Any, *args: Any, **more: Any) -> os.stat_result:
+        with contextlib.suppress(TypeError, ValueError):
+            self._read.add(os.fsdecode(path))
+        return os.stat(path, *args, **more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
 class Ahead:
     """What is imported ahead.
 
@@ -71,15 +91,19 @@ class Ahead:
         # what is looked for: a folder of ours, and a variable of ours, so a copy of all of them
         tokens = [one for one in (os.path.basename(root), os.environ.get(_MARK, "")) if one]
         self._tokens = (*tokens, *map(os.fsencode, tokens))
-        self.files: dict[str, tuple[int, int, int] | None] = {}
+        self.files: dict[str, tuple[int, ...] | None] = {}
         self.variables: dict[str, str | None] = {}
         """What packages set, or took away (None)."""
         self.moved: list[tuple[dict[object, object], object]] = []
         """Where packages have noted a path below `root`."""
+        self.runs = False
+        """Whether this is a program by now: forks are its own."""
         self.held = False
         """Whether they have noted a standard stream."""
         self.known = set(sys.modules)
         self._read: set[str] | None = set()
+        self._absent: list[str] = []
+        """What packages looked for and did not find."""
         self._places: dict[str, list[str]] = {}
         self._seeds: dict[str, object] = {}
 
@@ -104,10 +128,14 @@ class Ahead:
         words, sys.argv = sys.argv, _Words([os.path.join(self.root, "program")])
         register = os.register_at_fork
         setattr(os, "register_at_fork", self._register)  # noqa: B010 (it is another type)
-        self._register_really, self._at_fork = register, ""
+        self._register_really = register
         gc.collect()
         gc.freeze()
         sys.addaudithook(self._hear)
+        assert self._read is not None
+        asked = _Asked(self._read)
+        for one in _ASKING:
+            setattr(sys.modules[one], "os", asked)  # noqa: B010
         first = [one for one in _SEEDS if one in names]
         last = ""
         for name in [*first, *names, ""]:
@@ -116,11 +144,12 @@ class Ahead:
                 self._look(last, before, closely=closely)
             last = top
             if name:
-                with contextlib.suppress(BaseException):  # it will fail in the program, too
-                    importlib.import_module(name)
+                _import(name)
         self._look("", before, closely=True)
         sys.argv = words
         setattr(os, "register_at_fork", register)  # noqa: B010
+        for one in _ASKING:
+            setattr(sys.modules[one], "os", os)  # noqa: B010
         read, self._read = self._read or set(), None
         self._compare(told)
         self._note_variables(variables)
@@ -136,6 +165,13 @@ class Ahead:
             if state_of(one) != known:
                 return one
         return ""
+
+    def appeared(self, root: str) -> Iterator[str]:
+        """Yield what packages would find in a job, and did not."""
+        for one in self._absent:
+            place = one.replace(self.root, root) if root else one
+            if state_of(place) is not None:
+                yield place
 
     def elsewhere(self) -> Iterator[str]:
         """Yield where modules are looked for and others lie than where they were imported."""
@@ -164,10 +200,15 @@ class Ahead:
             self._read.add(args[0])
 
     def _register(self, **hooks: Callable[[], None]) -> None:
+        """Register what a package wants to be done at forks of programs, not at those ahead."""
         place = sys._getframe(1).f_code.co_filename
         if "-packages" in place or not place.startswith((sys.base_prefix, "<frozen")):
-            self._at_fork = place
+            hooks = {when: functools.partial(self._at_fork, hook) for when, hook in hooks.items()}
         self._register_really(**hooks)
+
+    def _at_fork(self, hook: Callable[[], None]) -> None:
+        if self.runs:
+            hook()
 
     def _look(self, package: str, before: dict[str, object], *, closely: bool) -> None:
         now = self._state()
@@ -177,8 +218,6 @@ class Ahead:
         del now  # it would be found
         if _Words.asked:
             raise Refused(package, "it reads the words of the command when it is imported")
-        if self._at_fork:
-            raise Refused(package, "it does something at each fork")
         for one in os.listdir("/proc/self/task"):
             with contextlib.suppress(OSError), open(f"/proc/self/task/{one}/comm", "rb") as file:
                 if _POOLS.search(file.read().decode(errors="replace")):
@@ -210,6 +249,7 @@ class Ahead:
             "threads": threading.active_count(),
             "processes": children,
             "open files": list(_open_files()),
+            "shared memory": _shared_memory(),
             "lines to print": [os.fstat(one).st_size for one in (1, 2)],
             "files in its home or among temporary ones": [
                 (where, sorted(folders), sorted(files))
@@ -235,14 +275,14 @@ class Ahead:
             forget_temporary()
         gc.collect()
         self.moved = []
-        chance = tuple(_kinds_of_chance())
-        own = {id(one) for one in _usual_chance()}
+        chance = tuple(kinds_of_chance())
+        own = {id(one) for one in usual_chance()}
         own |= {id(vars(self)), id(self.moved), id(sys.argv), id(self._read), id(self)}
         for one in gc.get_objects():
             kind = type(one)
             if id(one) in own or kind is _Words:
                 continue
-            if issubclass(kind, chance) and not _is_constant(one):
+            if issubclass(kind, chance) and not is_constant(one):
                 yield "it draws random numbers when it is imported"
             yield from self._paths(one, 0)
 
@@ -287,8 +327,13 @@ class Ahead:
         origins = {origin_of(module) for module in list(sys.modules.values())}
         folders = {os.path.dirname(one) for one in origins}
         self._places = {one: _names_in(one) for one in sys.path}
-        for one in {*read, *origins, *folders, *sys.path}:
-            if one.startswith((*_VOLATILE, self.root)) or not os.path.isabs(one):
+        own = os.path.join(self.root, "")
+        for name in {*read, *origins, *folders, *sys.path}:
+            one = os.path.normpath(os.path.join(self._work, name))
+            state = state_of(one)
+            if state is None and name and "__pycache__" not in one:
+                self._absent.append(one)
+            if os.path.join(one, "").startswith((*_VOLATILE, own)) or not os.path.isabs(name):
                 continue
             if "__pycache__" not in one:  # of a source that is looked at
                 self.files[one] = state_of(one)
@@ -300,13 +345,13 @@ def origin_of(module: types.ModuleType) -> str:
     return origin if isinstance(origin, str) and os.path.isabs(origin) else ""
 
 
-def state_of(path: str) -> tuple[int, int, int] | None:
+def state_of(path: str) -> tuple[int, ...] | None:
     """Return what changes when a file or folder does; None where there is none."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
 def _names_in(folder: str) -> list[str]:
@@ -327,33 +372,15 @@ def _open_files() -> Iterator[str]:
             yield f"{one} {os.readlink(f'/proc/self/fd/{one}')}"
 
 
-def _kinds_of_chance() -> Iterator[type]:
-    for module, names in (
-        ("random", ("Random",)),
-        ("numpy.random", ("Generator", "RandomState", "BitGenerator", "SeedSequence")),
-        ("uuid", ("UUID",)),
-    ):
-        for name in names:
-            kind = getattr(sys.modules.get(module), name, None)
-            if isinstance(kind, type):
-                yield kind
+def _shared_memory() -> list[str]:
+    """Return what forks would write for each other."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        return [one for one in file if one.split(None, 2)[1][1::2] == "ws"]
 
 
-def _is_constant(one: object) -> bool:
-    """Whether an identifier is not drawn, or a source of chance has no state."""
-    kind = type(one)
-    if kind.__module__ == "uuid":
-        return getattr(one, "version", None) != 4
-    return kind is getattr(sys.modules.get("random"), "SystemRandom", None)
-
-
-def _usual_chance() -> Iterator[object]:
-    """Yield what is seeded anew in each fork."""
-    if "random" in sys.modules:
-        yield getattr(sys.modules["random"], "_inst", None)
-    state = getattr(sys.modules.get("numpy.random.mtrand"), "_rand", None)
-    if state is not None:
-        yield state
-        yield state._bit_generator
-        yield getattr(state._bit_generator, "seed_seq", None)
-        yield getattr(state._bit_generator, "_seed_seq", None)
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        why = f"its import fails without what the program did before ({type(error).__name__})"
+        raise Refused(name.partition(".")[0], why) from error
