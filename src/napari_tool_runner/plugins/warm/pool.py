@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import re
 import select
 import socket
 import struct
@@ -81,6 +82,7 @@ class Handing:
         self._enclosure: Enclosure | None = None
         self._started, self._ended = threading.Event(), threading.Event()
         self.calls: list[int] = []
+        self._numbers: list[int] = []
         self.watch = Watch(args, server.worked) if server else None
 
     @property
@@ -93,6 +95,12 @@ class Handing:
         """Whether a program started with imports ahead; asked when the job's has ended."""
         server = self._server
         return server is not None and sum(map(server.was_warm, self.calls)) > 0
+
+    @property
+    def is_light(self) -> bool:
+        """Whether all that its programs import takes less than to hand their calls over."""
+        server = self._server
+        return server is not None and bool(self.calls) and server.light >= {*self._numbers}
 
     def heard(self, context: ExecContext) -> ExecContext:
         """Return `context`, by whose reports it is known that the program goes on."""
@@ -157,6 +165,7 @@ class Handing:
                 imports = learned.of(server.name, self._tool, kind) if kind else None
                 connection.settimeout(None)  # as it is handed over
                 passed = [connection.fileno(), *files]
+                self._numbers.append(imports.number if imports is not None else 0)
                 self.calls.append(server.hand_over(imports, self._root, passed))
             except (OSError, ValueError, struct.error) as error:  # the program starts cold
                 _log.info("A call was not handed over: %s", error)
@@ -243,6 +252,7 @@ class _Pool:
     def close(self) -> None:
         """End all, and forget what they have learned."""
         learned.clear()
+        _light.clear()
         with self._lock:
             if os.getpid() == self._owner:
                 for key in list(self._servers):
@@ -296,7 +306,13 @@ def _without_job(
     return {} if any(str(context.root) in value for value in apart.values()) else apart
 
 
+def _kind(tool: Tool, args: Sequence[str]) -> tuple[str, ...]:
+    """Return what calls of a tool have in common: not their numbers and paths."""
+    return (tool.digest or tool.id, *(re.sub(r"[\d.]+|\S*/\S*", "", one) for one in args))
+
+
 learned = Learned()
+_light: set[tuple[str, ...]] = set()  # what starts cold, since it imports next to nothing
 _pool = _Pool()
 stored, close = _pool.stored, _pool.close
 atexit.register(close)
@@ -328,7 +344,9 @@ def handing(
     found = None
     if sys.platform == "linux" and settings.WARM.of(config) and context.root is not None:
         found = interpreter_of(environment) if not context.network else None
-    if not args or found is None or gave_up(args) or not calls_python(args, found, environment):
+    kind = _kind(tool, args)
+    kept_cold = gave_up(args) or kind in _light
+    if not args or found is None or kept_cold or not calls_python(args, found, environment):
         yield cold
         return
     root, enclosed = _own_folder(context), is_enclosing(config)
@@ -358,13 +376,15 @@ def handing(
                     yield warm
             finally:
                 warm.end()
-        _tell(warm, server, context)
+        _tell(warm, server, context, kind)
     if not warm.starts_warm and not warm.stuck:
         took_cold(args, time.monotonic() - begun)
 
 
-def _tell(warm: Handing, server: Server, context: ExecContext) -> None:
+def _tell(warm: Handing, server: Server, context: ExecContext, kind: tuple[str, ...]) -> None:
     """Write into record and log how programs started, when the job's has ended."""
+    if warm.is_light:
+        _light.add(kind)
     for why in server.remarks():
         context.say(f"With {server.name}, {why}.")
     if warm.calls:

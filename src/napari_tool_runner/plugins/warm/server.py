@@ -63,6 +63,8 @@ class _Template:
         self.pid, self.link = 0, None  # type: int, socket.socket | None
         self.ready, self.closely, self.begun, self.tries = False, False, 0.0, 0
         self.numbers: list[int] = []
+        self.took = b""
+        """The seconds of its imports, packed."""
 
     def is_late(self) -> bool:
         return not self.ready and time.monotonic() - self.begun > _LIMIT
@@ -175,7 +177,7 @@ class Server:
         except Refused as refused:
             its.send(f"B{refused.package}\n{refused}".encode("utf-8", "replace"))
             os._exit(0)
-        its.send(b"P")
+        its.send(b"P" + struct.pack("=d", self.ahead.seconds))
         while True:
             data, files = receive(its)
             if not data:
@@ -201,7 +203,7 @@ class Server:
         except OSError:
             data = b""
         if data[:1] == b"P":
-            fork.ready, self._coming = True, None
+            fork.ready, self._coming, fork.took = True, None, data[1:]
             for number in fork.numbers:
                 self._announce(fork, number)
             self._prepare()
@@ -213,7 +215,7 @@ class Server:
 
     def _announce(self, fork: _Template, number: int) -> None:
         self._serving[number] = fork
-        self._told.send(b"P" + struct.pack("=Q", number))
+        self._told.send(b"P" + struct.pack("=Q", number) + fork.took)
         while len(set(self._serving.values())) > _MOST_TEMPLATES:
             self._end(next(iter(self._serving.values())))
 

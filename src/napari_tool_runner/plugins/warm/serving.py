@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JOB", "Server"]
 
+LEAST = 0.02  # seconds
 JOB = "\0"
 """Stands for a job's own folder in variables."""
 _SHOWN = Path("/run/warm")  # in an enclosure
@@ -65,6 +66,8 @@ class Server:
         self._refused = refused
         self.name, self.users, self.used = found.path, 0, time.monotonic()
         self.ready: set[int] = set()
+        self.light: set[int] = set()
+        """Imports that take less than a call costs that is handed over."""
         self.waited: set[int] = set()
         """Which imports are asked for and not yet done."""
         self.outdated = False
@@ -286,6 +289,8 @@ class Server:
                 self.waited.discard(number)
                 if kind == b"P" and asked:
                     self.ready.add(number)
+                    if len(rest) == 16 and struct.unpack_from("=d", rest, 8)[0] < LEAST:
+                        self.light.add(number)
                 else:
                     self.ready.discard(number)
             if kind == b"B":

@@ -1,4 +1,4 @@
-"""What gives chance in a process, and is not to be the same in all its forks.
+"""What is not to be the same in all forks of a process: its chance, its memory.
 
 It lies beside ``server.py``: with the standard library of any Python from 3.8 on.
 """
@@ -40,3 +40,9 @@ def usual_chance() -> Iterator[object]:
         yield state._bit_generator
         yield getattr(state._bit_generator, "seed_seq", None)
         yield getattr(state._bit_generator, "_seed_seq", None)
+
+
+def shared_memory() -> list[str]:
+    """Return what forks would write for each other."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        return [one for one in file if one.split(None, 2)[1][1::2] == "ws"]

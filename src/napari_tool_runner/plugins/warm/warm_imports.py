@@ -20,11 +20,12 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any, List  # noqa: UP035 (of Python 3.8)
 
-from warm_chance import is_constant, kinds_of_chance, usual_chance  # type: ignore[import-not-found]
+from warm_chance import is_constant, kinds_of_chance, shared_memory, usual_chance  # type: ignore[import-not-found]
 
 _POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
@@ -96,6 +97,7 @@ class Ahead:
         """What packages set, or took away (None)."""
         self.moved: list[tuple[dict[object, object], object]] = []
         """Where packages have noted a path below `root`."""
+        self.seconds = 0.0
         self.runs = False
         """Whether this is a program by now: forks are its own."""
         self.held = False
@@ -144,7 +146,9 @@ class Ahead:
                 self._look(last, before, closely=closely)
             last = top
             if name:
+                begun = time.monotonic()
                 _import(name)
+                self.seconds += time.monotonic() - begun
         self._look("", before, closely=True)
         sys.argv = words
         setattr(os, "register_at_fork", register)  # noqa: B010
@@ -249,7 +253,7 @@ class Ahead:
             "threads": threading.active_count(),
             "processes": children,
             "open files": list(_open_files()),
-            "shared memory": _shared_memory(),
+            "shared memory": shared_memory(),
             "lines to print": [os.fstat(one).st_size for one in (1, 2)],
             "files in its home or among temporary ones": [
                 (where, sorted(folders), sorted(files))
@@ -370,12 +374,6 @@ def _open_files() -> Iterator[str]:
     for one in sorted(os.listdir("/proc/self/fd")):
         with contextlib.suppress(OSError):
             yield f"{one} {os.readlink(f'/proc/self/fd/{one}')}"
-
-
-def _shared_memory() -> list[str]:
-    """Return what forks would write for each other."""
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
-        return [one for one in file if one.split(None, 2)[1][1::2] == "ws"]
 
 
 def _import(name: str) -> None:
