@@ -446,6 +446,25 @@ def test_objects_are_sorted_by_what_is_measured(tmp_path, feature):
         np.testing.assert_array_equal(made.image(f"class_{index + 1}"), expected)
 
 
+def test_hulls_of_volumes_are_those_of_scikit_image():
+    labels = ndimage.label(ndimage.gaussian_filter(light((30, 40, 50)), 2.0) > 33_500)[0]
+    objects = measure.regionprops(labels)
+    solid = [r.label for r in objects if min(r.image.shape) > 1]
+    assert len(solid) > 5
+    wanted = [objects[number - 1].area_convex for number in solid]
+    assert script("sort_objects").hulls(labels)[np.array(solid) - 1].tolist() == wanted
+
+
+def test_flat_objects_of_volumes_have_a_hull():
+    flat = np.zeros((3, 5, 6), int)
+    flat[1, 1:4, 1:5] = 1
+    flat[1, 1, 2:4] = 0  # a dent
+    flat[0, 0, 0], flat[2, 0, 1:5] = 2, 3
+    for turned in (flat, flat.transpose(1, 2, 0), flat.transpose(2, 0, 1)):
+        hulls = script("sort_objects").hulls(np.ascontiguousarray(turned))
+        assert hulls.tolist() == [12, 1, 4]
+
+
 def test_objects_without_a_value_take_no_rank(capsys):
     classes, count = script("sort_objects").classify(
         np.array([5, np.nan, 1, np.nan]), {"how": "quantiles", "count": 2}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from napari.layers import Image, Labels, Layer, Points, Shapes, Tracks, Vectors
 
 from napari_tool_runner.exchange import export, load, snapshot
+from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.exchange.geometry import (
     attributes_of,
     convert_coordinates,
@@ -28,6 +29,7 @@ from napari_tool_runner.exchange.units import (
     is_shown,
     ome_symbol,
 )
+from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 small = st.floats(-3, 3, allow_nan=False)
@@ -533,6 +535,39 @@ def test_a_unit_that_napari_does_not_know_is_told(unit, tmp_path):
     layer = Layer.create(*loaded.as_layer_data_tuple())
     assert tuple(layer.scale) == (0.25, 0.25)
     assert any(f"no unit “{unit}”" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [
+        ("fathom", 1828803.6576),
+        ("bohr", 5.29177210544e-5),
+        ("scaled_point", 25400 / 72.27 / 2**16),
+    ],
+)
+@pytest.mark.parametrize("kind", ["imagetiff", "ome_zarr"])
+def test_lengths_that_only_pint_knows_reach_the_tool(tmp_path, unit, size, kind) -> None:
+    layer = Image(np.eye(8), scale=(0.5, 0.25), translate=(1, 2), units=(unit, unit))
+    done = export(snapshot(layer), parameter(kind), tmp_path)
+    told = read_file(done.file.path, FORMATS[kind], name="a").geometry
+    assert told is not None
+    assert told.units == ("micrometer",) * 2
+    np.testing.assert_allclose(told.scale, (size / 2, size / 4), rtol=1e-6)
+    assert not [note for note in done.notes if "unit" in note]
+    sizes = {"PhysicalSizeX": size / 4, "PhysicalSizeY": size / 2}
+    made = loaded_image(
+        tmp_path / "o.ome.tif", np.eye(8), layer, tiff={"metadata": sizes}, reference="image"
+    )
+    back = Layer.create(*made.as_layer_data_tuple())
+    assert str(back.units[0]) == unit
+    np.testing.assert_allclose(back.scale, layer.scale, rtol=1e-6)
+    np.testing.assert_allclose(back.translate, layer.translate, rtol=1e-6)
+
+
+def test_symbols_of_pint_mean_other_things_in_files() -> None:
+    for unit in ("a", "px", "pp", "li", "th", "rd", "hand_made", "volt", "kelvin", "pixel"):
+        assert dimension(unit) == ("length" if unit == "li" else "")
+    assert (dimension("week"), conversion("week", "day")) == ("time", 7)
 
 
 @pytest.mark.parametrize("kind", ["points", "shapes"])

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from napari.layers import Image
+from napari.layers._source import layer_source
 from PIL import Image as Picture
 
 from exchange.exchange_helpers import parameter
@@ -21,7 +23,7 @@ from napari_tool_runner.errors import (
     ToolRunnerError,
     UnsupportedLayerError,
 )
-from napari_tool_runner.exchange import export, plan, same_data, snapshot
+from napari_tool_runner.exchange import export, plan, same_data, snapshot, with_known_axes
 from napari_tool_runner.exchange.carriers import read_file, write_geometry, write_pixels
 from napari_tool_runner.exchange.files import place_file
 from napari_tool_runner.exchange.geometry import plain_geometry
@@ -374,10 +376,31 @@ def test_proportions_are_read_where_no_size_is(tmp_path: Path) -> None:
     assert "204 dots an inch" in fax.notes[1]
 
 
-def test_a_size_that_ome_tells_of_one_axis_only_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "a.ome.tif"
-    tifffile.imwrite(path, np.zeros((3, 4)), metadata={"axes": "YX", "PhysicalSizeX": 0.2})
-    assert "along Y" in " ".join(read(path, "tiff").notes)
+@pytest.mark.parametrize(
+    ("sizes", "lacks", "steps"),
+    [
+        ({"X": (0.2, "µm")}, "along Y", [1, 0.2, 0.2]),
+        ({"X": (-0.25, "µm"), "Y": (0.5, "µm")}, "along X", [1, 0.5, 0.5]),
+        ({"X": (np.nan, "µm"), "Y": (0.5, "µm")}, "along X", [1, 0.5, 0.5]),
+        ({"X": (0.25, "pixel"), "Y": (0.5, "µm")}, "along X", [1, 0.5, 0.5]),
+        ({"X": (0.25, "µm"), "Y": (0.5, "pixel"), "Z": (2, "µm")}, "along Y", [2, 0.25, 0.25]),
+        ({"X": (2, "pixel"), "Y": (1, "pixel"), "Z": (3, "µm")}, "along X and Y", [1, 1, 1]),
+        ({"X": (2, "pixel"), "Y": (1, "pixel"), "Z": (3, "pixel")}, "", [3, 1, 2]),
+    ],
+)
+def test_sizes_that_ome_tells_of_some_axes_only(tmp_path: Path, sizes, lacks, steps) -> None:
+    path, data = tmp_path / "a.ome.tif", np.zeros((2, 6, 5), "u1")
+    told = {f"PhysicalSize{axis}": size for axis, (size, _) in sizes.items()}
+    told |= {f"PhysicalSize{axis}Unit": unit for axis, (_, unit) in sizes.items()}
+    tifffile.imwrite(path, data, metadata={"axes": "ZYX", **told})
+    content = read(path, "tiff")
+    assert content.geometry is not None
+    assert content.geometry.scale == tuple(steps)
+    assert [lacks in note for note in content.notes] == [True] * bool(lacks)
+    # the tool is told the same
+    done = export(snapshot(path), parameter("imagetiff"), tmp_path / "in")
+    assert read(done.file.path, "tiff").geometry == content.geometry
+    assert any(lacks in note for note in done.notes)
 
 
 @pytest.mark.parametrize(
@@ -398,6 +421,14 @@ def test_values_that_imagej_calibrates_are_told(tmp_path: Path, words: str, said
     np.testing.assert_array_equal(content.pixels, data)
     told = [note for note in content.notes if "calibrated" in note]
     assert [said in note for note in told] == [True] * bool(said)
+    with layer_source(path=str(path), reader_plugin="napari"):
+        bare = Image(data)
+        named = Image(data, axis_labels=("y", "x"), scale=(0.5, 0.5), units=("um", "um"))
+        other = Image(data.astype("float32") - 32768)
+    for layer in (bare, named):
+        remarks = with_known_axes(snapshot(layer)).remarks
+        assert [said in note for note in remarks if "calibrated" in note] == [True] * bool(said)
+    assert not any("calibrated" in note for note in with_known_axes(snapshot(other)).remarks)
 
 
 def test_channels_that_imagej_names(tmp_path: Path) -> None:

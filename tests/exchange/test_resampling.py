@@ -79,6 +79,23 @@ def test_labels_stay_labels(dtype: type) -> None:
     np.testing.assert_array_equal(result.data, np.kron(labels, np.ones((2, 2), dtype)))
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u4", "u8", "i8"])
+def test_the_largest_and_smallest_values_stay(dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    for value in (limits.max, limits.min):
+        image = Image(np.full((8, 8), value, dtype), scale=(2, 2))
+        found = made(image, Image(np.zeros((16, 16), "u1")))
+        assert np.unique(found.data[2:-2, 2:-2]).tolist() == [value]
+
+
+def test_labels_far_below_zero_stay() -> None:
+    numbers = (
+        np.array([[-(2**53) - 1, -(2**53) - 2, -(2**53) - 3]], "i8").repeat(4, 0).repeat(4, 1)
+    )
+    found = made(Labels(numbers), Image(np.zeros((8, 24)), scale=(0.5, 0.5)))
+    assert set(np.unique(found.data)) - {0} == set(np.unique(numbers))
+
+
 def test_time_and_channels_stay() -> None:
     movie = np.stack([PICTURE * k for k in (1, 2, 3)]).astype(np.uint16)
     layer = Image(movie, scale=(5, 1, 1), translate=(10, 0, 0), axis_labels=("t", "y", "x"))

@@ -15,6 +15,7 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, transposed
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.carriers.tiff_says import OTHER_VALUES
 from napari_tool_runner.exchange.files import file_key
 from napari_tool_runner.exchange.geometry import for_file, same_place, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Content, Geometry, LayerSnapshot, items
@@ -132,9 +133,12 @@ def with_known_axes(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
         The letters that the tool takes unnamed axes for; empty: it does not say.
     """
     own = snap.geometry
-    if snap.kind not in PIXELS or snap.data is None or (own.labels and not _is_bare(own)):
+    if snap.kind not in PIXELS or snap.data is None:
         return snap
     told, other = _behind(snap)
+    snap = replace(snap, remarks=(*snap.remarks, *_on_values(snap, told)))
+    if own.labels and not _is_bare(own):
+        return snap
     snap = replace(snap, remarks=(*snap.remarks, other)) if other else snap
     if told is not None:
         snap = _as_in_file(snap, told)
@@ -223,6 +227,14 @@ class _Told:
     geometry: Geometry
     samples: int | None
     content: Content
+
+
+def _on_values(snap: LayerSnapshot, told: _Told | None) -> list[str]:
+    """Return what the file says of its values, unless the layer has values of another type."""
+    if told is None or np.dtype(snap.pixels.dtype) != np.dtype(told.content.pixels.dtype):
+        return []
+    notes = [note for note in told.content.notes if note.startswith(OTHER_VALUES)]
+    return [f"“{snap.name}” is of {Path(snap.source).name}. {note}" for note in notes]
 
 
 def _as_in_file(snap: LayerSnapshot, told: _Told) -> LayerSnapshot:

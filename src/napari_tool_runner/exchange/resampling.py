@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["resample_onto"]
 
 _BETWEEN = "differ in time: some frames of the second lie between frames of the first"
-_EXACT = 2**53  # whole numbers beyond are not all numbers of the interpolation
 
 
 def resample_onto(image: object, reference: object) -> LoadedOutput:
@@ -171,16 +170,19 @@ def _moved_image(plane: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) 
     )
     if plane.dtype.kind in "iu":
         limits = np.iinfo(plane.dtype)
-        moved = np.clip(np.rint(moved), limits.min, limits.max)
+        full, top = moved >= float(limits.max), np.nextafter(float(limits.max), 0)
+        whole = np.clip(np.rint(moved), limits.min, top).astype(plane.dtype)
+        return np.where(full, limits.max, whole).astype(plane.dtype)  # 64 bits round up to 2^64
     return moved.astype(plane.dtype)
 
 
 def _moved_labels(plane: np.ndarray, matrix: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     from scipy import ndimage
 
-    if plane.dtype.kind in "iu" and plane.size and int(plane.max()) > _EXACT:
+    if plane.dtype.kind in "iu" and plane.dtype.itemsize > 4 and plane.size:
         numbers, places = np.unique(plane, return_inverse=True)
-        return np.asarray(numbers[_moved_labels(places.reshape(plane.shape), matrix, shape)])
+        rows = places.astype(np.int32)  # interpolation has no numbers beyond 2^53
+        return np.asarray(numbers[_moved_labels(rows.reshape(plane.shape), matrix, shape)])
     moved: np.ndarray = ndimage.affine_transform(
         plane, matrix, output_shape=shape, order=0, mode="nearest"
     )

@@ -1,6 +1,7 @@
 """Units of lengths and times: their names, sizes and symbols.
 
-All that OME knows, in the writings of English, German, French, Spanish and Italian.
+All that OME knows, in the writings of English, German, French, Spanish and Italian; others as
+pint knows them, which napari brings.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _PREFIXES = {
     "micro": ("µ", -6), "nano": ("n", -9), "pico": ("p", -12), "femto": ("f", -15),
     "atto": ("a", -18), "zepto": ("z", -21), "yocto": ("y", -24),
 }  # fmt: skip
+_WORD = 4  # letters: shorter names are symbols, which mean other things elsewhere
 # canonical name -> (dimension, value in metres or seconds, OME symbol)
 _UNITS: dict[str, tuple[str, float, str]] = {
     f"{prefix}{name}": (dimension, float(f"1e{power}"), f"{sign}{symbol}")
@@ -87,9 +89,27 @@ def _canonical(given: str) -> str:
 
 
 @lru_cache(maxsize=256)
+def _known(unit: str) -> tuple[str, float]:
+    """Return what a unit measures, and how many metres or seconds it is."""
+    name = canonical(unit)
+    return _UNITS[name][:2] if name in _UNITS else _of_pint(name)
+
+
+def _of_pint(name: str) -> tuple[str, float]:
+    if len(name) < _WORD or name == "pixel" or not is_shown(name):
+        return "", 1.0
+    from pint import get_application_registry
+
+    given = get_application_registry().Quantity(1.0, name)  # type: ignore[no-untyped-call]
+    for what, usual in (("length", "meter"), ("time", "second")):
+        if given.check(f"[{what}]"):
+            return what, float(given.m_as(usual))
+    return "", 1.0
+
+
 def dimension(unit: str) -> str:
     """Return what a unit measures: ``length``, ``time``, or an empty text."""
-    return _UNITS.get(canonical(unit), ("",))[0]
+    return _known(unit)[0]
 
 
 def is_length(unit: str) -> bool:
@@ -121,8 +141,7 @@ def comparable(unit: str, other: str) -> bool:
 
 def conversion(unit: str, other: str) -> float:
     """Return the factor from `unit` to `other`; 1 where they cannot be compared."""
-    one, two = (_UNITS.get(canonical(u), ("", 1.0)) for u in (unit, other))
-    return one[1] / two[1] if comparable(unit, other) else 1.0
+    return _known(unit)[1] / _known(other)[1] if comparable(unit, other) else 1.0
 
 
 def ome_symbol(unit: str) -> str | None:

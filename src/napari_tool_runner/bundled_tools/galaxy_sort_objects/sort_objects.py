@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
+from scipy import ndimage
 
 
 def read_image(path):
@@ -88,8 +89,42 @@ def measure(labels, image, feature, steps):
         light = np.bincount(known.ravel(), np.where(known, image, 0).ravel(), len(pixels))[1:]
         with np.errstate(invalid="ignore"):
             return light / np.bincount(known.ravel(), minlength=len(pixels))[1:]
+    if feature == "solidity" and labels.ndim == 3:
+        return pixels[1:] / hulls(labels)
     spacing = steps if feature == "eccentricity" else [1.0] * labels.ndim  # a share has no unit
     return measure.regionprops_table(labels, properties=[feature], spacing=spacing)[feature]
+
+
+def hulls(labels):
+    """Return how many voxels the convex hull of each object (1, 2, 3, …) of a volume has.
+
+    A voxel is as large as the middles of its sides reach, as in scikit-image.
+    """
+    from scipy.spatial import ConvexHull
+
+    sides, near = np.concatenate([np.eye(3, dtype=int), -np.eye(3, dtype=int)]), 1e-10
+    sizes = []
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        own = labels[box] == number
+        lines = np.argwhere(own.any(axis=2))
+        rows = own[lines[:, 0], lines[:, 1]]
+        ends = (rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1))
+        places = np.concatenate([np.column_stack([lines, end]) for end in ends])
+        corners = (2 * places[:, None] + sides + 1).reshape(-1, 3)  # twice, so that they are whole
+        shape = 2 * np.array(own.shape) + 1
+        corners = np.unravel_index(np.unique(np.ravel_multi_index(corners.T, shape)), shape)
+        walls = ConvexHull(np.column_stack(corners) / 2 - 0.5).equations
+        walls = walls[np.unique(walls.round(9), axis=0, return_index=True)[1]]
+        size, every = 0, np.indices(own.shape[:2]).reshape(2, -1)
+        for part in np.array_split(every, 1 + len(walls) * every.shape[1] // 10**7, axis=1):
+            away = near - walls[:, :2] @ part - walls[:, 3:]  # how far a line is from each wall
+            right, left = walls[:, 2] > near, walls[:, 2] < -near
+            last = np.floor((away[right] / walls[right, 2:3]).min(axis=0))
+            first = np.ceil((away[left] / walls[left, 2:3]).max(axis=0))
+            between = (away[~right & ~left] > 0).all(axis=0)
+            size += np.clip(last - first + 1, 0, None) @ between
+        sizes.append(size)
+    return np.array(sizes)
 
 
 def classify(values, settings):

@@ -30,7 +30,7 @@ from napari_tool_runner.exchange.carriers.tiff_checks import (
     smaller_levels,
 )
 from napari_tool_runner.exchange.carriers.tiff_says import Facts
-from napari_tool_runner.exchange.geometry import plain_geometry
+from napari_tool_runner.exchange.geometry import in_ome_units, plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
 from napari_tool_runner.exchange.units import conversion, is_length, ome_symbol
 from napari_tool_runner.sealed import open_file
@@ -110,7 +110,7 @@ def _write(
 
 def _metadata(pixels: Pixels) -> tuple[dict[str, object], list[str]]:
     """Return OME metadata, and notes."""
-    geometry = pixels.geometry
+    geometry = in_ome_units(pixels.geometry)
     metadata: dict[str, object] = {"axes": _ome_axes(pixels.axes), "Name": pixels.name}
     notes = []
     symbols = [ome_symbol(unit) for unit in geometry.units]

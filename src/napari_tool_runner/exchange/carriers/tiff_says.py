@@ -10,17 +10,18 @@ import tifffile
 from defusedxml import DefusedXmlException, ElementTree
 
 from napari_tool_runner.exchange.carriers.ome_files import several
-from napari_tool_runner.exchange.units import canonical, conversion
+from napari_tool_runner.exchange.units import canonical, conversion, is_length
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["TURNED", "Facts", "dot_facts"]
+__all__ = ["OTHER_VALUES", "TURNED", "Facts", "dot_facts"]
 
 _TAG_UNITS = {2: "inch", 3: "centimeter", 4: "millimeter", 5: "micrometer"}
 _DPI = (1, 72, 96, 150, 200, 300, 400, 600, 1200)
 _SCANNERS = 5000
 _NO_CURVE = 20  # of ImageJ's calibrations of values
+OTHER_VALUES = "ImageJ shows its values calibrated"  # how a note on them begins
 TURNED = "It says that it is to be shown turned; its pixels are as they lie."
 _RGB, _YCC = tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR
 _MAKERS = {
@@ -104,10 +105,29 @@ def _ome_facts(text: str, facts: Facts) -> None:
     if pixels is None:
         return
     facts.steps = _sizes(pixels.attrib)
-    if len(lacking := {"X", "Y"} - {*facts.steps}) == 1:
-        facts.notes.append(f"It does not tell the size of its pixels along {lacking.pop()}.")
+    _complete(facts)
     names = tuple(c.get("Name", "") for c in pixels.findall("{*}Channel"))
     facts.channels = names if all(names) else ()
+
+
+def _complete(facts: Facts) -> None:
+    """Leave out sizes that are no lengths beside others that are, and tell what then lacks."""
+    lengths = {axis for axis, (_, unit) in facts.steps.items() if is_length(unit)}
+    if not lengths:
+        return
+    for axis in {*"XYZ"} & {*facts.steps} - lengths:
+        del facts.steps[axis]
+    match sorted({"X", "Y"} - lengths):
+        case [axis]:
+            facts.steps[axis] = facts.steps["Y" if axis == "X" else "X"]
+            lacks = f"It does not tell the size of its pixels along {axis}"
+            facts.notes.append(f"{lacks}: they are taken for squares.")
+            facts.hidden.append(f"the size of its pixels along {axis} is not told")
+        case ["X", "Y"]:
+            depth = facts.steps.pop("Z")[0]
+            lacks = "It does not tell the size of its pixels along X and Y"
+            facts.notes.append(f"{lacks}: that slices are {depth:g} deep is left out.")
+            facts.hidden.append("the depth of its slices is told alone")
 
 
 def _sizes(told: Mapping[str, object]) -> dict[str, tuple[float, str]]:
@@ -116,7 +136,7 @@ def _sizes(told: Mapping[str, object]) -> dict[str, tuple[float, str]]:
     return {
         axis: (_number(told[tag]), canonical(str(told.get(f"{tag}Unit", usual))))
         for axis, (tag, usual) in tags.items()
-        if _number(told.get(tag))
+        if _number(told.get(tag)) > 0
     }
 
 
@@ -159,7 +179,7 @@ def _calibrated(metadata: Mapping[str, object]) -> list[str]:
     how = f"{start:g} + {slope:g} × value" if line else "along a curve"
     unit = str(metadata.get("vunit", ""))[:40]
     as_what = f" as “{unit}”" if unit else ""
-    return [f"ImageJ shows its values calibrated{as_what} ({how}); they are as in the file."]
+    return [f"{OTHER_VALUES}{as_what} ({how}); they are as in the file."]
 
 
 def _maker_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:

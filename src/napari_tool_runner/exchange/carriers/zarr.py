@@ -13,7 +13,7 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import default_axes, letters
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
 from napari_tool_runner.exchange.carriers.arrays import bare_content, described
-from napari_tool_runner.exchange.geometry import select, with_axis
+from napari_tool_runner.exchange.geometry import in_ome_units, select, with_axis
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
 from napari_tool_runner.exchange.units import canonical, dimension, ome_symbol
 
@@ -97,7 +97,7 @@ def _chunks(array: ArrayLike) -> tuple[int, ...]:
 
 
 def _describe(root: zarr.Group, pixels: Pixels, geometry: Geometry, version: str) -> None:
-    axes = []
+    geometry, axes = in_ome_units(geometry), []
     for axis, unit in zip(geometry.axes, geometry.units, strict=True):
         entry = {"name": axis.lower()}
         if axis in _TYPES:
