@@ -329,6 +329,10 @@ def test_sums_are_whole(tmp_path):
     image = np.full((700, 3, 4), 65_535, np.uint16)
     made = run("project", tmp_path, input=Image(image, "ZYX"), method="sum").image()
     assert (made == 700 * 65_535).all()
+    for value, told in ((2**50, False), (2**61, True)):
+        image = np.full((3, 3, 4), value, np.uint64)
+        found = run("project", tmp_path, input=Image(image, "ZYX"), method="sum")
+        assert ("16 digits" in found.text) is told
 
 
 @pytest.mark.parametrize("shape", [(41, 40), (7, 20, 22)])

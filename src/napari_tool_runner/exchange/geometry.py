@@ -13,13 +13,7 @@ import numpy as np
 
 from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters, rank
 from napari_tool_runner.exchange.model import Geometry, items
-from napari_tool_runner.exchange.units import (
-    canonical,
-    conversion,
-    dimension,
-    is_shown,
-    ome_symbol,
-)
+from napari_tool_runner.exchange.units import canonical, conversion, dimension, is_shown
 
 __all__ = [
     "PLACE",
@@ -30,7 +24,6 @@ __all__ = [
     "embedded",
     "for_file",
     "geometry_of",
-    "in_ome_units",
     "is_sheared",
     "pixels_to_pixels",
     "plain_geometry",
@@ -179,22 +172,6 @@ def attributes_of(geometry: Geometry, notes: list[str]) -> dict[str, object]:
     if geometry.labels:
         attributes["axis_labels"] = geometry.labels
     return attributes
-
-
-def in_ome_units(geometry: Geometry) -> Geometry:
-    """Return `geometry` in micrometres and seconds along axes in units that OME does not know."""
-    usual = {"length": "micrometer", "time": "second"}
-    units = [
-        usual.get(dimension(unit), unit) if ome_symbol(unit) is None else unit
-        for unit in geometry.units
-    ]
-    factors = np.array([*map(conversion, geometry.units, units)])
-    return replace(
-        geometry,
-        units=tuple(units),
-        scale=tuple((factors * geometry.scale).tolist()),
-        translate=tuple((factors * geometry.translate).tolist()),
-    )
 
 
 def data_to_world(geometry: Geometry) -> np.ndarray:

@@ -15,6 +15,7 @@ __all__ = [
     "comparable",
     "conversion",
     "dimension",
+    "in_ome_unit",
     "is_length",
     "is_shown",
     "ome_symbol",
@@ -150,3 +151,11 @@ def ome_symbol(unit: str) -> str | None:
     if name == "pixel":
         return "pixel"
     return _UNITS[name][2] if name in _UNITS else None
+
+
+def in_ome_unit(size: float, unit: str) -> tuple[float, str]:
+    """Return a size in micrometres or seconds where OME does not know its unit."""
+    usual = {"length": "micrometer", "time": "second"}.get(dimension(unit), "")
+    if not usual or ome_symbol(unit) is not None:
+        return size, unit
+    return size * conversion(unit, usual), usual

@@ -131,6 +131,8 @@ def main():
             result = work(pixels, axis=number, dtype=np.float64)
     if missing.any():
         result[missing.all(axis=number)] = np.nan
+    if args.method == "sum" and np.abs(result).max(initial=0) > 2**53:
+        print("note: sums beyond 2^53 are rounded to 16 digits")
     if args.method in {"mean", "std"}:  # sums are counts: they stay whole
         result = result.astype(np.float32)
     print(f"{last + 1 - args.first} slices along {axis}")

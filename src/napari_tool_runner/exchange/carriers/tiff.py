@@ -30,9 +30,9 @@ from napari_tool_runner.exchange.carriers.tiff_checks import (
     smaller_levels,
 )
 from napari_tool_runner.exchange.carriers.tiff_says import Facts
-from napari_tool_runner.exchange.geometry import in_ome_units, plain_geometry
+from napari_tool_runner.exchange.geometry import plain_geometry
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry
-from napari_tool_runner.exchange.units import conversion, is_length, ome_symbol
+from napari_tool_runner.exchange.units import conversion, in_ome_unit, is_length, ome_symbol
 from napari_tool_runner.sealed import open_file
 from napari_tool_runner.tools.file_types import check_pages
 
@@ -110,11 +110,11 @@ def _write(
 
 def _metadata(pixels: Pixels) -> tuple[dict[str, object], list[str]]:
     """Return OME metadata, and notes."""
-    geometry = in_ome_units(pixels.geometry)
+    geometry = pixels.geometry
     metadata: dict[str, object] = {"axes": _ome_axes(pixels.axes), "Name": pixels.name}
     notes = []
-    symbols = [ome_symbol(unit) for unit in geometry.units]
-    steps = [*zip(geometry.axes, np.abs(geometry.scale), geometry.units, symbols, strict=True)]
+    told = [*map(in_ome_unit, np.abs(geometry.scale), geometry.units)]
+    steps = [(a, *step, ome_symbol(step[1])) for a, step in zip(geometry.axes, told, strict=True)]
     space = [(scale, symbol) for axis, scale, _, symbol in steps if axis in "XYZ"]
     ratios = {symbol for _, symbol in space} == {"pixel"} and {*space} != {(1.0, "pixel")}
     for axis, scale, unit, symbol in steps:

@@ -13,9 +13,9 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import default_axes, letters
 from napari_tool_runner.exchange.blocks import as_lazy, read_blocks, transposed
 from napari_tool_runner.exchange.carriers.arrays import bare_content, described
-from napari_tool_runner.exchange.geometry import in_ome_units, select, with_axis
+from napari_tool_runner.exchange.geometry import select, with_axis
 from napari_tool_runner.exchange.model import ArrayLike, Content, Geometry, Pixels, Progress
-from napari_tool_runner.exchange.units import canonical, dimension, ome_symbol
+from napari_tool_runner.exchange.units import canonical, dimension, in_ome_unit, ome_symbol
 
 if TYPE_CHECKING:
     import zarr
@@ -97,8 +97,10 @@ def _chunks(array: ArrayLike) -> tuple[int, ...]:
 
 
 def _describe(root: zarr.Group, pixels: Pixels, geometry: Geometry, version: str) -> None:
-    geometry, axes = in_ome_units(geometry), []
-    for axis, unit in zip(geometry.axes, geometry.units, strict=True):
+    told = [*map(in_ome_unit, geometry.scale, geometry.units)]
+    places = [p for p, _ in map(in_ome_unit, geometry.translate, geometry.units)]
+    axes = []
+    for axis, (_, unit) in zip(geometry.axes, told, strict=True):
         entry = {"name": axis.lower()}
         if axis in _TYPES:
             entry["type"] = _TYPES[axis]
@@ -106,10 +108,10 @@ def _describe(root: zarr.Group, pixels: Pixels, geometry: Geometry, version: str
             entry["unit"] = canonical(unit)
         axes.append(entry)
     transforms: list[dict[str, object]] = [
-        {"type": "scale", "scale": [abs(s) or 1.0 for s in geometry.scale]}
+        {"type": "scale", "scale": [abs(s) or 1.0 for s, _ in told]}
     ]
-    if any(geometry.translate):
-        transforms.append({"type": "translation", "translation": list(geometry.translate)})
+    if any(places):
+        transforms.append({"type": "translation", "translation": places})
     image: dict[str, object] = {
         "name": pixels.name,
         "axes": axes,
