@@ -173,6 +173,39 @@ def sweep(stage: Stage) -> np.ndarray:
     return picture
 
 
+def table(stage: Stage) -> np.ndarray:
+    """The areas of nuclei as a table and a histogram; the largest is chosen."""
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QPushButton
+
+    from napari_tool_runner.widgets.results.dock import ToolTablesWidget
+
+    stage.widget.open_sample("cells_2d")
+    stage.run(stage.page("threshold", input="Nuclei"))
+    stage.run(stage.page("split_touching", input="Nuclei · Mask"))
+    page = stage.page("measure_regions", labels="Nuclei · Objects", image="Nuclei")
+    stage.run(page)
+    left = Qt.MouseButton.LeftButton
+    button = next(b for b in page.findChildren(QPushButton) if b.text() == "Table")
+    QTest.mouseClick(button, left)
+    docked = stage.viewer.window.dock_widgets.values()
+    dock = next(widget for widget in docked if isinstance(widget, ToolTablesWidget))
+    stage.type_in(dock.view.filter, "area > 10")
+    stage.until(lambda: dock.view.model.rowCount() < len(dock.view.rows))
+    dock.view.table.sortByColumn(2, Qt.SortOrder.DescendingOrder)
+    QTest.mouseClick(dock.plot_button, left)
+    stage.until(lambda: dock.plots.axes is not None)
+    stage.settle(60)
+    canvas, box = dock.plots.canvas, dock.plots.axes.bbox
+    at = QPoint(int(box.x1 - box.width * 0.06), int(canvas.height() - box.y0 - 3))
+    QTest.mouseMove(canvas, at)
+    QTest.mouseClick(canvas, left, pos=at)
+    stage.until(lambda: len(dock.view.chosen) > 0)
+    stage.settle(60)
+    return stage.window()
+
+
 SLOW = """
 import sys, time
 for step in range(1, 41):
@@ -299,6 +332,7 @@ SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
         choices,
         problem,
         sweep,
+        table,
         running,
         failed,
         history,

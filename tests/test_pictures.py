@@ -23,6 +23,7 @@ SCENES = [
     "choices",
     "problem",
     "sweep",
+    "table",
     "running",
     "failed",
     "history",

@@ -87,6 +87,7 @@ SHAPES = {
         f'<path d="M4 17l5-5 4 4 3-3 4 4" {_LINE}/>'
         '<circle cx="15.5" cy="9.5" r="1.5" fill="{c}"/>'
     ),
+    "plot": f'<path d="M4 4v16h16" {_LINE}/><path d="M8 16v-5M12 16V7M16 16v-3" {_LINE}/>',
     "grid": f'<path d="M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z" {_LINE}/>',
     "duplicate": (
         f'<rect x="4" y="4" width="12" height="12" rx="1.5" {_LINE}/>'

@@ -11,15 +11,18 @@ import numpy as np
 
 # napari hands it in by the annotation, so the name must be there
 from napari.viewer import Viewer  # noqa: TC002
-from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtWidgets import QComboBox, QSplitter, QVBoxLayout, QWidget
 
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import dock_of
+from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import notify
+from napari_tool_runner.widgets.parts.texts import notify, tooltip
+from napari_tool_runner.widgets.results.looks import color_by
 from napari_tool_runner.widgets.results.objects import ObjectLink
+from napari_tool_runner.widgets.results.plots import PlotPanel
 from napari_tool_runner.widgets.results.rows import (
     Rows,
     has_table,
@@ -59,11 +62,25 @@ class ToolTablesWidget(QWidget):
         self.chooser.setMaximumWidth(360)
         self.view = TableView(Rows("", _empty()))
         self.view.bar.insertWidget(0, self.chooser)
+        self.plot_button = TextIconButton("plot", "Plot")
+        self.plot_button.setToolTip(tooltip("Histogram, scatter and line of any columns"))
+        self.plot_button.setCheckable(True)
+        self.view.bar.insertWidget(3, self.plot_button)
+        self.plots = PlotPanel()
+        self.plots.hide()
+        self.plot_button.toggled.connect(self._show_plots)
+        self.plots.chosen.connect(self._picked_in_plot)
+        self.plots.color_wanted.connect(self._color)
+        beside = QSplitter(Qt.Orientation.Horizontal)
+        beside.addWidget(self.view)
+        beside.addWidget(self.plots)
+        beside.setStretchFactor(0, 1)
+        self.view.rows_changed.connect(self._plot)
         self.nothing = plain_label(NOTHING, wrap=True)
         self.link = ObjectLink(napari_viewer, self)
-        filled(QVBoxLayout(self), self.nothing, (self.view, 1), margins=(4, 4, 4, 4))
+        filled(QVBoxLayout(self), self.nothing, (beside, 1), margins=(4, 4, 4, 4))
         self.chooser.activated.connect(self._picked)
-        self.view.chosen_changed.connect(self.link.choose)
+        self.view.chosen_changed.connect(self._chosen)
         self.link.picked.connect(self._picked_in_viewer)
         self._soon = soon(self.refresh, 0, self)
         layers = napari_viewer.layers
@@ -171,7 +188,31 @@ class ToolTablesWidget(QWidget):
     def _picked_in_viewer(self, rows: np.ndarray, more: bool) -> None:
         chosen = np.union1d(self.view.chosen, rows) if more else rows
         self.view.choose(chosen)
-        self.link.choose(chosen)
+        self._chosen(chosen)
+
+    def _picked_in_plot(self, rows: np.ndarray) -> None:
+        self.view.choose(rows)
+        self._chosen(rows, int(rows[0]) if len(rows) == 1 else -1)
+
+    def _chosen(self, rows: np.ndarray, current: int = -1) -> None:
+        self.link.choose(rows, current)
+        self._plot()
+
+    def _show_plots(self, on: bool) -> None:
+        self.plots.setVisible(on)
+        self._plot()
+
+    def _plot(self) -> None:
+        self.plots.show_rows(self.view.rows, self.view.model.shown, self.view.chosen)
+
+    def _color(self, name: str) -> None:
+        rows = self.view.rows
+        self.link.choose(np.zeros(0, int))
+        for place, layer in enumerate(rows.layers):
+            own = rows.owners == place
+            values = rows.frame[name].to_numpy(float, na_value=np.nan)[own]
+            color_by(layer, rows.numbers[own], values)
+        self.link.choose(self.view.chosen)
 
     def _hear(self, event: Any, heard: Callable[..., None]) -> None:
         event.connect(heard)

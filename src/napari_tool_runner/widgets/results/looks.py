@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from napari.utils.colormaps import Colormap
 
-__all__ = ["Highlight"]
+__all__ = ["Highlight", "color_by"]
 
 FADED = (0.5, 0.5, 0.5, 0.35)
 MOST = 5000
@@ -68,3 +68,21 @@ class Highlight:
         if before is not None and layer.colormap is before[1]:
             layer.colormap = before[0]
         return layer.colormap
+
+
+def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
+    """Colour the objects of a layer by a value of each, from low (blue) to high (yellow)."""
+    from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
+
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+    share = (values - low) / ((high - low) or 1.0)
+    palette = ensure_colormap("viridis").map(np.linspace(0, 1, 256))
+    colors = palette[np.nan_to_num(share * 255).astype(int)]
+    colors[~np.isfinite(values)] = FADED
+    if layer_kind(layer) is LayerKind.LABELS:
+        by_label: dict[int | None, np.ndarray] = {None: np.array(FADED), 0: np.zeros(4)}
+        by_label.update(zip(map(int, numbers), colors, strict=True))
+        layer.colormap = DirectLabelColormap(color_dict=by_label)
+    elif hasattr(layer, "face_color"):
+        layer.face_color = colors

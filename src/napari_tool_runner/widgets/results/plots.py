@@ -1,0 +1,261 @@
+"""Plots of a table: histogram, scatter, line; what is clicked or circled in them is chosen."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QSize, Signal
+from qtpy.QtGui import QPalette
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+
+from napari_tool_runner.exchange import column_title
+from napari_tool_runner.widgets.parts.background import Task, soon
+from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.backend_bases import MouseEvent
+    from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+    from matplotlib.widgets import LassoSelector, SpanSelector
+
+    from napari_tool_runner.widgets.results.rows import Rows
+
+__all__ = ["PlotPanel"]
+
+HISTOGRAM, SCATTER, LINE = "Histogram", "Scatter", "Line of means"
+HINTS = {
+    HISTOGRAM: "Click on a bar, or drag across several, to choose their objects.",
+    SCATTER: "Click on a point, or circle several, to choose their objects.",
+    LINE: "Click, or drag across a part, to choose its objects.",
+}
+BINS = 50
+CHOSEN = "#ff9f1c"
+SIZES = ("area", "volume", "size", "pixels", "voxels")
+"""What is worth a first look, best first."""
+
+
+class PlotPanel(Themed, QWidget):
+    """One plot of the rows of a table that are shown."""
+
+    chosen = Signal(object)
+    """A person chose rows in the plot; carries them."""
+    color_wanted = Signal(str)
+    """Objects are to be coloured by a column; carries its name."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: Rows | None = None
+        self._shown = self._chosen = np.zeros(0, int)
+        self.canvas: FigureCanvasQTAgg | None = None
+        self.axes: Axes | None = None
+        self._selector: LassoSelector | SpanSelector | None = None
+        self._edges = np.zeros(0)
+        self._start, self._dragged = (0.0, 0.0), False
+        self.kind, self.across, self.up = QComboBox(), QComboBox(), QComboBox()
+        self.kind.addItems([HISTOGRAM, SCATTER, LINE])
+        for box, name in ((self.kind, "Kind of plot"), (self.across, "Across"), (self.up, "Up")):
+            box.setAccessibleName(name)
+            box.setMinimumContentsLength(8)
+            box.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            box.activated.connect(self._draw)
+        self.color_button = IconButton("picture", "Colour the objects by this column")
+        self.color_button.clicked.connect(self._want_color)
+        self.hint = plain_label("Loading plots…", wrap=True)
+        row = filled(QHBoxLayout(), self.kind, (self.across, 1), (self.up, 1), self.color_button)
+        self._column = filled(QVBoxLayout(self), row, self.hint, spacing=4)
+        self._soon = soon(self._draw, 30, self)
+        self._loading: Task | None = None
+        self.setMinimumWidth(260)
+
+    def sizeHint(self) -> QSize:
+        """Return a size beside a table."""
+        return QSize(420, 260)
+
+    def show_rows(self, rows: Rows, shown: np.ndarray, chosen: np.ndarray) -> None:
+        """Plot those rows that are shown; the chosen ones stand out."""
+        if self._rows is None or list(rows.frame.columns) != list(self._rows.frame.columns):
+            self._offer(rows)
+        self._rows, self._shown, self._chosen = rows, shown, chosen
+        if self.isVisible():
+            self.load()
+            self._soon.start()
+
+    def load(self) -> None:
+        """Import what draws, in the background, once."""
+        if self.canvas is None and self._loading is None:
+            self._loading = Task(_imported, self)
+            self._loading.done.connect(self._ready)
+            self._loading.failed.connect(lambda error: self.hint.setText(str(error)))
+            self._loading.start()
+
+    def _want_color(self) -> None:
+        if self.across.currentIndex() >= 0:
+            self.color_wanted.emit(self.across.currentData())
+
+    def follow_theme(self) -> None:
+        """Draw in other colours."""
+        self._soon.start()
+
+    def _offer(self, rows: Rows) -> None:
+        frame = rows.frame
+        names = [str(n) for n in frame.columns if frame[n].dtype.kind in "iufb"]
+        wanted = (next((n for n in names if n.lower().startswith(size)), "") for size in SIZES)
+        first = next((n for n in ("area_um2", "volume_um3") if n in names), "")
+        first = first or next((n for n in wanted if n), names[-1] if names else "")
+        others = [n for n in names if n != first]
+        bright = next((n for n in others if "mean" in n.lower()), others[-1] if others else first)
+        for box, chosen in ((self.across, first), (self.up, bright)):
+            box.clear()
+            for name in names:
+                box.addItem(column_title(name), name)
+            box.setCurrentIndex(names.index(chosen) if chosen else -1)
+
+    def _ready(self, _: object) -> None:
+        from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
+        from matplotlib.figure import Figure
+
+        self.canvas = FigureCanvasQTAgg(Figure(layout="constrained"))
+        self.canvas.mpl_connect("button_press_event", self._pressed)
+        self.canvas.mpl_connect("motion_notify_event", self._moved)
+        self.canvas.mpl_connect("button_release_event", self._released)
+        self._column.insertWidget(1, self.canvas, 1)
+        self._draw()
+
+    def _values(self, box: QComboBox) -> np.ndarray:
+        assert self._rows is not None
+        column: np.ndarray = self._rows.frame[box.currentData()].to_numpy(float, na_value=np.nan)
+        return column
+
+    def _draw(self, *_: object) -> None:
+        kind = self.kind.currentText()
+        self.up.setVisible(kind != HISTOGRAM)
+        if self.canvas is None or self._rows is None or not self.isVisible():
+            return
+        figure = self.canvas.figure
+        if self._selector is not None:
+            self._selector.disconnect_events()
+        figure.clear()
+        self._selector = None
+        if self.across.currentIndex() < 0 or not len(self._shown):
+            self.hint.setText("There are no numbers to plot.")
+            self.canvas.draw_idle()
+            return
+        self.hint.setText(HINTS[kind])
+        self.axes = figure.add_subplot()
+        {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
+        self.axes.set_xlabel(self.across.currentText())
+        self._paint(self.axes)
+        self.canvas.draw_idle()
+
+    def _histogram(self, axes: Axes) -> None:
+        values = self._values(self.across)
+        shown = values[self._shown]
+        shown = shown[np.isfinite(shown)]
+        self._edges = np.histogram_bin_edges(shown, min(BINS, max(5, int(len(shown) ** 0.5))))
+        color = text_color(self).name()
+        axes.hist(shown, self._edges.tolist(), color=color, alpha=0.6)
+        if len(self._chosen):
+            axes.hist(values[self._chosen], self._edges.tolist(), color=CHOSEN)
+        axes.set_ylabel("objects" if self._rows is not None and self._rows.layers else "rows")
+        self._span(axes)
+
+    def _scatter(self, axes: Axes) -> None:
+        from matplotlib.widgets import LassoSelector
+
+        x, y = self._values(self.across), self._values(self.up)
+        for rows, color in ((self._shown, text_color(self).name()), (self._chosen, CHOSEN)):
+            alpha = 1.0 if color == CHOSEN else 0.6
+            axes.plot(x[rows], y[rows], "o", color=color, alpha=alpha, mew=0, ms=4)
+        axes.set_ylabel(self.up.currentText())
+        self._selector = LassoSelector(axes, self._circled, props={"color": CHOSEN})
+
+    def _line(self, axes: Axes) -> None:
+        x, y = self._values(self.across)[self._shown], self._values(self.up)[self._shown]
+        known = np.isfinite(x) & np.isfinite(y)
+        places, groups = np.unique(x[known], return_inverse=True)
+        means = np.bincount(groups, y[known]) / np.bincount(groups)
+        axes.plot(places, means, color=text_color(self).name(), marker="o", markersize=3)
+        axes.set_ylabel(f"mean {self.up.currentText()}")
+        self._edges = np.append(places - np.append(0, np.diff(places)) / 2, places[-1:])
+        self._span(axes)
+
+    def _span(self, axes: Axes) -> None:
+        from matplotlib.widgets import SpanSelector
+
+        axes.set_xlim(axes.get_xlim())  # the selector begins at 0, which may lie far away
+        props = {"color": CHOSEN, "alpha": 0.3}
+        self._selector = SpanSelector(axes, self._crossed, "horizontal", props=props, minspan=0)
+
+    def _paint(self, axes: Axes) -> None:
+        color = text_color(self).name()
+        back = self.palette().color(QPalette.ColorRole.Window).name()
+        axes.figure.set_facecolor(back)
+        axes.set_facecolor(back)
+        axes.tick_params(colors=color)
+        for label in (axes.xaxis.label, axes.yaxis.label):
+            label.set_color(color)
+        for side, line in axes.spines.items():
+            line.set_edgecolor(color)
+            line.set_visible(side in ("left", "bottom"))
+
+    # -- chosen in the plot ----------------------------------------------------------
+
+    def _within(self, low: float, high: float) -> np.ndarray:
+        """Return the shown rows of the bars from `low` to `high`."""
+        first = max(0, int(np.searchsorted(self._edges, low, "right")) - 1)
+        last = min(len(self._edges) - 1, int(np.searchsorted(self._edges, high, "right")))
+        if last <= first:
+            return np.zeros(0, int)
+        values = self._values(self.across)[self._shown]
+        upper = self._edges[last]
+        end = last == len(self._edges) - 1
+        inside = (values >= self._edges[first]) & ((values <= upper) if end else (values < upper))
+        found: np.ndarray = self._shown[inside]
+        return found
+
+    def _pressed(self, event: MouseEvent) -> None:
+        self._start, self._dragged = (event.x, event.y), False
+
+    def _moved(self, event: MouseEvent) -> None:
+        far = max(abs(event.x - self._start[0]), abs(event.y - self._start[1]))
+        self._dragged = self._dragged or far > 3
+
+    def _crossed(self, low: float, high: float) -> None:
+        if self._dragged:
+            self.chosen.emit(self._within(low, high))
+
+    def _circled(self, corners: list[tuple[float, float]]) -> None:
+        from matplotlib.path import Path
+
+        if self._dragged and len(corners) > 2:
+            self.chosen.emit(self._shown[Path(corners).contains_points(self._points())])
+
+    def _released(self, event: MouseEvent) -> None:
+        """Choose what was clicked on: a bar, or the nearest point."""
+        if self._dragged or self.axes is None or event.inaxes is not self.axes:
+            return
+        if self.kind.currentText() != SCATTER:
+            if event.xdata is not None:
+                self.chosen.emit(self._within(event.xdata, event.xdata))
+            return
+        places = self.axes.transData.transform(self._points())
+        far = np.hypot(places[:, 0] - event.x, places[:, 1] - event.y)
+        near = int(np.nanargmin(far)) if np.isfinite(far).any() else -1
+        hit = near >= 0 and far[near] < 8
+        self.chosen.emit(self._shown[near : near + 1] if hit else np.zeros(0, int))
+
+    def _points(self) -> np.ndarray:
+        points = np.column_stack([self._values(self.across), self._values(self.up)])
+        shown: np.ndarray = points[self._shown]
+        return shown
+
+
+def _imported() -> object:
+    for name in ("figure", "widgets", "path"):
+        importlib.import_module(f"matplotlib.{name}")
+    return importlib.import_module("matplotlib.backends.backend_agg")

@@ -1,0 +1,121 @@
+"""Plots: what is clicked on or circled is chosen; a column colours the objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backend_bases import MouseEvent
+
+from napari_tool_runner.widgets.results.dock import ToolTablesWidget
+from napari_tool_runner.widgets.results.plots import HISTOGRAM, LINE, SCATTER
+
+AREAS = [1.0, 2, 2, 3, 10, np.nan]
+
+
+@pytest.fixture
+def labels(model_viewer):
+    layer = model_viewer.add_labels(np.arange(49).reshape(7, 7) % 7, name="Nuclei")
+    layer.features = pd.DataFrame(
+        {
+            "index": range(1, 7),
+            "area_um2": AREAS,
+            "mean": [5.0, 1, 2, 3, 4, 6],
+            "frame": [0, 0, 1, 1, 2, 2],
+        }
+    )
+    return layer
+
+
+@pytest.fixture
+def dock(shown, qtbot, model_viewer, labels):
+    dock = shown(ToolTablesWidget(model_viewer), 900, 400)
+    dock.plot_button.click()
+    qtbot.waitUntil(lambda: dock.plots.axes is not None, timeout=20_000)
+    return dock
+
+
+def draw(dock, kind):
+    dock.plots.kind.setCurrentText(kind)
+    dock.plots._draw()
+    dock.plots.canvas.draw()
+
+
+def mouse(dock, *points):
+    """Press at the first of some places in the data, move, and let go at the last."""
+    canvas = dock.plots.canvas
+    pixels = dock.plots.axes.transData.transform(points)
+    names = [
+        "button_press_event",
+        *["motion_notify_event"] * (len(points) - 1),
+        "button_release_event",
+    ]
+    for name, (x, y) in zip(names, [*pixels, pixels[-1]], strict=True):
+        held = [1] if name == "motion_notify_event" else None
+        canvas.callbacks.process(name, MouseEvent(name, canvas, x, y, 1, buttons=held))
+
+
+def test_the_size_is_plotted_first(dock):
+    assert dock.plots.across.currentText() == "area (µm²)"
+    assert dock.plots.axes.get_xlabel() == "area (µm²)"
+    assert dock.plots.up.isHidden()
+
+
+def test_a_click_on_the_last_bar_chooses_the_largest(dock, labels):
+    draw(dock, HISTOGRAM)
+    mouse(dock, (9.5, 0.2))
+    assert dock.view.chosen.tolist() == [4]
+    assert labels.selected_label == 5
+    mouse(dock, (6, 0.2))
+    assert dock.view.chosen.tolist() == []
+
+
+def test_a_drag_across_bars_chooses_their_objects(dock):
+    draw(dock, HISTOGRAM)
+    mouse(dock, (1, 0.2), (2, 0.2), (3, 0.2))
+    assert dock.view.chosen.tolist() == [0, 1, 2, 3]
+
+
+def test_points_are_clicked_on_and_circled(dock):
+    draw(dock, SCATTER)
+    mouse(dock, (10, 4))
+    assert dock.view.chosen.tolist() == [4]
+    draw(dock, SCATTER)
+    mouse(dock, (1.5, 0.9), (3.5, 0.9), (3.5, 3.3), (1.5, 3.3), (1.5, 0.9))
+    assert dock.view.chosen.tolist() == [1, 2, 3]
+
+
+def test_a_line_shows_the_mean_of_each_frame(dock):
+    dock.plots.across.setCurrentIndex(dock.plots.across.findData("frame"))
+    dock.plots.up.setCurrentIndex(dock.plots.up.findData("mean"))
+    draw(dock, LINE)
+    (line,) = dock.plots.axes.lines[:1]
+    assert line.get_xydata().tolist() == [[0, 3], [1, 2.5], [2, 5]]
+    mouse(dock, (1, 3))
+    assert dock.view.chosen.tolist() == [2, 3]
+
+
+def test_only_what_the_filter_leaves_is_plotted_and_chosen(dock):
+    dock.view.filter.setText("area < 5")
+    dock.view._apply_filter()
+    draw(dock, SCATTER)
+    assert len(dock.plots.axes.lines[0].get_xdata()) == 4
+    mouse(dock, (1.9, 0.9), (2.1, 0.9), (2.1, 2.1), (1.9, 2.1))
+    assert dock.view.chosen.tolist() == [1, 2]
+
+
+def test_a_column_colours_the_objects(dock, labels):
+    dock.plots.color_button.click()
+    low, high, none = labels.colormap.map(np.array([1, 5, 6]))
+    assert low[2] > low[0]
+    assert high[0] > high[2]
+    assert none[3] < 1
+
+
+def test_a_table_of_words_has_no_plot(dock):
+    from napari_tool_runner.widgets.results.rows import rows_of_columns
+
+    dock.add_table(rows_of_columns("Names", {"name": ["a", "b"]}))
+    dock.plots._draw()
+    assert "no numbers" in dock.plots.hint.text()
+    dock.plots.color_button.click()
