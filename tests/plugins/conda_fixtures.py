@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import shutil
 import threading
 import time
@@ -41,6 +42,8 @@ class ChannelServer:
         self.authorizations: list[str] = []
         self.chunk_pause = 0.0
         self.password = ""
+        self.below = re.compile("$^")
+        """What comes before the channel in the addresses of its files."""
         handler = functools.partial(_Handler, directory=str(folder))
         self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._http.owner = self
@@ -70,6 +73,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        self.path = owner.below.sub("", self.path)
         super().do_GET()
 
     def end_headers(self):

@@ -196,6 +196,9 @@ def test_credentials_stay_out_of_public_addresses():
     assert public_url("https://u:p@h.example/t/tk-123/chan/a.conda?x#y") == (
         "https://h.example/chan/a.conda"
     )
+    # what lies there without the token is another channel
+    assert public_url("https://h.example/get/t/tk-123/chan") == "https://h.example/get/t/***/chan"
+    assert public_url("file:///a/t/b/c") == "file:///a/t/b/c"
     assert public_url("file:///a/b") == "file:///a/b"
     assert public_url("conda-forge") == "conda-forge"
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import bz2
 import hashlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
+import stat
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,13 +117,14 @@ class Place:
         (self.home / "taxes.txt").write_text(KEY)
 
     def run(
-        self, *names: str, init: str = "", enclose: bool = True, channel: str = ""
+        self, *names: str, init: str = "", enclose: bool = True, channel: str = "", **more: str
     ) -> list[str]:
         if not channel:
             index(self.channel)
         config = {
             "channels": [channel or self.channel.as_uri()],
             "environments_dir": str(self.envs),
+            **more,
         }
         service = as_service(CondaRunnerService({**config, "enclose": enclose}))
         wanted = PackageRequirement(text=" ".join(names), init=init)
@@ -508,6 +512,51 @@ def test_only_channels_of_the_configuration_have_an_index_in_parts(place: Place)
         assert any("repodata.json" in path for path in server.requests)
         asked = any("repodata_shards" in path for path in server.requests)
         assert asked == (not told)
+
+
+@pytest.mark.parametrize(
+    ("start", "channel"),
+    [
+        ("bob:s3cr3t@", ""),
+        ("", "t/s3cr3t/chan"),
+        ("", "get/t/s3cr3t/chan"),
+        ("", "chan?key=s3cr3t"),
+        ("bob:s3cr3t@", "named"),
+        ("", "gone/t/s3cr3t/chan"),
+    ],
+)
+def test_credentials_of_a_channel_reach_nothing_that_runs(
+    place: Place, start: str, channel: str
+) -> None:
+    look = 'cat "$CONDA_PREFIX"/conda-meta/*.json'
+    link = 'cat "$PREFIX"/conda-meta/*.json > "$PREFIX/seen"\n'
+    pack(place.channel, "evil", {"bin/tool": f"{TOOL}{look} $CONDA_PREFIX/seen\n",
+                                 "bin/.evil-post-link.sh": link})  # fmt: skip
+    index(place.channel)
+    server = ChannelServer(place.channel)
+    server.below = re.compile("/((get/)?t/s3cr3t/)?chan(?=/)")
+    if start:
+        server.password = "Basic " + base64.b64encode(b"bob:s3cr3t").decode()
+    address = server.url.replace("://", f"://{start}")
+    try:
+        if channel.startswith("gone"):
+            with pytest.raises(PreparationError) as caught:
+                place.run("evil", channel=f"{address}/{channel}")
+            lines = [str(caught.value)]
+        elif channel == "named":
+            alias = {"channel_alias": address}
+            lines = place.run("evil", init=look, channel="chan", **alias)
+        else:
+            lines = place.run("evil", init=look, channel=f"{address}/{channel}")
+    finally:
+        server.stop()
+    assert sum("evil-1.0-0" in line for line in lines) or "gone" in channel
+    assert not [line for line in lines if "s3cr3t" in line]
+    repodata = place.envs / ".repodata"
+    for path in place.envs.rglob("*"):
+        if path.is_file() and b"s3cr3t" in path.read_bytes():
+            (own,) = [one for one in path.parents if one.parent == repodata]
+            assert stat.S_IMODE(own.stat().st_mode) == 0o700
 
 
 def test_the_question_and_the_service_say_what_packages_run(place: Place) -> None:

@@ -228,7 +228,7 @@ class CondaRunnerService(RunnerService):
         return prefix if (prefix / "conda-meta").is_dir() else None
 
     def _activate_existing(self, prefix: Path, context: ExecContext) -> Activation:
-        from napari_tool_runner.plugins.conda.build import installed_packages
+        from napari_tool_runner.plugins.conda.records import installed_packages
 
         # every change of an environment writes into this folder
         watched = (prefix / "conda-meta", prefix / "etc" / "conda" / "activate.d")

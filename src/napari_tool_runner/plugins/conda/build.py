@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,13 +33,14 @@ from napari_tool_runner.plugins.conda.index_size import read_bounded
 from napari_tool_runner.plugins.conda.package_caches import cache_of, check_archives
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
+from napari_tool_runner.plugins.conda.records import clean_records, facts
 from napari_tool_runner.plugins.process import Event, OutputLine, Progress
 from napari_tool_runner.storage import replacing
 
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
 
-__all__ = ["Builder", "LinkScript", "Solution", "installed_packages"]
+__all__ = ["Builder", "LinkScript", "Solution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +88,7 @@ class Solution:
 
     def packages(self) -> list[dict[str, object]]:
         """Return the packages for the record: no credentials in the addresses."""
-        return _facts(self.records)
-
-
-def installed_packages(prefix: Path) -> list[dict[str, object]]:
-    """Return name, version, build, url and sha256 of the conda packages in `prefix`."""
-    records: list[rattler.PrefixRecord] = []
-    for path in (prefix / "conda-meta").glob("*.json"):
-        with suppress(rattler_errors.IoError):  # broken off, or removed meanwhile
-            records.append(rattler.PrefixRecord.from_path(path))
-    return _facts(records)
-
-
-def _facts(records: Iterable[Any]) -> list[dict[str, object]]:
-    return [
-        {
-            "name": record.name.normalized,
-            "version": str(record.version),
-            "build": str(record.build),
-            "url": public_url(record.url),
-            "sha256": record.sha256.hex() if record.sha256 else None,
-        }
-        for record in sorted(records, key=lambda record: record.name.normalized)
-    ]
+        return facts(self.records)
 
 
 @dataclass
@@ -202,7 +181,10 @@ class Builder:
         ------
         PreparationError
             A package cannot be fetched or written.
+        OSError
         """
+        # rattler's records hold the credentials of channels, until they are taken out
+        prefix.mkdir(mode=0o700, parents=True, exist_ok=True)
         cache = cache_of(solution.records, self.packages)
         await asyncio.to_thread(check_archives, await _missing(solution.records, cache))
         paths = PackagePaths(solution.records, cache)
@@ -229,6 +211,9 @@ class Builder:
                 f"The packages could not be installed: {paths.problem}.",
                 hint="No sound package does so: tell whoever runs the channel, and use another.",
             )
+        if self.channels.private:
+            clean_records(prefix)
+        prefix.chmod(stat.S_IMODE(prefix.parent.stat().st_mode))
 
     @cached_property
     def client(self) -> Any:
@@ -263,8 +248,7 @@ class Builder:
 
     def _with_credentials(self, url: str) -> str:
         """Return an address of the lock file as the channels of today give it."""
-        for source in self.channels.sources:
-            public = public_url(source)
+        for public, source in zip(self.channels.identity, self.channels.addresses, strict=True):
             if public != source and url.startswith(f"{public}/"):
                 return source + url.removeprefix(public)
         return url

@@ -67,6 +67,20 @@ class Channels:
             for source in self.sources
         )
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The same as `identity`, with credentials; never to be written or told."""
+        alias = self.alias.rstrip("/")
+        return tuple(
+            source if _is_url(source) or not alias else f"{alias}/{source}"
+            for source in self.sources
+        )
+
+    @property
+    def private(self) -> bool:
+        """Whether an address holds credentials."""
+        return self.addresses != self.identity
+
     def spec(self, spec: str) -> str:
         """Return a match spec with the channel in it, if any, as an address."""
         name, mark, rest = spec.rpartition("::")
@@ -184,6 +198,8 @@ def public_url(url: str) -> str:
     if not parts.netloc:
         return url
     path = re.sub(r"^/t/[^/]+", "", parts.path)
+    # conda takes it for a token anywhere; the channel is not the one that lies there without
+    path = re.sub(r"/t/[^/]+", "/t/***", path)
     netloc = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, netloc, path, "", ""))
 

@@ -264,10 +264,10 @@ def _run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: Cancel
 def _builder(wanted: Wanted) -> Builder:
     from napari_tool_runner.plugins.conda.build import Builder
 
-    store = wanted.store
-    return Builder(
-        wanted.channels, store.packages, store.repodata, wanted.platform, offline=wanted.offline
-    )
+    store, channels = wanted.store, wanted.channels
+    # rattler notes there where an index came from
+    repodata = store.private_repodata() if channels.private else store.repodata
+    return Builder(channels, store.packages, repodata, wanted.platform, offline=wanted.offline)
 
 
 def _made_its_own(prefix: Path) -> None:

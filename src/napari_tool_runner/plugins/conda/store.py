@@ -95,6 +95,20 @@ class EnvironmentStore:
         """The cache of the channels' indexes."""
         return self.folder / ".repodata"
 
+    def private_repodata(self) -> Path:
+        """Return the cache of indexes that is this user's alone; it is made.
+
+        Raises
+        ------
+        PreparationError
+        """
+        folder = self.repodata / f"of-{os.getuid() if os.name == 'posix' else 'user'}"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self.unwritable(error) from error
+        return folder
+
     def lock_file(self, key: str) -> Path:
         """Return the file with the exact packages of an environment."""
         return self.folder / key / LOCK

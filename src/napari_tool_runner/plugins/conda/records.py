@@ -1,0 +1,73 @@
+"""What an environment tells of its packages, without the credentials of their channels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import rattler
+from rattler import exceptions as rattler_errors
+
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.conda.channels import public_url
+from napari_tool_runner.plugins.conda.failures import without_credentials
+from napari_tool_runner.storage import write_json
+
+__all__ = ["clean_records", "facts", "installed_packages"]
+
+_MOST_RECORD = 2**28  # bytes of what is told of an installed package: each file, twice
+
+
+def installed_packages(prefix: Path) -> list[dict[str, object]]:
+    """Return name, version, build, url and sha256 of the conda packages in `prefix`."""
+    records: list[rattler.PrefixRecord] = []
+    for path in (prefix / "conda-meta").glob("*.json"):
+        with suppress(rattler_errors.IoError):  # broken off, or removed meanwhile
+            records.append(rattler.PrefixRecord.from_path(path))
+    return facts(records)
+
+
+def facts(records: Iterable[Any]) -> list[dict[str, object]]:
+    """Return the packages for a record: no credentials in the addresses."""
+    return [
+        {
+            "name": record.name.normalized,
+            "version": str(record.version),
+            "build": str(record.build),
+            "url": public_url(record.url),
+            "sha256": record.sha256.hex() if record.sha256 else None,
+        }
+        for record in sorted(records, key=lambda record: record.name.normalized)
+    ]
+
+
+def clean_records(prefix: Path) -> None:
+    """Take the credentials of channels from what rattler wrote of the packages in `prefix`.
+
+    Raises
+    ------
+    PreparationError, OutputError, OSError
+        What is told of a package cannot be read.
+    """
+    for path in (prefix / "conda-meta").glob("*.json"):
+        text = sealed.read_bytes(path, prefix, limit=_MOST_RECORD).decode("utf-8", "replace")
+        if without_credentials(text) == text:
+            continue
+        try:
+            told = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise PreparationError(
+                f"{path.name}, in which an environment tells of a package, cannot be read: "
+                f"{error}.",
+                hint="A package brought it: use another.",
+            ) from error
+        if isinstance(told, dict):
+            clean = {
+                key: without_credentials(value) if isinstance(value, str) else value
+                for key, value in told.items()
+            }
+            write_json(path, clean, private=False, durable=False)
