@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,16 +206,18 @@ def test_what_goes_while_it_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
     for name in ("a", "b", "gone"):
         write(tmp_path / name, "12345")
     os.link(tmp_path / "a", tmp_path / "same")
-    seen = os.lstat
+    scan = os.scandir
 
-    def lstat(path: str) -> os.stat_result:
-        if path.endswith("gone"):
-            raise FileNotFoundError
-        return seen(path)
+    def scandir(place: int) -> nullcontext[list[os.DirEntry[str]]]:
+        with scan(place) as listing:
+            entries = list(listing)
+        (tmp_path / "gone").unlink(missing_ok=True)
+        return nullcontext(entries)
 
-    monkeypatch.setattr(store.os, "lstat", lstat)
-    assert usage(tmp_path)[0] == 15
-    assert usage(tmp_path).used == usage(tmp_path).freed == held(seen(tmp_path / "a")) * 2
+    monkeypatch.setattr(store.os, "scandir", scandir)
+    counted = usage(tmp_path)
+    assert counted[0] == 15
+    assert counted.used == counted.freed == held(os.lstat(tmp_path / "a")) * 2
 
 
 # -- the maker -----------------------------------------------------------------------------------
