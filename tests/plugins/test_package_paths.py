@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rattler")
 
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.conda import package_paths
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 
 
@@ -182,6 +183,48 @@ def test_a_list_that_cannot_be_read_is_no_list(cache: Cache) -> None:
     cache.add("bad", "lib/a")
     (cache.folder / "bad-1-0" / "info" / "paths.json").write_text("{")
     assert "its list of files cannot be read" in cache.look()
+
+
+@pytest.mark.parametrize("path", ["a/" * 100 + "x", "/".join(["a" * 200] * 21)])
+def test_a_path_that_no_disk_has_is_refused(cache: Cache, path: str) -> None:
+    info = cache.add("bad").folder / "bad-1-0" / "info"
+    listed = [{"_path": path, "path_type": "hardlink"}]
+    (info / "paths.json").write_text(json.dumps({"paths": listed, "paths_version": 1}))
+    assert "has a path that is too long" in cache.look()
+    assert not info.exists()
+
+
+@pytest.mark.parametrize("name", ["paths.json", "files", "index.json", "link.json"])
+def test_what_a_package_tells_of_itself_has_a_limit(cache: Cache, name: str) -> None:
+    info = cache.add("bad", "lib/a").folder / "bad-1-0" / "info"
+    with (info / name).open("ab") as file:
+        file.truncate(2**26 + 1)
+    assert "MB, too much to be read" in cache.look()
+    assert not info.exists()
+
+
+def test_what_packages_list_is_read_through_no_link(cache: Cache, tmp_path: Path) -> None:
+    info = cache.add("bad", "lib/a").folder / "bad-1-0" / "info"
+    (info / "paths.json").rename(tmp_path / "paths.json")
+    (info / "paths.json").symlink_to(tmp_path / "paths.json")
+    assert "cannot be read" in cache.look()
+
+
+def test_packages_list_no_more_files_than_are_remembered(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.add("one", "lib/a", "lib/b").add("two", "lib/c", "lib/d")
+    monkeypatch.setattr(package_paths, "_MOST_FILES", 5)  # each list counts itself, too
+    assert "package two is refused: with it the packages list more than 5 files" in cache.look()
+
+
+def test_packages_name_no_more_folders_than_are_remembered(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.add("one", "lib/a", "lib/b").add("two", "lib/more/c")
+    monkeypatch.setattr(package_paths, "_MOST_FOLDERS", 10)
+    assert "package two is refused" in (said := cache.look())
+    assert "too many folders" in said
 
 
 def test_what_was_not_unpacked_cannot_be_looked_at(cache: Cache) -> None:

@@ -34,6 +34,15 @@ _COMMANDS = "Scripts" if sys.platform == "win32" else "bin"
 _RATTLERS = ("conda-meta", "__clobbers__")  # its records; files that several packages bring
 _MOST_LINKS = 40  # one behind the other, as Linux has it
 
+# of what packages tell of themselves, which is kept in memory; sound ones stay far below
+_MOST_BYTES = {"paths.json": 2**26, "files": 2**26} | dict.fromkeys(
+    ("has_prefix", "no_link", "no_softlink", "index.json", "link.json"), 2**22
+)
+_MOST_FILES = 1_000_000  # listed in one environment
+_MOST_FOLDERS = 2**26  # bytes of their names, in one environment
+_LONGEST = 4096  # bytes of a path, as Linux has it
+_MOST_STEPS = 100
+
 
 class PackagePaths:
     """The places of the packages of one environment. `look` is called by rattler's threads.
@@ -67,6 +76,8 @@ class PackagePaths:
         self._folders: set[str] = set(_RATTLERS)
         self._passed: set[str] = set()  # links through which something lies elsewhere
         self._files: set[str] = set()
+        self._listed = 0  # files, at most
+        self._told = 0  # bytes of names in `_folders`
         for name, record in self._records.items():
             told = (name, str(record.version), str(record.build), record.file_name)
             site = record.python_site_packages_path
@@ -96,7 +107,8 @@ class PackagePaths:
                 try:
                     wrong = next(self._wrong(folder), "")
                 except (OSError, ValueError, OutputError, *_UNREADABLE) as error:
-                    wrong = f"its list of files cannot be read ({one_line(str(error))})"
+                    why = error.message if isinstance(error, OutputError) else str(error)
+                    wrong = f"its list of files cannot be read ({one_line(why)})"
                 if wrong:
                     self.problem = f"the package {name} is refused: {wrong}"
                     with suppress(OSError, OutputError):
@@ -109,12 +121,15 @@ class PackagePaths:
             for entry in files_of(folder, whole=True)
             if entry.is_symlink()
         }
+        yield from self._too_many(folder)
         found = rattler.PathsJson.from_package_directory_with_deprecated_fallback(folder)
         listed = [(str(one.relative_path).replace(os.sep, "/"), one) for one in found.paths]
         for name, entry in listed:
+            if len(os.fsencode(name)) > _LONGEST or name.count("/") >= _MOST_STEPS:
+                yield f"its file {one_line(name[:80])}… has a path that is too long"
             if _leaves(name):
                 yield f"its file {one_line(name)} would lie outside of the environment"
-            if any(above in unpacked for above in _above(name)):
+            if unpacked and any(above in unpacked for above in _above(name)):
                 yield f"its file {one_line(name)} lies behind a link"
             if name in unpacked and not entry.path_type.softlink:
                 yield f"its file {one_line(name)} is a link"
@@ -134,6 +149,18 @@ class PackagePaths:
                 yield f"its file {one_line(name)} goes through a link that leads out"
             else:
                 self._files.add(where)
+
+    def _too_many(self, folder: Path) -> Iterator[str]:
+        """Yield why what a package tells of itself is more than is read."""
+        for name, most in _MOST_BYTES.items():
+            path = folder / "info" / name
+            if not os.path.lexists(path):
+                continue
+            data = sealed.read_bytes(path, folder, limit=most)
+            if name in ("paths.json", "files"):
+                self._listed += data.count(b"{" if name == "paths.json" else b"\n")
+        if self._listed > _MOST_FILES:
+            yield f"with it the packages list more than {_MOST_FILES:,} files"
 
     def _wrong_link(self, name: str, target: str) -> Iterator[str]:
         """Yield what is wrong with a link of a package, which is remembered."""
@@ -179,8 +206,11 @@ class PackagePaths:
             target = self._links.get(here) if waiting or whole else None
             if target is None:
                 found.append(step)
-                if waiting:
+                if waiting and here not in self._folders:
                     self._folders.add(here)
+                    self._told += len(here)
+                    if self._told > _MOST_FOLDERS:
+                        raise ValueError("the packages name too many folders")
                 continue
             links += 1
             if PurePath(target).anchor or links > _MOST_LINKS:
