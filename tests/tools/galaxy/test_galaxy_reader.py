@@ -251,6 +251,16 @@ def test_kinds_of_layers(
     assert param.formats == formats
 
 
+def test_a_name_with_backslashes_is_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.xml"
+    path.write_text(
+        r'<tool id="t" name="C\x \1 \g&lt;0&gt;" version="1" profile="21.05">'
+        "<command>x</command><outputs>"
+        '<data name="o" format="tiff" label="${tool.name}: mask"/></outputs></tool>'
+    )
+    assert read_tool(path).outputs[0].label == r"C\x \1 \g<0>: mask"
+
+
 def test_what_a_viewer_needs(descriptor: Make) -> None:
     tool = descriptor(
         '<command>x</command><inputs><param name="i" type="data" format="tiff" layer="image"'

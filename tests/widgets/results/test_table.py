@@ -8,6 +8,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QFileDialog
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.widgets.results import saving
@@ -176,3 +177,13 @@ def test_one_table_takes_the_place_of_another_with_its_order(view):
     assert column(view, 0) == ["2", "1"]
     view.show_rows(Rows("Others", pd.DataFrame({"x": [1, 3, 2]})))
     assert column(view, 0) == ["1", "3", "2"]
+
+
+def test_no_title_leads_out_of_the_folder_that_is_proposed(shown, monkeypatch):
+    proposed = []
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda _, title, start, kinds: (proposed.append(start), "")
+    )
+    view = shown(TableView(Rows("../../.config/autostart/x\n", CELLS)), 700)
+    view.save_button.click()
+    assert proposed == ["config_autostart_x.csv"]

@@ -162,7 +162,8 @@ def _collection(
 def _label(source: GalaxySource, element: Element) -> str:
     """Galaxy's label without the parts that name a history item."""
     label = element.get("label") or (element.findtext("label") or "")
-    label = re.sub(r"\$\{?tool\.name\}?", source.tool.parse_name() or "", label)
+    name = source.tool.parse_name() or ""  # no template: it may hold backslashes
+    label = re.sub(r"\$\{?tool\.name\}?", lambda _: name, label)
     label = re.sub(r"\s*\b(on|of|from|for)\s+\$\{?on_string\}?", "", label)
     label = re.sub(r"\$\{?on_string\}?", "", label)
     label = re.sub(r"\$\{[^}]*\}|\$[A-Za-z_][\w.]*", "…", label)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import allowed_values
+from napari_tool_runner.names import safe_name
 from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.named import named_paths
 from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
@@ -140,7 +141,7 @@ class PresetMenu(QMenu):
             self.import_file(Path(name))
 
     def _ask_export(self) -> None:
-        start = f"{self._tool.name}.json"
+        start = f"{safe_name(self._tool.name)}.json"
         name, _ = QFileDialog.getSaveFileName(self, "Save preset file", start, "Presets (*.json)")
         if name:
             self.export_file(Path(name))

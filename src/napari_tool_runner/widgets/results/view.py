@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -212,7 +213,7 @@ class TableView(QWidget):
 
     def _save(self) -> None:
         name, kind = QFileDialog.getSaveFileName(
-            self, "Save table", f"{self.rows.title}.csv", ";;".join(KINDS)
+            self, "Save table", f"{safe_name(self.rows.title)}.csv", ";;".join(KINDS)
         )
         if not name:
             return
