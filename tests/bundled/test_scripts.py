@@ -118,7 +118,7 @@ def test_descriptor_is_complete(path):
         if param.get("type") == "data":
             assert param.get("layer"), param.get("name")
         if param.get("type") in {"integer", "float"}:
-            assert param.get("value"), param.get("name")
+            assert param.get("value") or param.get("optional") == "true", param.get("name")
     for data in root.findall("outputs/data"):
         # what is rescaled stays what it was, an image or labels
         assert data.get("layer") or path.stem == "rescale", data.get("name")

@@ -468,6 +468,48 @@ def test_bleaching_is_undone_in_each_channel(tmp_path):
     np.testing.assert_allclose(made, wanted, rtol=1e-4, atol=0.1)
 
 
+@pytest.mark.parametrize("first", [100.0, 0.0, np.nan, "noise"])
+def test_frames_become_as_bright_as_the_first_that_has_light(tmp_path, first):
+    scene = np.zeros((2, 30, 30))
+    scene[:, 8:22, 8:22] = np.array([1000, 400])[:, None, None]
+    movie = scene * np.exp(-0.2 * np.arange(6))[:, None, None, None] + 100
+    movie[0, 1] = 99 + noise((30, 30), 2) if first == "noise" else first  # one channel is dark
+    made = run("correct_bleaching", tmp_path, input=Image(movie.astype("f4"), "TCYX"))
+    np.testing.assert_allclose(made.image()[:, 0], np.stack([movie[0, 0]] * 6), rtol=1e-3)
+    np.testing.assert_allclose(made.image()[1:, 1], np.stack([movie[1, 1]] * 5), rtol=0.02)
+    assert any("first frame has no light" in note for note in made.notes)
+
+
+def test_frames_without_values_or_light_stay_as_they_are(tmp_path):
+    scene = noise((20, 22), 1000) * (np.arange(22) > 6)
+    movie = np.stack([scene * 0.7**frame + 100 for frame in range(5)]).astype("f4")
+    movie[2], movie[3] = np.nan, 50
+    made = run("correct_bleaching", tmp_path, input=Image(movie, "TYX"))
+    np.testing.assert_allclose(made.image()[[1, 4]], movie[[0, 0]], rtol=1e-3)
+    np.testing.assert_array_equal(made.image()[2:4], movie[2:4])
+    assert any(note.startswith("note: 2 frames are no brighter") for note in made.notes)
+
+
+@pytest.mark.parametrize("offset", [0, 300])
+def test_light_all_over_is_no_background(tmp_path, offset):
+    scene = 1000 + 200 * np.random.default_rng(1).standard_normal((40, 40))
+    movie = np.stack([scene * np.exp(-0.2 * frame) + offset for frame in range(6)])
+    movie = Image(movie.astype(np.float32), "TYX")
+    guessed = run("correct_bleaching", tmp_path, input=movie)
+    told = run("correct_bleaching", tmp_path, input=movie, background=offset)
+    for made in (guessed, told):
+        np.testing.assert_allclose(made.image(), np.stack([scene + offset] * 6), rtol=1e-3)
+    assert f"guessed to be {offset}." in guessed.notes[0]
+    assert not told.notes
+
+
+def test_what_fades_too_evenly_or_hardly_is_told_or_left(tmp_path):
+    even = np.stack([noise((20, 22), 10, seed=3) * f + 1000 * f for f in (1, 0.8, 0.6, 0.5)])
+    assert "guessed" in run("correct_bleaching", tmp_path, input=Image(even, "TYX")).notes[0]
+    steady = np.stack([noise((20, 22), 1000, seed=s) + 100.0 for s in range(5)])
+    assert not run("correct_bleaching", tmp_path, input=Image(steady, "TYX")).notes
+
+
 @pytest.mark.parametrize("missing", [False, True])
 def test_drift_is_the_shift_that_was_made(tmp_path, missing):
     scene = gauss(noise((90, 94), seed=4), (2.5, 2.5))

@@ -6,6 +6,12 @@ import sys
 import numpy as np
 import tifffile
 
+LIGHT = 0.1  # of the brightest frame: a frame with less is no measure for the others
+FADES = 0.1  # of its light must a movie lose before it tells whether its dark pixels fade, too
+LIKE = 0.9  # correlation of the darkest pixels with the mean, frame by frame, when they fade
+SIGNAL = 0.05  # of the fading of the mean: pixels that fade by more have light
+EVEN = 0.8  # of the fading of the mean: a picture that even does not tell its background
+
 
 def read_image(path):
     """Return an image, its axes (a letter each) and its pixel sizes (lengths in µm)."""
@@ -106,11 +112,52 @@ def tell_limited(values, dtype):
             print(f"note: {beyond} pixels are limited to {limits.min} … {limits.max} ({dtype})")
 
 
+def without_light(pixels, within):
+    """Return how bright each channel is where there is no light; tell where that is doubtful."""
+    inside = tuple(axis + 1 for axis in within)
+    some = np.isfinite(pixels).any(axis=inside, keepdims=True)
+    full = np.where(some, pixels, 0)  # frames without values say nothing, without a warning
+    even = np.nanmax(full, axis=inside) == np.nanmin(full, axis=inside)
+    used = np.where(even.all(axis=0), some.reshape(even.shape), ~even)  # nor do empty ones
+    channels = np.moveaxis(pixels, inside, range(-len(inside), 0))
+    channels = channels.reshape(*even.shape, -1)
+    level, doubtful = np.full(even.shape[1:], np.nan), []
+    for place in np.ndindex(level.shape):
+        frames = channels[(slice(None), *place)][used[(slice(None), *place)]]
+        if not len(frames):
+            continue
+        level[place] = np.nanpercentile(frames, 1)
+        mean, low = np.nanmean(frames, axis=1), np.nanpercentile(frames, 1, axis=1)
+        fades = np.ptp(mean) > FADES * (mean.max() - low.min()) and np.ptp(low) > 0
+        if len(frames) < 3 or not fades or np.corrcoef(mean, low)[0, 1] < LIKE:
+            continue
+        slope, start = np.polyfit(mean, low, 1)
+        if slope > SIGNAL:
+            if slope < EVEN:  # without light the darkest pixels are as bright as the mean
+                floor = min(0, frames[np.isfinite(frames)].min())
+                guess = start / (1 - slope) * (abs(start) > 1e-6 * mean.max())
+                level[place] = np.clip(guess, floor, level[place])
+            doubtful.append(f"{level[place]:.4g}")
+    if doubtful:
+        print(
+            "note: even the darkest pixels fade, so that no place may be without light: the "
+            f"background is guessed to be {', '.join(doubtful)}. Where you know the offset of "
+            "the camera, give it as “Background” (0: none)"
+        )
+    return np.expand_dims(level.astype(pixels.dtype), within)
+
+
+def with_light(bright):
+    """Return for each channel the first frame that has light."""
+    most = np.nanmax(np.where(bright > 0, bright, 0), axis=0)
+    return np.argmax(bright > LIGHT * most, axis=0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
-    parser.add_argument("--background", type=float, default=0.0)
+    parser.add_argument("--background", type=float)
     args = parser.parse_args()
 
     image, axes, sizes = read_image(args.input)
@@ -123,27 +170,40 @@ def main():
     missing = tell_missing(frames)
     channels = [axis for axis in axes if axis != axes[time]]
     within = tuple(i for i, axis in enumerate(channels) if axis not in "CS")
+    inside = tuple(axis + 1 for axis in within)
     pixels = np.where(missing, np.nan, real(frames))
     # each channel has its own offset and bleaches by itself
-    dark = np.nanpercentile(pixels, 1, axis=(0, *[i + 1 for i in within]), keepdims=True)[0]
-    background = np.full_like(dark, args.background) if args.background else dark
-    result = np.empty(frames.shape, pixels.dtype)
-    start, lost = None, 0
-    for number, frame in enumerate(pixels):
-        light = frame - background
-        with np.errstate(invalid="ignore"):
-            bright = np.nansum(light, axis=within, keepdims=True) / np.isfinite(light).sum(
-                axis=within, keepdims=True
-            )
-        start = bright if start is None else start
-        lost += not (bright > 0).all()
-        factor = np.where(bright > 0, start / np.where(bright > 0, bright, 1), 1.0)
-        result[number] = light * factor + background
+    if args.background is None:
+        background = without_light(pixels, within)
+    else:
+        channel = [1 if i in within else n for i, n in enumerate(pixels.shape[1:])]
+        background = np.full(channel, args.background, pixels.dtype)
+    light = np.subtract(pixels, background, out=pixels)  # movies are large
+    with np.errstate(invalid="ignore"):
+        bright = np.nansum(light, axis=inside, keepdims=True) / (~missing).sum(
+            axis=inside, keepdims=True
+        )
+    first = with_light(bright)
+    start = np.take_along_axis(bright, first[np.newaxis], axis=0)[0]
+    result, factor = np.empty(frames.shape, pixels.dtype), None
+    for number, frame in enumerate(light):
+        seen = bright[number] > 0
+        factor = np.where(seen, start / np.where(seen, bright[number], 1), 1.0)
+        result[number] = frame * factor + background
         print(f"{number + 1}/{len(frames)}", flush=True)
     told = ", ".join(f"{value:g}" for value in background.ravel())
     print(f"background {told}; the last frame was {float(factor.flat[0]):.3g} times dimmer")
+    if first.any():
+        print(
+            "note: the first frame has no light, or hardly any: frames become as bright as frame "
+            f"{', '.join(str(number) for number in np.unique(first))} (the first is 0)"
+        )
+    lost = np.count_nonzero(~(bright > 0).all(axis=tuple(range(1, bright.ndim))))
     if lost:
-        print(f"note: {lost} frames are no brighter than the background and stay as they are")
+        print(
+            f"note: {lost} frames are no brighter than the background, or have no values, and "
+            "stay as they are"
+        )
     result = np.where(missing, frames, result)
     tell_limited(result, image.dtype)
     write_image(args.output, np.moveaxis(typed(result, image.dtype), 0, time), axes, sizes)
