@@ -625,6 +625,20 @@ def test_simplified_outlines_stay_near(limit):
     assert len(made[2]) < len(lines[2]) / 4
 
 
+def volumes(made):
+    """Return the volume inside the surface of each object, in voxels."""
+    lines = made.outputs["surface"].read_text().splitlines()
+    start = lines.index("end_header") + 1
+    count = int(next(line for line in lines if line.startswith("element vertex")).split()[-1])
+    points = np.array([line.split() for line in lines[start : start + count]], float)
+    faces = np.array([line.split()[1:] for line in lines[start + count :]], int)
+    owners = points[faces[:, 0], 3]
+    return {
+        int(number): abs(np.linalg.det(points[faces[owners == number], :3]).sum()) / 6
+        for number in np.unique(owners)
+    }
+
+
 def test_surfaces_have_the_volume_of_their_objects(tmp_path):
     labels = np.zeros((14, 24, 40), np.uint32)
     labels[2:12, 4:20, 4:18], labels[0:5, 4:20, 20:36] = 7, 4_000_000_001
@@ -633,18 +647,36 @@ def test_surfaces_have_the_volume_of_their_objects(tmp_path):
         made = run(
             "label_surfaces", tmp_path, labels=Image(labels, "ZYX", sizes), smoothing=smoothing
         )
-        lines = made.outputs["surface"].read_text().splitlines()
-        start = lines.index("end_header") + 1
-        count = int(next(line for line in lines if line.startswith("element vertex")).split()[-1])
-        points = np.array([line.split() for line in lines[start : start + count]], float)
-        faces = np.array([line.split()[1:] for line in lines[start + count :]], int)
-        assert set(points[:, 3]) == {7, 4_000_000_001}
-        for number in (7, 4_000_000_001):
-            own = points[faces[points[faces[:, 0], 3] == number], :3]
-            volume = abs(np.linalg.det(own).sum()) / 6
-            assert volume == pytest.approx((labels == number).sum(), rel=within)
+        assert not made.notes
+        true = {number: (labels == number).sum() for number in (7, 4_000_000_001)}
+        assert volumes(made) == pytest.approx(true, rel=within)
     refused = run("label_surfaces", tmp_path, labels=Image(labels, "TYX"))
     assert "one stack" in refused.refused
+
+
+@pytest.mark.parametrize("smoothing", [0, 0.5, 1, 1.5, 2, 2.5, 3, 5])
+def test_what_smoothing_takes_from_surfaces_is_told(tmp_path, smoothing):
+    labels = np.zeros((12, 30, 60), np.uint16)
+    labels[4:6, 5:25, 5:25] = labels[2:9, 12:18, 12:18] = 7  # a sheet around a body
+    labels[1:11, 8:22, 36:50] = 9
+    made = run("label_surfaces", tmp_path, labels=Image(labels, "ZYX"), smoothing=smoothing)
+    found, notes = volumes(made), " ".join(made.notes)
+    for number in (7, 9):
+        share = found[number] / (labels == number).sum()
+        assert (f"{number}: {share:.0%} of its volume" in notes) == (abs(share - 1) > 0.12)
+    assert ("are not smoothed (7" in notes) == (smoothing >= 3)
+
+
+def test_a_thin_part_of_a_large_object_that_smoothing_takes_is_told(tmp_path):
+    labels = np.zeros((30, 30, 50), np.uint16)
+    labels[4:26, 4:26, 4:26] = labels[14, 14, 26:46] = 5  # a body with a hair
+    labels[:, 0], labels[4, 4, 44] = 0, 8
+    made = run("label_surfaces", tmp_path, labels=Image(labels, "ZYX"))
+    assert volumes(made)[5] == pytest.approx((labels == 5).sum(), rel=0.05)
+    assert any("1 of 2 objects are so thin" in note for note in made.notes)
+    assert "5: 9" in " ".join(made.notes)
+    exact = run("label_surfaces", tmp_path, labels=Image(labels, "ZYX"), smoothing=0)
+    assert "; 8: 17% of its volume" in exact.notes[-1]  # and nothing of 5
 
 
 OBJECTS = {

@@ -7,6 +7,8 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
+NEAR = 0.12  # as much of an object's volume may its surface have more or less
+
 
 def read_image(path):
     """Return an image, its axes (a letter each) and its pixel sizes (lengths in µm)."""
@@ -70,16 +72,45 @@ def compact(labels):
     return small, np.concatenate([np.zeros(1, values.dtype), values])
 
 
-def surface(labels, number, place, smoothing):
-    """Return vertices (z, y, x in voxels) and faces around one object."""
+def surface(labels, number, place, smoothing, steps):
+    """Return vertices (z, y, x in voxels) and faces around one object, and what is told of it."""
     from skimage.measure import marching_cubes
 
     inside = np.pad(labels[place] == number, 2).astype(np.float32)
-    soft = ndimage.gaussian_filter(inside, smoothing, mode="constant")
-    if soft.max() <= 0.5:  # so thin that smoothing takes it away
+    soft = ndimage.gaussian_filter(inside, [smoothing / step for step in steps], mode="constant")
+    thin = smoothing > 0 and soft.max() <= 0.5  # smoothing would take it away
+    if thin:
         soft = inside
     vertices, faces, _, _ = marching_cubes(soft, 0.5)
-    return vertices - 2 + [side.start for side in place], faces
+    corners = (vertices.astype(float) - vertices.mean(axis=0))[faces]
+    share = abs(np.linalg.det(corners).sum()) / 6 / inside.sum()
+    off = bool(abs(share - 1) > NEAR)
+    if smoothing and not thin and not off:  # a large body hides by its volume what it lost
+        away = ndimage.distance_transform_edt(soft <= 0.5, sampling=steps)
+        off = bool((away[inside > 0] > 2 * smoothing + max(steps)).any())
+    return vertices - 2 + [side.start for side in place], faces, bool(thin), share if off else None
+
+
+def tell_changed(smoothing, thin, off, count):
+    """Say which objects smoothing leaves as they are, and which lose parts by it."""
+    if thin:
+        print(
+            f"note: {len(thin)} of {count} objects are so thin that smoothing would take them "
+            f"away: they are not smoothed ({listed(map(str, thin))})"
+        )
+    if off:
+        why = "smoothing loses thin parts and corners, and fills gaps (less smoothing: less so)"
+        why = why if smoothing else "a surface cuts the corners of small objects"
+        told = listed(f"{number}: {share:.0%} of its volume" for number, share in off.items())
+        print(
+            f"note: the surfaces of {len(off)} of {count} objects are not faithful: {why}; {told}"
+        )
+
+
+def listed(words):
+    """Return the first words, with commas, and whether there are more."""
+    words = list(words)
+    return ", ".join(words[:5]) + ", …" * (len(words) > 5)
 
 
 def read_objects(path):
@@ -167,12 +198,14 @@ def main():
     if labels.ndim != 3 or set(axes) & set("TCQ"):
         sys.exit(f"A surface is made of one stack (Z, Y, X), not of an image with {axes}.")
     labels, numbers = compact(labels)
-    vertices, faces, count = [], [], 0
-    smoothing = [args.smoothing / step for step in pitch(axes, sizes)]
+    vertices, faces, count, thin, off = [], [], 0, [], {}
+    steps = pitch(axes, sizes)
     found = ndimage.find_objects(labels)
     for number, place in enumerate(found, 1):
         if place is not None:
-            points, triangles = surface(labels, number, place, smoothing)
+            points, triangles, left, share = surface(labels, number, place, args.smoothing, steps)
+            thin += [numbers[number]] * left
+            off |= {numbers[number]: share} if share is not None else {}
             vertices.append(np.column_stack([points, np.full(len(points), numbers[number])]))
             faces.append(triangles + count)
             count += len(points)
@@ -190,6 +223,7 @@ def main():
         file.write("end_header\n")
         np.savetxt(file, points, fmt=["%.3f", "%.3f", "%.3f", "%d"])
         np.savetxt(file, np.insert(triangles, 0, 3, axis=1), fmt="%d")
+    tell_changed(args.smoothing, thin, off, len(vertices))
     if numbers[-1] > 2**53:
         print("note: the value of an object is its number, rounded: it is above 2^53")
     print(f"{len(vertices)} objects, {len(triangles)} triangles")
