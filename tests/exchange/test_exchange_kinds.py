@@ -17,6 +17,7 @@ from PIL import Image
 from bundled import inside, public_samples
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange import Exported, export, open_snapshot, snapshot
+from napari_tool_runner.exchange.carriers.tiff_says import Facts
 
 RNG = np.random.default_rng(7)
 STACK = RNG.integers(1, 4000, (3, 20, 24)).astype(np.uint16)
@@ -424,3 +425,50 @@ def test_a_tiff_that_is_to_be_shown_turned_is_told(tmp_path: Path, how: int) -> 
     assert [("turned" in note) for note in found.notes].count(True) == (how != 1)
     with tifffile.TiffFile(found.file.path) as tif:  # no program turns what it gets
         assert tif.pages[0].tags.valueof("Orientation", 1) == 1
+
+
+def _ascii(tag: int, text: str) -> tuple[int, str, int, str, bool]:
+    return tag, "s", len(text) + 1, text, True
+
+
+def _zeiss(*names: str) -> str:
+    kinds = {"AP_PIXEL_SIZE": "Pixel Size = 250.0 nm", "AP_IMAGE_PIXEL_SIZE": "Image = 400.0 nm"}
+    return "\r\n" * 3 + "".join(f"{name}\r\n{kinds[name]}\r\n" for name in names)
+
+
+_SLIDE = "Aperio Image Library v10.0.51\n24x20 [0,0 24x20] (256x256) JPEG|AppMag = 20|MPP = {}"
+_MAKERS: dict[str, tuple[dict[str, object], float]] = {
+    "a slide": ({"description": _SLIDE.format("0.2500")}, 0.25),
+    "a slide without a size": ({"description": _SLIDE.format("0")}, 0),
+    "another program's MPP": ({"description": "Mine |MPP = 0.25"}, 0),
+    "Micro-Manager": ({"extratags": [_ascii(51123, '{"PixelSizeUm": 0.25}')]}, 0.25),
+    "Micro-Manager, not calibrated": ({"extratags": [_ascii(51123, '{"PixelSizeUm": 0}')]}, 0),
+    "Zeiss": ({"extratags": [_ascii(34118, _zeiss("AP_PIXEL_SIZE"))]}, 0.25),
+    "Zeiss, both": (
+        {"extratags": [_ascii(34118, _zeiss("AP_PIXEL_SIZE", "AP_IMAGE_PIXEL_SIZE"))]},
+        0.4,
+    ),
+}
+
+
+@pytest.mark.parametrize("maker", _MAKERS)
+def test_sizes_in_words_of_makers_are_read(tmp_path: Path, maker: str) -> None:
+    given, wide = _MAKERS[maker]
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], metadata=None, **given)
+    facts = Facts()
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        facts.add(tif)
+    micro = {"nanometer": 1e-3, "micrometer": 1}
+    found = [size * micro[unit] for size, unit in facts.steps.values()]
+    assert found == pytest.approx([wide, wide] if wide else [])
+
+
+def test_the_size_of_a_slide_is_not_that_of_its_thumbnail(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for plane, tile in ((STACK[0], (16, 16)), (STACK[1, :10, :12], None)):
+            file.write(plane, tile=tile, description=_SLIDE.format("0.25"), metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        facts = [Facts(), Facts()]
+        for index, one in enumerate(facts):
+            one.add(tif, index)
+    assert [one.steps.get("X", (0,))[0] for one in facts] == [0.25, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ __all__ = ["OTHER_VALUES", "TURNED", "Facts", "dot_facts"]
 _TAG_UNITS = {2: "inch", 3: "centimeter", 4: "millimeter", 5: "micrometer"}
 _DPI = (1, 72, 96, 150, 200, 300, 400, 600, 1200)
 _SCANNERS = 5000
+_APERIO = re.compile(r"\AAperio .*\|\s*MPP\s*=\s*([0-9.]+)", re.DOTALL)
 _NO_CURVE = 20  # of ImageJ's calibrations of values
 OTHER_VALUES = "ImageJ shows its values calibrated"  # how a note on them begins
 TURNED = "It says that it is to be shown turned; its pixels are as they lie."
@@ -72,7 +74,7 @@ class Facts:
         else:
             shaped = (tif.shaped_metadata or [{}])[0]
             self.declared = bool(shaped.get("axes")) or series.kind in _MAKERS
-            self.steps = _sizes(shaped) or _maker_steps(tif)
+            self.steps = _sizes(shaped) or _maker_steps(tif, page)
             if not self.steps:
                 _tag_facts(page, self)
         plain = tif.is_ome and all(
@@ -182,7 +184,7 @@ def _calibrated(metadata: Mapping[str, object]) -> list[str]:
     return [f"{OTHER_VALUES}{as_what} ({how}); they are as in the file."]
 
 
-def _maker_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
+def _maker_steps(tif: tifffile.TiffFile, page: tifffile.TiffPage) -> dict[str, tuple[float, str]]:
     """Return the steps that microscopes tell in words of their own."""
     told: dict[str, tuple[object, object]] = {}
     if lsm := tif.lsm_metadata:
@@ -201,12 +203,17 @@ def _maker_steps(tif: tifffile.TiffFile) -> dict[str, tuple[float, str]]:
         unit = plane.get("spatial-calibration-units")
         told = {axis: (plane.get(f"spatial-calibration-{axis.lower()}"), unit) for axis in "XY"}
     elif sem := tif.sem_metadata:
-        _, size, unit = sem.get("ap_image_pixel_size", ("", 0, ""))
+        unknown = ("", 0, "")
+        _, size, unit = sem.get("ap_image_pixel_size", sem.get("ap_pixel_size", unknown))
         told = dict.fromkeys("XY", (size, unit))
     elif (fei := tif.fei_metadata) and isinstance(scan := fei.get("Scan"), dict):
         told = {"X": (scan.get("PixelWidth"), "meter"), "Y": (scan.get("PixelHeight"), "meter")}
     elif sis := tif.sis_metadata:
         told = {axis: (sis.get(f"pixelsize{axis.lower()}"), "meter") for axis in "XY"}
+    elif isinstance(manager := page.tags.valueof("MicroManagerMetadata"), dict):
+        told = dict.fromkeys("XY", (manager.get("PixelSizeUm"), "micrometer"))
+    elif page.index == 0 and (wide := _APERIO.search(page.description)):  # not of thumbnails
+        told = dict.fromkeys("XY", (wide[1], "micrometer"))
     sizes = {axis: (_number(size), canonical(unit)) for axis, (size, unit) in told.items()}
     return {axis: step for axis, step in sizes.items() if step[0] > 0 and step[1] != "pixel"}
 
