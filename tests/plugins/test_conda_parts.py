@@ -20,6 +20,7 @@ from napari_tool_runner.plugins import CancelToken, Resources
 from napari_tool_runner.plugins.conda import activation, maker, store
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import Channels
+from napari_tool_runner.plugins.conda.records import clean_records
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
@@ -463,3 +464,19 @@ def test_limits_that_local_only_tells(tmp_path: Path) -> None:
     service.tear_down(process)
     assert events.lines() == ["done"]
     assert "LOCAL does not enforce the memory limit." in events.lines("runner")
+
+
+def test_no_credentials_stay_in_what_is_told_of_a_package_however_deep(tmp_path: Path) -> None:
+    keyed = "https://example.org/chan?key=hush"
+    told = {
+        "url": "https://example.org/t/hush/chan/noarch/a-1-0.conda",
+        "requested_specs": ["https://bob:hush@example.org/chan::a", {"from": [keyed]}],
+        "link": {keyed: 1},
+        "size": 3,
+    }
+    (tmp_path / "conda-meta").mkdir()
+    path = tmp_path / "conda-meta" / "a-1-0.json"
+    path.write_text(json.dumps(told))
+    clean_records(tmp_path)
+    assert "hush" not in path.read_text()
+    assert json.loads(path.read_text())["size"] == 3

@@ -58,16 +58,22 @@ def clean_records(prefix: Path) -> None:
         if without_credentials(text) == text:
             continue
         try:
-            told = json.loads(text)
+            clean = _clean(json.loads(text))
         except (ValueError, RecursionError) as error:
             raise PreparationError(
                 f"{path.name}, in which an environment tells of a package, cannot be read: "
                 f"{error}.",
                 hint="A package brought it: use another.",
             ) from error
-        if isinstance(told, dict):
-            clean = {
-                key: without_credentials(value) if isinstance(value, str) else value
-                for key, value in told.items()
-            }
-            write_json(path, clean, private=False, durable=False)
+        write_json(path, clean, private=False, durable=False)
+
+
+def _clean(value: object) -> object:
+    """Return a value of JSON with no credentials in its texts, however deep."""
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, list):
+        return [_clean(one) for one in value]
+    if isinstance(value, dict):
+        return {without_credentials(key): _clean(one) for key, one in value.items()}
+    return value
