@@ -159,6 +159,32 @@ def test_the_exit_code_of_a_program_that_gets_other_paths(tmp_path):
     assert run_all(Runs(how), process, ["program", "/home/me/in/a.tif"]) == 6
 
 
+@pytest.mark.parametrize("how", ["as it is", "with a variable more", "by the shell"])
+def test_its_programs_find_this_python_as_those_of_local_do(tmp_path, monkeypatch, how):
+    """Also where no environment is active, as when napari is started by a click."""
+    monkeypatch.setenv("PATH", os.defpath)
+
+    def run(args):
+        if how == "by the shell":
+            return os.system(" ".join(args))
+        env = None if how == "as it is" else {**os.environ, "MORE": "1"}
+        return subprocess.run(["nice", *args], env=env).returncode
+
+    process, events = make_process(tmp_path)
+    args = script(tmp_path, "import sys; print(sys.prefix)")
+    assert run_all(Runs(run), process, ["python", *args[1:]]) == 0
+    assert events.lines() == [sys.prefix]
+
+
+def test_a_path_of_its_own_stays(tmp_path):
+    def run(args):
+        return subprocess.run(["/bin/sh", "-c", 'echo "$PATH"'], env={"PATH": "/its/own"})
+
+    process, events = make_process(tmp_path)
+    run_all(Runs(run), process, ["x"])
+    assert events.lines() == ["/its/own"]
+
+
 def test_output_of_its_programs_reaches_the_log(tmp_path, capfd):
     process, events = make_process(tmp_path)
     args = script(tmp_path, "import sys\nprint('out')\nprint('err', file=sys.stderr)\n")

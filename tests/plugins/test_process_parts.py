@@ -30,8 +30,9 @@ from napari_tool_runner.plugins.contract import Availability, Origin
 from napari_tool_runner.plugins.foreign import children
 from napari_tool_runner.plugins.process import Progress, _text, _write_line
 from napari_tool_runner.plugins.programs import environment, process_tree, program, watchdog
+from napari_tool_runner.plugins.programs.local_path import python_folders
 from napari_tool_runner.plugins.runner_condadocker import CondaDockerRunnerService
-from napari_tool_runner.plugins.runner_local import LocalRunnerService, _python_folders
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools.model import ContainerRequirement
 from plugins.runner_helpers import Events, make_process, make_tool, script, wait_until
 
@@ -253,7 +254,7 @@ def test_a_path_where_there_is_none() -> None:
 def test_a_python_without_a_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     process, _ = make_process(tmp_path)
     monkeypatch.setattr(sys, "executable", "")
-    assert _python_folders(process.context) == []
+    assert python_folders(process.context) == []
 
 
 @pytest.mark.parametrize(

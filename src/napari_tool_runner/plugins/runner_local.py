@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import site
 import sys
@@ -21,6 +20,7 @@ from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_en
 from napari_tool_runner.plugins.programs.environment import host_environment, path_with
 from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
+from napari_tool_runner.plugins.programs.local_path import local_path
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.plugins.warm.pool import stored
@@ -135,10 +135,7 @@ def _variables(tool: Tool, context: ExecContext, config: Mapping[str, object]) -
     variables = host_environment(network=context.network, passed=settings.PASS_ON.of(config))
     if site.ENABLE_USER_SITE and site.USER_BASE:  # packages of a home that it does not see
         variables.setdefault("PYTHONUSERBASE", site.USER_BASE)
-    folders: list[str | Path] = [*settings.LOCAL_PATH.of(config)]
-    folders += _active_environment(variables) if tool.requirements else []
-    folders += _python_folders(context)
-    variables["PATH"] = path_with(folders, variables.get("PATH"))
+    variables["PATH"] = local_path(tool, context, config, variables)
     return variables
 
 
@@ -180,37 +177,6 @@ def _program_places(args: Sequence[str], path: str) -> set[Path]:
     if (os.sep not in args[0] or python) and not folder_is_shared(real.parent, installed=True):
         return with_prefixes([real.parent])
     return {Path(found), real}
-
-
-def _active_environment(variables: Mapping[str, str]) -> list[Path]:
-    """Return the folder of programs of the environment that is active, if it is not ours."""
-    below = "Scripts" if sys.platform == "win32" else "bin"
-    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
-        prefix = variables.get(name)
-        if prefix and os.path.realpath(prefix) != os.path.realpath(sys.prefix):
-            return [Path(prefix) / below]
-    return []
-
-
-def _python_folders(context: ExecContext) -> list[Path]:
-    """Return the folders where ``python`` and ``python3`` are this Python."""
-    if not sys.executable:
-        return []
-    folder = Path(sys.executable).parent
-    found = [folder]
-    if sys.platform == "win32":
-        found.append(folder / "Scripts")
-        return found
-    if not all(os.access(folder / name, os.X_OK) for name in ("python", "python3")):
-        # a system whose Python is called python3.11 only; a link would lose a venv
-        shims = context.temp_dir / "python"
-        shims.mkdir(parents=True, exist_ok=True)
-        for name in ("python", "python3"):
-            shim = shims / name
-            shim.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-            shim.chmod(0o755)
-        found.insert(0, shims)
-    return found
 
 
 def _words(entry: Requirement) -> str:

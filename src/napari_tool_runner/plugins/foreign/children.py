@@ -82,8 +82,9 @@ class _Ear:
 class Recorder(_Ear):
     """What a thread starts and prints while `recording` is on."""
 
-    def __init__(self, emit: Callable[[Event], object]) -> None:
+    def __init__(self, emit: Callable[[Event], object], path: str | None = None) -> None:
         super().__init__(emit)
+        self._path = path
         self._thread = threading.get_native_id()
         self._mark = new_mark()
         self._lock = threading.Lock()
@@ -133,6 +134,8 @@ class Recorder(_Ear):
         options.setdefault("stdin", subprocess.DEVNULL)
         # so that it is found, also when it leaves us, or we are killed
         given = followed_environment(options.get("env"))
+        if self._path is not None and given.get("PATH") == os.environ.get("PATH"):
+            given["PATH"] = self._path  # a path of its own stays
         options["env"] = given
         if given.get(MARK) == os.environ.get(MARK):  # a mark of its own stays
             options["env"] = {**given, MARK: self._mark}
@@ -151,10 +154,16 @@ class Recorder(_Ear):
 
 
 @contextmanager
-def recording(emit: Callable[[Event], object]) -> Iterator[Recorder]:
-    """Follow what the calling thread starts and prints inside the block."""
+def recording(emit: Callable[[Event], object], path: str | None = None) -> Iterator[Recorder]:
+    """Follow what the calling thread starts and prints inside the block.
+
+    Parameters
+    ----------
+    path : str, optional
+        PATH of programs that would have that of this process.
+    """
     watchdog.ensure()  # it must not be taken for a program of the service
-    recorder = Recorder(emit)
+    recorder = Recorder(emit, path)
     try:
         with _followed(recorder):
             yield recorder

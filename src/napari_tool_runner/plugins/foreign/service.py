@@ -8,6 +8,7 @@ bioimageit_core ≥ 0.1 take a ``job_id`` after that, and are observable: whoeve
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import threading
 import weakref
@@ -30,6 +31,7 @@ from napari_tool_runner.plugins.process import (
     as_process,
     context_of,
 )
+from napari_tool_runner.plugins.programs.local_path import local_path
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender, describe_exit, exit_code
 
 if TYPE_CHECKING:
@@ -112,10 +114,11 @@ class ForeignService(RunnerService):
             given.append(process.job_id)
         config = context.config
         whole = whole_config(config) if config is not None else {"runner": dict(self.config)}
+        path = local_path(process.tool, context, self.config, os.environ)
         with (
             _observed(self.service, process.job_id, context.report),
             offered(whole),
-            recording(context.report) as recorder,
+            recording(context.report, path) as recorder,
         ):
             met.append(recorder)
             if name == "tear_down":  # also after a cancel, to its end
