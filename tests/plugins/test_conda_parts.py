@@ -20,6 +20,7 @@ from napari_tool_runner.plugins import CancelToken, Resources
 from napari_tool_runner.plugins.conda import activation, maker, store
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import Channels
+from napari_tool_runner.plugins.conda.failures import cause_of
 from napari_tool_runner.plugins.conda.records import clean_records
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
@@ -480,3 +481,25 @@ def test_no_credentials_stay_in_what_is_told_of_a_package_however_deep(tmp_path:
     clean_records(tmp_path)
     assert "hush" not in path.read_text()
     assert json.loads(path.read_text())["size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("dns error\nfailed to lookup address information", "is not known to the network here"),
+        ("tcp connect error\nConnection refused (os error 111)", "takes no connections"),
+        ("Network is unreachable (os error 101)", "cannot be reached from this network"),
+        ("invalid peer certificate: UnknownIssuer", "a certificate that is not accepted here"),
+        ("operation timed out", "does not answer in time"),
+    ],
+)
+def test_a_server_that_cannot_be_reached_is_told_in_one_sentence(end: str, told: str) -> None:
+    error = OSError(
+        "Request failed after 3 retries\nCaused by:\n  error sending request for url "
+        f"(https://bob:hush@conda.example.org/chan/noarch/repodata.json.zst)\n  {end}"
+    )
+    said = cause_of(error)
+    assert said.startswith("conda.example.org ")
+    assert said.endswith(told)
+    assert len(said) < 80
+    assert "400 Bad Request" in cause_of(OSError("https://conda.example.org/x\n400 Bad Request"))

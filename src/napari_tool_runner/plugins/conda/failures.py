@@ -24,6 +24,15 @@ NETWORK_HINT = (
     "('channels', 'channel_alias', 'mirrors')."
 )
 
+# what rattler's chain of causes ends with -> what it means for a person
+_UNREACHED = {
+    "dns error|failed to lookup": "is not known to the network here",
+    "connection refused": "takes no connections",
+    "network is unreachable|no route to host": "cannot be reached from this network",
+    "certificate": "shows a certificate that is not accepted here",
+    "timed out|deadline": "does not answer in time",
+}
+
 INSTALL_ERRORS = (
     rattler_errors.InstallerError,
     rattler_errors.LinkError,
@@ -57,10 +66,17 @@ def install_error(error: Exception, prefix: Path) -> PreparationError:
 
 
 def cause_of(error: Exception) -> str:
-    """Return the words of rattler's chain of causes in one line, without credentials."""
+    """Return why something failed in one line, without credentials.
+
+    That a server cannot be reached is told in our words, anything else in rattler's.
+    """
     parts = [part.strip(" .") for part in str(error).replace("Caused by:", "\n").splitlines()]
-    text = ": ".join(dict.fromkeys(part for part in parts if part))
-    return without_credentials(text)
+    text = without_credentials(": ".join(dict.fromkeys(part for part in parts if part)))
+    asked = re.search(r"[a-z][a-z0-9+]*://([^\s/)`'\"]+)", text)
+    for words, why in _UNREACHED.items():
+        if asked and re.search(words, text, re.IGNORECASE):
+            return f"{asked[1]} {why}"
+    return text
 
 
 def without_credentials(text: str) -> str:
