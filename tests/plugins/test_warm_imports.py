@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_what_lies_beside_a_script_stands_before_what_is_installed(
         assert "own" in "".join(programs.both("python", name, warms=False)[1])
         own.unlink()
         if own.parent != programs.work:
-            own.parent.rmdir()
+            shutil.rmtree(own.parent)  # compiled modules, too
     assert programs.run("python", name)[1] == one
 
 

@@ -360,7 +360,7 @@ def state_of(path: str) -> tuple[int, ...] | None:
 
 def _names_in(folder: str) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        return sorted(one for one in os.listdir(folder) if one != "__pycache__")
     except OSError:
         return []
 
