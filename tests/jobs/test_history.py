@@ -32,6 +32,7 @@ from napari_tool_runner.jobs import (
     run_job,
 )
 from napari_tool_runner.sealed import content_sha256
+from support import until_kept
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 NOISE = """
@@ -225,6 +226,7 @@ def test_a_crate_with_the_original(
 
 def test_cleaning(make_tool: MakeTool, config: dict[str, object]) -> None:
     result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    until_kept()
     settings = load_config(config)
     assert reclaimable(settings, older_than_days=1) == []
     items = [item for item in reclaimable(settings) if item.kind == "job"]

@@ -200,7 +200,7 @@ class _Packed:
         """Return it in JSON types; None when it is lazy, and was looked at."""
         told: dict[str, object] = {
             "calibrated": content.calibrated, "rgb": content.rgb, "header": content.header,
-            "notes": list(content.notes),
+            "notes": list(content.notes), "hidden": content.hidden,
             "geometry": content.geometry and geometry_told(content.geometry),
             "attributes": _tell_attributes(content.attributes),
         }  # fmt: skip
@@ -279,7 +279,7 @@ class _Unpacked:
         match told:
             case {
                 "calibrated": bool(calibrated), "rgb": bool(rgb), "header": bool(header),
-                "notes": list(notes), "attributes": dict(attributes),
+                "notes": list(notes), "hidden": str(hidden), "attributes": dict(attributes),
                 "geometry": (dict() | None) as geometry, **rest,
             }:  # fmt: skip
                 data = self._held(rest)
@@ -296,6 +296,7 @@ class _Unpacked:
                     header=header,
                     attributes=_attributes(attributes),
                     notes=tuple(map(str, notes)),
+                    hidden=hidden,
                 )
         raise ValueError("it is of another shape")
 
