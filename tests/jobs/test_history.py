@@ -228,7 +228,8 @@ def test_cleaning(make_tool: MakeTool, config: dict[str, object]) -> None:
     result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
     until_kept()
     settings = load_config(config)
-    assert reclaimable(settings, older_than_days=1) == []
+    # the results of earlier runs are one thing, which has no age
+    assert {item.kind for item in reclaimable(settings, older_than_days=1)} <= {"results"}
     items = [item for item in reclaimable(settings) if item.kind == "job"]
     assert [item.size > 0 for item in items] == [True]
     assert reclaim(items) == []
