@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,18 +61,17 @@ class Channels:
     @property
     def identity(self) -> tuple[str, ...]:
         """What makes two lists of channels the same: no credentials in it."""
-        alias = self.alias.rstrip("/")
-        return tuple(
-            public_url(source) if _is_url(source) or not alias else f"{public_url(alias)}/{source}"
-            for source in self.sources
-        )
+        return self._told(public_url)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """The same as `identity`, with credentials; never to be written or told."""
-        alias = self.alias.rstrip("/")
+        return self._told(str)
+
+    def _told(self, shown: Callable[[str], str]) -> tuple[str, ...]:
+        alias = shown(self.alias.rstrip("/"))
         return tuple(
-            source if _is_url(source) or not alias else f"{alias}/{source}"
+            shown(source) if _is_url(source) or not alias else f"{alias}/{source}"
             for source in self.sources
         )
 
