@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.tools.toolbox.words import Meaning, fold, meanings, stem, words_of
@@ -29,6 +30,8 @@ _EQUAL, _STEM, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.9, 0.8, 0.5, 0.4
 _FEW = 4
 """Fewer tools than this, and likely misspellings are looked for too."""
 _LIKELY = 40
+_KEPT = 256
+"""Words whose tools are remembered."""
 
 
 class Hits(NamedTuple):
@@ -61,6 +64,8 @@ class SearchIndex:
             self._add(number, _NAME, name)
         for word in self._postings:
             self._stems[stem(word)].append(word)
+        # what a word means is made of words that come again, also with the next keystroke
+        self._word = lru_cache(maxsize=_KEPT)(self._find_word)
         meanings("")  # the table is read now, not at the first keystroke
 
     def search(self, text: str, limit: int | None = None) -> Hits:
@@ -111,7 +116,7 @@ class SearchIndex:
         for word in set(words_of(text)):
             self._postings[word][number] = weight
 
-    def _word(self, word: str) -> dict[int, float]:
+    def _find_word(self, word: str) -> dict[int, float]:
         """Return number of entry -> score for one word of the query."""
         scores: dict[int, float] = {}
         for known in self._postings:
