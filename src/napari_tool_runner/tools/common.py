@@ -18,7 +18,6 @@ from napari_tool_runner.tools.values import TRUE_WORDS
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-
 __all__ = [
     "HELP_FORMATS",
     "SHED_FILES",
@@ -296,9 +295,6 @@ def ndims(text: str, notes: Notes) -> tuple[int, ...]:
         return tuple(int(word) for word in words)
     notes.warning("", f"ndim=“{text}” is no list of numbers of dimensions; it is left out.")
     return ()
-
-
-# -- the outline of an XML descriptor ----------------------------------------------------
 
 
 def line(element: Element | None) -> str:

@@ -68,10 +68,7 @@ def _table() -> _Table:
     told = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
     unsaid = frozenset(told["unsaid"])
     same = {
-        stem(word): stem(name)
-        for name, words in told["same"].items()
-        for word in (name, *words)
-        if word.isalpha()
+        stem(word): stem(name) for name, words in told["same"].items() for word in (name, *words)
     }
     means: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {}
     for phrase, tools in told["means"].items():
