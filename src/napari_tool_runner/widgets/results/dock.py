@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import notify, tooltip
 from napari_tool_runner.widgets.results.looks import color_by
-from napari_tool_runner.widgets.results.objects import ObjectLink
+from napari_tool_runner.widgets.results.objects import ObjectLink, forget
 from napari_tool_runner.widgets.results.plots import PlotPanel
 from napari_tool_runner.widgets.results.rows import (
     Rows,
@@ -108,9 +109,7 @@ class ToolTablesWidget(QWidget):
 
     def fill(self, title: str, rows: Rows) -> None:
         """Show `rows` as the table `title`, in the place of what it was."""
-        self._loose[title] = Rows(
-            title, rows.frame, rows.layers, rows.owners, rows.numbers, rows.frames
-        )
+        self._loose[title] = replace(rows, title=title)
         self._shown = title
         self.refresh()
 
@@ -158,7 +157,7 @@ class ToolTablesWidget(QWidget):
             rows = self._loose[shown]
         else:
             rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
-        _forget(self._heard_layers)
+        forget(self._heard_layers)
         for layer in rows.layers:
             events = getattr(layer, "events", None)
             for event in (getattr(events, "features", None), getattr(events, "name", None)):
@@ -225,19 +224,13 @@ def _empty() -> pd.DataFrame:
     return pd.DataFrame()
 
 
-def _forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
-    while heard:
-        event, act = heard.pop()
-        event.disconnect(act)
-
-
 def _let_go(
     heard: list[tuple[Any, Callable[..., None]]],
     heard_layers: list[tuple[Any, Callable[..., None]]],
     link: ObjectLink,
 ) -> None:
-    _forget(heard)
-    _forget(heard_layers)
+    forget(heard)
+    forget(heard_layers)
     link.release()
 
 

@@ -6,7 +6,7 @@ What was there before is put back, unless somebody changed it meanwhile.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
-    from napari.utils.colormaps import Colormap
+    from napari.utils.colormaps import Colormap, DirectLabelColormap
 
 __all__ = ["Highlight", "color_by"]
 
@@ -47,19 +47,11 @@ class Highlight:
         self._labels.clear()
 
     def _show_labels(self, layer: Labels, numbers: Sequence[int]) -> None:
-        from napari.utils.colormaps import DirectLabelColormap
-
         base = self._restore(layer)
         if not len(numbers):
             return
-        colors: dict[int | None, np.ndarray] = {
-            None: np.array(FADED, np.float32),
-            0: np.zeros(4, np.float32),
-        }
         own = base.map(np.array(numbers)) if len(numbers) <= MOST else [base.map(1)] * len(numbers)
-        colors.update(zip(map(int, numbers), own, strict=True))
-        made = DirectLabelColormap(color_dict=colors)
-        layer.colormap = made
+        layer.colormap = _colored(numbers, own)
         self._labels[weakref.ref(layer)] = (base, layer.colormap)
 
     def _restore(self, layer: Labels) -> Colormap:
@@ -72,7 +64,7 @@ class Highlight:
 
 def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
     """Colour the objects of a layer by a value of each, from low (blue) to high (yellow)."""
-    from napari.utils.colormaps import DirectLabelColormap, ensure_colormap
+    from napari.utils.colormaps import ensure_colormap
 
     known = values[np.isfinite(values)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
@@ -81,8 +73,18 @@ def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
     colors = palette[np.nan_to_num(share * 255).astype(int)]
     colors[~np.isfinite(values)] = FADED
     if layer_kind(layer) is LayerKind.LABELS:
-        by_label: dict[int | None, np.ndarray] = {None: np.array(FADED), 0: np.zeros(4)}
-        by_label.update(zip(map(int, numbers), colors, strict=True))
-        layer.colormap = DirectLabelColormap(color_dict=by_label)
+        layer.colormap = _colored(numbers, colors)
     elif hasattr(layer, "face_color"):
         layer.face_color = colors
+
+
+def _colored(numbers: Iterable[int], colors: Iterable[np.ndarray]) -> DirectLabelColormap:
+    """Return the colours of some labels; the others are faded, the background is not seen."""
+    from napari.utils.colormaps import DirectLabelColormap
+
+    told: dict[int | None, np.ndarray] = {
+        None: np.array(FADED, np.float32),
+        0: np.zeros(4, np.float32),
+    }
+    told.update(zip(map(int, numbers), colors, strict=True))
+    return DirectLabelColormap(color_dict=told)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.widgets.results.rows import Rows
 
-__all__ = ["ObjectLink"]
+__all__ = ["ObjectLink", "forget"]
 
 
 class ObjectLink(QObject):
@@ -49,9 +49,8 @@ class ObjectLink(QObject):
             self._highlight.clear()
         finally:
             self._quiet = False
-        for event, heard in self._events:
-            event.disconnect(heard)
-        self._events, self._rows = [], rows
+        forget(self._events)
+        self._rows = rows
         for layer in rows.layers if rows is not None else ():
             if hasattr(layer, "selected_label"):
                 self._label[layer] = layer.selected_label
@@ -169,6 +168,13 @@ class ObjectLink(QObject):
             yield
         finally:
             self._quiet = before
+
+
+def forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
+    """Listen no more: disconnect what is connected to events, and empty the list."""
+    while heard:
+        event, act = heard.pop()
+        event.disconnect(act)
 
 
 def look_at(viewer: ViewerModel, layer: Layer, place: Sequence[float]) -> None:
