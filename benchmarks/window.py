@@ -132,15 +132,21 @@ def dock(viewer: napari.Viewer, count: int) -> dict[str, float]:
     return found
 
 
-def jobs(viewer: napari.Viewer, count: int) -> dict[str, float]:
-    """Run many jobs, whose layers are removed as they come."""
-    source = add(viewer)
+def gaussian(viewer: napari.Viewer) -> ToolWidget:
+    """Open the dock, and in it the page of a tool that can be run."""
     made = opened(viewer)
     read(made)
     settle(2)
     page = made.open_tool("gaussian_filter")
     assert page is not None
     until(page.run_bar.run_button.isEnabled)
+    return page
+
+
+def jobs(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Run many jobs, whose layers are removed as they come."""
+    source = add(viewer)
+    page = gaussian(viewer)
     click(page, viewer, 1.0)
     watch, seen, begun = Standstills(), -1, time.perf_counter()
     for number in range(count):
@@ -174,12 +180,7 @@ def layers(viewer: napari.Viewer, count: int) -> dict[str, float]:
 def preview(viewer: napari.Viewer, count: int) -> dict[str, float]:
     """Time from a changed value to a picture of the canvas that has the new preview's pixels."""
     add(viewer)
-    made = opened(viewer)
-    read(made)
-    settle(2)
-    page = made.open_tool("gaussian_filter")
-    assert page is not None
-    until(page.run_bar.run_button.isEnabled)
+    page = gaussian(viewer)
     shown: list[float] = []
     page.live_bar.previewed.connect(lambda: shown.append(time.perf_counter()))
     if not page.live_bar.on:
