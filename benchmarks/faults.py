@@ -36,6 +36,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import docker.errors
 import numpy as np
 import tifffile
 
@@ -313,10 +314,16 @@ def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Pa
         engine = engines.start_engine()
 
         def left(_: Path) -> list[str]:
-            there = engine.client.api.containers(all=True)
-            for one in there:
-                engine.client.api.remove_container(one["Id"], force=True)
-            return [f"container {one['Names']} ({one['State']}) is left" for one in there]
+            found = []
+            for one in engine.client.api.containers(all=True):
+                try:
+                    engine.client.api.remove_container(one["Id"], force=True)
+                except docker.errors.APIError as error:
+                    if error.status_code not in (404, 409):  # the killed job had asked for it
+                        raise
+                else:
+                    found.append(f"container {one['Names']} ({one['State']}) is left")
+            return found
 
         try:
             engines.busybox_image(engine.client)

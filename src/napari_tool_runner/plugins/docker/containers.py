@@ -9,6 +9,7 @@ import platform
 import re
 import secrets
 import socket as sockets
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ __all__ = [
 LABEL = "napari-tool-runner"
 """Prefix of the labels of our containers; images have labels, too, so a seal proves which are."""
 
+_REMOVAL_S = 10.0
+"""At most so long is waited for a removal that another has asked for."""
 
 _SESSION = secrets.token_hex(32)
 """The seal where no key can be kept: this session knows its own containers."""
@@ -143,17 +146,31 @@ def start(engine: Engine, container: str, program: Sequence[str]) -> None:
 
 
 def remove(engine: Engine, container: str) -> bool:
-    """End and remove a container with its volumes; False when the engine cannot."""
+    """End and remove a container with its volumes; False when it is still there."""
     try:
         engine.control.api.remove_container(container, v=True, force=True)
     except docker.errors.NotFound:
         return True
     except docker.errors.APIError as error:
-        # 409: another thread or session removes it already
-        return bool(error.status_code == 409)
+        # 409: another thread or session, which may be dead by now, removes it already
+        return error.status_code == 409 and _is_gone(engine, container)
     except ENGINE_ERRORS:
         return False
     return True
+
+
+def _is_gone(engine: Engine, container: str) -> bool:
+    """Wait until the engine knows a container no more; False when it still does."""
+    end = time.monotonic() + _REMOVAL_S
+    while time.monotonic() < end:
+        try:
+            engine.control.api.inspect_container(container)
+        except docker.errors.NotFound:
+            return True
+        except ENGINE_ERRORS:
+            return False
+        time.sleep(0.02)
+    return False
 
 
 def count_processes(engine: Engine, container: str) -> int:
