@@ -98,25 +98,6 @@ def test_certificates_are_taken_as_far_as_they_are_there(tmp_path: Path) -> None
     assert cert == (str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
 
 
-@pytest.mark.parametrize(
-    ("looks", "gone"),
-    [
-        (({"State": {}}, {"State": {}}, NotFound("none")), True),
-        ({"State": {}}, False),  # it never goes
-        (GONE, False),
-    ],
-)
-def test_a_removal_that_another_asked_for_is_waited_for(
-    looks: object, gone: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(containers, "_REMOVAL_S", 0.2 if not gone else 60.0)
-    going = refusal(409, "removal is already in progress")
-    engine = engine_of(remove_container=going, inspect_container=looks)
-    assert containers.remove(engine, "c1") is gone
-    engine = engine_of(remove_container=refusal(500, "busy"), inspect_container=NotFound("none"))
-    assert not containers.remove(engine, "c1")
-
-
 def test_windows_has_no_such_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "sys", SimpleNamespace(platform="win32"))
     with pytest.raises(Unavailable, match=r"Windows’ paths do not allow.*WSL 2"):

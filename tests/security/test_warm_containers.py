@@ -340,6 +340,19 @@ def test_labels_of_an_image_make_no_container_ours(change: dict[str, str | None]
     assert "remove_container" in engine.client.api.asked
 
 
+@pytest.mark.parametrize("busy", [None, refusal(409, "removal is already in progress")])
+def test_what_an_engine_is_still_removing_is_looked_at_again(
+    busy: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = left_behind("napari-tool-runner-1")
+    ours = {"Id": "c1", "Labels": labels, "Names": ["/napari-tool-runner-1"]}
+    answers = {"containers": ([ours], [ours], []), "remove_container": busy}
+    assert sweep(engine_of(**answers), patient=True)
+    assert not sweep(engine_of(**answers))
+    monkeypatch.setattr(containers, "_PATIENCE_S", 0.2)
+    assert not sweep(engine_of(containers=[ours], remove_container=busy), patient=True)
+
+
 def test_where_no_key_can_be_kept_a_session_knows_its_containers(user_dirs: Path) -> None:
     (user_dirs / "data_home").write_text("")  # a file where the folder should be
     ours = {"Id": "c1", "Labels": containers._labels("ours"), "Names": ["/ours"]}

@@ -41,8 +41,8 @@ __all__ = [
 LABEL = "napari-tool-runner"
 """Prefix of the labels of our containers; images have labels, too, so a seal proves which are."""
 
-_REMOVAL_S = 10.0
-"""At most so long is waited for a removal that another has asked for."""
+_PATIENCE_S = 5.0
+"""An engine may still be making, or removing, what a session asked for when it was killed."""
 
 _SESSION = secrets.token_hex(32)
 """The seal where no key can be kept: this session knows its own containers."""
@@ -146,31 +146,17 @@ def start(engine: Engine, container: str, program: Sequence[str]) -> None:
 
 
 def remove(engine: Engine, container: str) -> bool:
-    """End and remove a container with its volumes; False when it is still there."""
+    """End and remove a container with its volumes; False when the engine cannot."""
     try:
         engine.control.api.remove_container(container, v=True, force=True)
     except docker.errors.NotFound:
         return True
     except docker.errors.APIError as error:
-        # 409: another thread or session, which may be dead by now, removes it already
-        return error.status_code == 409 and _is_gone(engine, container)
+        # 409: another thread or session removes it already
+        return bool(error.status_code == 409)
     except ENGINE_ERRORS:
         return False
     return True
-
-
-def _is_gone(engine: Engine, container: str) -> bool:
-    """Wait until the engine knows a container no more; False when it still does."""
-    end = time.monotonic() + _REMOVAL_S
-    while time.monotonic() < end:
-        try:
-            engine.control.api.inspect_container(container)
-        except docker.errors.NotFound:
-            return True
-        except ENGINE_ERRORS:
-            return False
-        time.sleep(0.02)
-    return False
 
 
 def count_processes(engine: Engine, container: str) -> int:
@@ -215,11 +201,19 @@ def leftovers(engine: Engine, *, sizes: bool = False) -> list[Leftover]:
     return found
 
 
-def sweep(engine: Engine) -> None:
-    """Remove what dead sessions of this person on this computer left behind."""
-    for entry in leftovers(engine):
-        if entry.state == "left behind":
+def sweep(engine: Engine, *, patient: bool = False) -> bool:
+    """Remove what dead sessions of this person on this computer left behind.
+
+    Return whether nothing of it is there any more; only who is `patient` waits for that.
+    """
+    end = time.monotonic() + (_PATIENCE_S if patient else 0)
+    while left := [one for one in leftovers(engine) if one.state == "left behind"]:
+        for entry in left:
             remove(engine, entry.id)
+        if time.monotonic() >= end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _labels(name: str) -> dict[str, str]:

@@ -180,8 +180,7 @@ def _is_free(root: Path) -> bool:
         return False
     try:
         engine = client.connect({"host": host})
-        containers.sweep(engine)
-        free = all(one.state != "left behind" for one in containers.leftovers(engine))
+        free = containers.sweep(engine, patient=True)
         engine.close()
     except (RunnerUnavailableError, *client.ENGINE_ERRORS):
         free = False
