@@ -20,11 +20,11 @@ from pathlib import Path
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.dialect import JobPaths
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.galaxy.output_plan import element_path
 from napari_tool_runner.tools.model import CollectionOutput, Tool, ToolTest
-from napari_tool_runner.tools.values import bind
 
 Row = dict[str, object]
 

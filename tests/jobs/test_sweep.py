@@ -273,6 +273,53 @@ def test_a_choice_takes_what_belongs_to_another_case_away(
         one.close()
 
 
+EFFECT = (
+    '<param name="i" type="data" format="imagetiff" label="Image"/>'
+    '<param name="level" type="integer" value="4" applies="how=above" label="Level"/>'
+    '<param name="how" type="select" label="How"><option value="all">All</option>'
+    '<option value="above">Above</option></param>'
+)
+ALL_OR_ABOVE = """
+import sys
+import numpy as np, tifffile
+image = tifffile.imread(sys.argv[1])
+level = int(sys.argv[3]) if sys.argv[4] == "above" else -1
+tifffile.imwrite(sys.argv[2], np.where(image > level, image, 0).astype(np.uint16))
+"""
+
+
+def test_a_value_counts_in_the_cells_where_it_has_an_effect(
+    make_tool: MakeTool, config: dict[str, object], image: np.ndarray
+) -> None:
+    arguments = "${i} ${o} ${level} ${how}"
+    tool = make_tool(ALL_OR_ABOVE, inputs=EFFECT, outputs=LABELS, arguments=arguments)
+    sweep = ntr.sweep(tool, {"how": ["all", "above"]}, config=config, i=image, level=10)
+    found = [cell.result().outputs["o"].data for cell in sweep.cells]
+    np.testing.assert_array_equal(found[0], image)
+    np.testing.assert_array_equal(found[1], np.where(image > 10, image, 0))
+    records = [cell.result().record["parameters"] for cell in sweep.cells]
+    assert records == [{"how": "all"}, {"level": 10, "how": "above"}]
+    both = ntr.sweep(tool, {"how": "all, above", "level": "3, 10"}, config=config, i=image)
+    assert [len(np.unique(cell.result().outputs["o"].data)) for cell in both.cells] == [
+        len(np.unique(np.where(image > level, image, 0))) for level in (-1, 3, -1, 10)
+    ]
+    with pytest.raises(ParameterError, match="“Level” has no effect with these values"):
+        ntr.sweep(tool, {"level": [1, 2]}, config=config, i=image)
+
+
+def test_a_value_in_vain_is_told_and_leaves_no_trace(
+    make_tool: MakeTool, config: dict[str, object], image: np.ndarray
+) -> None:
+    arguments = "${i} ${o} ${level} ${how}"
+    tool = make_tool(ALL_OR_ABOVE, inputs=EFFECT, outputs=LABELS, arguments=arguments)
+    with pytest.warns(UserWarning, match="“Level” has no effect while “How” is “All”"):
+        result = ntr.run(tool, config=config, i=image, level=10)
+    assert result.record["parameters"] == {"how": "all"}
+    assert result.record["command"]["argv"][-2:] == ["4", "all"]
+    told = "“Level” has no effect while “How” is “All”."
+    assert told in result.log.read_text()
+
+
 def test_from_a_script(make_tool: MakeTool, config: dict[str, object], image: np.ndarray) -> None:
     tool = make_tool(ABOVE, inputs=LEVEL, outputs=LABELS, arguments="${i} ${o} ${level}")
     sweep = ntr.sweep(tool, {"level": [0, 10]}, config=config, i=image)

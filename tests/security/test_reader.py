@@ -29,6 +29,7 @@ from napari_tool_runner.errors import (
     ToolRunnerError,
 )
 from napari_tool_runner.tools import patterns
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -52,7 +53,6 @@ from napari_tool_runner.tools.isolation.wire import (
     tell_formats,
 )
 from napari_tool_runner.tools.reader import dialect_of, read_tool
-from napari_tool_runner.tools.values import bind
 from support import job_paths
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from napari_tool_runner.errors import (
     UnsafeDescriptorError,
 )
 from napari_tool_runner.exchange import apart
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
     CollectedOutput,
@@ -48,7 +49,6 @@ from napari_tool_runner.tools.isolation.wire import (
 )
 from napari_tool_runner.tools.reader import dialect_of, read_tool
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, made_of
-from napari_tool_runner.tools.values import bind
 from support import job_paths
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.binding import bind, nest
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     Case,
@@ -40,7 +41,7 @@ from napari_tool_runner.tools.tree import (
     rebuild,
     with_lists,
 )
-from napari_tool_runner.tools.values import bind, check_value, coerce, default_value, nest
+from napari_tool_runner.tools.values import check_value, coerce, default_value
 
 
 def tool(*items: InputItem) -> Tool:

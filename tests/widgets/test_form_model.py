@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from widget_tools import METHOD, REPEAT, SECTION, SIGMA, rich_tool, tool_of
+from widget_tools import IMAGE, METHOD, REPEAT, SECTION, SIGMA, options, rich_tool, tool_of
 
-from napari_tool_runner.tools.model import IntegerParameter, TextParameter
-from napari_tool_runner.tools.values import bind
+from napari_tool_runner.tools.binding import bind
+from napari_tool_runner.tools.effect import Condition
+from napari_tool_runner.tools.model import (
+    BooleanParameter,
+    FloatParameter,
+    IntegerParameter,
+    SelectParameter,
+    TextParameter,
+)
+from napari_tool_runner.widgets.forms.containers import Collapsible
 from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormModel, RepeatNode
 
 
@@ -144,3 +155,61 @@ def test_names_that_clash_with_widgets_are_plain_names(name: str):
     model = FormModel(tool_of(IntegerParameter(name=name, default=1)))
     model.leaf(name).set(2)
     assert model.values() == {name: 2}
+
+
+LIST = SelectParameter(
+    name="how", label="How", options=options(("Otsu", "otsu"), ("Local", "local")), default="otsu"
+)
+RADIUS = FloatParameter(
+    name="radius", label="Radius", default=25.0, applies=(Condition("how", ("local",)),)
+)
+ROUND = BooleanParameter(name="round", label="Round", advanced=True, applies=RADIUS.applies)
+
+
+def test_what_has_no_effect_is_not_sent_and_keeps_what_was_typed():
+    model = FormModel(tool_of(RADIUS, LIST))
+    heard = []
+    model.children[0].changed.connect(lambda: heard.append(model.children[0].idle))
+    assert model.values() == {"how": "otsu"} == bind(model.tool)
+    model.set_values({"radius": "wide"})
+    assert model.problems() == []
+    assert [leaf.name for leaf in model.leaves()] == ["how"]
+    model.leaf("how").set("local")
+    assert [problem.name for problem in model.problems()] == ["radius"]
+    model.leaf("radius").set("7")
+    model.leaf("how").set("otsu")
+    assert model.values() == {"how": "otsu"}
+    assert model.values(idle=True) == {"how": "otsu", "radius": 7.0}
+    model.leaf("how").set("local")
+    assert model.values() == {"how": "local", "radius": 7.0}
+    assert heard == [True, False, False, True, False]
+
+
+def test_a_row_is_shown_while_its_value_has_an_effect(form):
+    widget = form(tool_of(LIST, RADIUS, ROUND))
+    (advanced,) = widget.findChildren(Collapsible)
+    with pytest.raises(KeyError):
+        widget.row("radius")
+    (hidden,) = [row for row in widget.field_rows() if row.node.key == "radius"]
+    assert hidden.isHidden()
+    assert advanced.isHidden()
+    widget.row("how").field.edited("local")
+    assert widget.row("radius") is hidden
+    assert hidden.isVisible()
+    assert advanced.isVisible()
+    assert advanced.button.text() == advanced.button.accessibleName() == "Advanced (1)"
+    advanced.set_expanded(True)
+    assert widget.row("round").isVisible()
+    widget.row("how").field.edited("otsu")
+    assert not hidden.isVisible()
+    assert not advanced.isVisible()
+
+
+def test_a_layer_is_chosen_for_an_input_that_gets_an_effect(form, model_viewer):
+    mask = replace(IMAGE, name="mask", applies=RADIUS.applies)
+    model_viewer.add_image(np.zeros((4, 4)), name="cells")
+    widget = form(tool_of(LIST, mask))
+    assert "mask" not in widget.values()
+    assert widget.problems() == []
+    widget.row("how").field.edited("local")
+    assert widget.values()["mask"] is model_viewer.layers["cells"]

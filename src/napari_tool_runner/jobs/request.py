@@ -190,9 +190,16 @@ class Request:
 
 
 def make_request(
-    tool: ToolLike, values: Mapping[str, object], **options: Unpack[RunOptions]
+    tool: ToolLike,
+    values: Mapping[str, object],
+    *,
+    idle: bool = False,
+    **options: Unpack[RunOptions],
 ) -> Request:
-    """Bind values, take snapshots, choose the service; raises what `prepare` does."""
+    """Bind values, take snapshots, choose the service; raises what `prepare` does.
+
+    `idle`: keep what has no effect, see `bind`.
+    """
     config = load_config(options.get("config"))
     notes = [*config.notes]
     runner, timeout = _heard(config, options.get("runner"), options.get("timeout"), notes)
@@ -213,7 +220,7 @@ def make_request(
                 layers.setdefault(name, weakref.ref(entry))
         return _snapshot(name, parameter, value)
 
-    bound = map_data(tool.inputs, bind(tool, values), take)
+    bound = map_data(tool.inputs, bind(tool, values, idle=idle, told=notes.append), take)
     extent = options.get("extent")
     if extent is not None and not extent.trivial:
         # a file that is taken apart is looked into (lazily)

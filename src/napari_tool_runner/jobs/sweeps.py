@@ -31,7 +31,7 @@ from napari_tool_runner.jobs.workspace import TRIED
 from napari_tool_runner.names import file_name, unique_name
 from napari_tool_runner.processes import process_mark
 from napari_tool_runner.tools import bind
-from napari_tool_runner.tools.tree import with_value
+from napari_tool_runner.tools.tree import leaves, with_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import JobEvent
     from napari_tool_runner.jobs.outputs import JobResult
     from napari_tool_runner.jobs.request import Request, RunOptions, ToolLike
+    from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = ["Cell", "Sweep", "TrialJob"]
 
@@ -168,10 +169,11 @@ class Sweep:
         kept: bool = False,
         **options: Unpack[RunOptions],
     ) -> None:
-        self._base = make_request(tool, values, **options)
+        self._base = make_request(tool, values, idle=True, **options)
         self.tool = self._base.tool
         self.axes = axes_of(self.tool, self._base.values, over)
         self.cells = tuple(map(self._cell, itertools.product(*(one.values for one in self.axes))))
+        self._refuse_idle()
         self._told, self._kept = told, kept
         self._manager = JobManager()
         self._ended: SimpleQueue[tuple[Cell, TrialJob]] = SimpleQueue()
@@ -264,6 +266,15 @@ class Sweep:
         words = tuple(axis.sentence(one) for axis, one in pairs)
         return Cell({axis.name: one for axis, one in pairs}, words)
 
+    def _refuse_idle(self) -> None:
+        """Raise ParameterError for what is swept and has no effect in any cell."""
+        idle = {axis.name: axis.label for axis in self.axes if axis.parameter.applies}
+        for cell in self.cells if idle else ():
+            for leaf in leaves(self.tool.inputs, self._values(cell)):
+                idle.pop(leaf.name, None)
+        for name, label in idle.items():
+            raise ParameterError(f"“{label}” has no effect with these values.", name=name)
+
     # -- in threads --------------------------------------------------------------------------
 
     def _work(self) -> None:
@@ -298,6 +309,10 @@ class Sweep:
 
     def _request(self, cell: Cell) -> Request:
         """Return the call with the values of a cell; its data are those of all, taken once."""
+        return replace(self._base, values=self._values(cell))
+
+    def _values(self, cell: Cell) -> BoundValues:
+        """Return the bound values of a cell."""
         values = self._base.values
         for axis in self.axes:
             try:
@@ -306,7 +321,7 @@ class Sweep:
                 raise ParameterError(
                     f"“{axis.label}” does not apply with these values.", name=axis.name
                 ) from error
-        return replace(self._base, values=bind(self.tool, values))
+        return bind(self.tool, values)
 
     def _heard(self, cell: Cell, job: Job, event: JobEvent) -> None:
         if not isinstance(event, JobState):

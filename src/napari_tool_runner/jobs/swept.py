@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.quoting import one_line
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     FloatParameter,
@@ -19,7 +20,8 @@ from napari_tool_runner.tools.model import (
     Tool,
 )
 from napari_tool_runner.tools.tree import leaves, places
-from napari_tool_runner.tools.values import bind, check_value, coerce
+from napari_tool_runner.tools.values import check_value, coerce
+from napari_tool_runner.tools.wording import label_of, value_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Parameter
@@ -55,12 +57,12 @@ class Axis:
     @property
     def label(self) -> str:
         """What a person reads."""
-        return _label(self.parameter)
+        return label_of(self.parameter)
 
     def words(self, value: object) -> str:
         """Return a value as a person reads it, with its unit."""
         unit = getattr(self.parameter, "unit", "")
-        return f"{_told_value(self.parameter, value)} {unit}".rstrip()
+        return f"{value_words(self.parameter, value)} {unit}".rstrip()
 
     def sentence(self, value: object) -> str:
         """Return a value and what it is of; a choice speaks for itself."""
@@ -103,7 +105,7 @@ def axes_of(
         leaf = known[full[0]]
         if not is_sweepable(leaf.parameter):
             raise ParameterError(
-                f"“{_label(leaf.parameter)}” cannot be swept.",
+                f"“{label_of(leaf.parameter)}” cannot be swept.",
                 name=leaf.name,
                 hint="Numbers, choices, and yes or no can.",
             )
@@ -120,29 +122,19 @@ def axes_of(
     return axes
 
 
-def _told_value(parameter: Parameter, value: object) -> str:
-    """Return a value as a person reads it, and as `axes_of` takes it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(parameter, SelectParameter):
-        labels = {option.value: option.label for option in parameter.options}
-        return labels.get(str(value), str(value))
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 def told_values(parameter: Parameter, value: object) -> str:
     """Return a text of values to begin with, around the present `value`."""
     if isinstance(parameter, BooleanParameter):
         return "no, yes"
     if isinstance(parameter, SelectParameter):
-        labels = [_told_value(parameter, option.value) for option in parameter.options]
+        labels = [value_words(parameter, option.value) for option in parameter.options]
         return ("; " if any("," in label for label in labels) else ", ").join(labels)
     present = Decimal(str(value)) if isinstance(value, int | float) else Decimal(1)
     around = [present * one for one in _FACTORS] if present else [*map(Decimal, (0, 1, 2, 4))]
     whole = isinstance(parameter, IntegerParameter)
     numbers = dict.fromkeys(int(one) if whole else float(one) for one in around)
     usable = [one for one in numbers if check_value(parameter, one) is None]
-    return ", ".join(_told_value(parameter, one) for one in usable)
+    return ", ".join(value_words(parameter, one) for one in usable)
 
 
 def is_sweepable(parameter: Parameter) -> bool:
@@ -150,10 +142,6 @@ def is_sweepable(parameter: Parameter) -> bool:
     if isinstance(parameter, SelectParameter):
         return bool(parameter.options) and not parameter.multiple
     return isinstance(parameter, IntegerParameter | FloatParameter | BooleanParameter)
-
-
-def _label(parameter: Parameter) -> str:
-    return parameter.label or parameter.name
 
 
 def _values(leaf: Leaf, told: str | Iterable[object]) -> tuple[object, ...]:
@@ -170,7 +158,7 @@ def _values(leaf: Leaf, told: str | Iterable[object]) -> tuple[object, ...]:
             break  # said by whoever counts all of them
     if not found:
         raise ParameterError(
-            f"“{_label(leaf.parameter)}” needs values.",
+            f"“{label_of(leaf.parameter)}” needs values.",
             name=leaf.name,
             hint="Give them as 1, 2, 5 or as 1:10:1.",
         )
@@ -189,7 +177,7 @@ def _parts(leaf: Leaf, text: str) -> Iterable[object]:
         values = _range(word)
         if values is None:
             raise ParameterError(
-                f"“{_label(leaf.parameter)}”: {one_line(word)} is no range.",
+                f"“{label_of(leaf.parameter)}”: {one_line(word)} is no range.",
                 name=leaf.name,
                 hint="Write FROM:TO:STEP, or FROM:TO:COUNT lin (or log).",
             )

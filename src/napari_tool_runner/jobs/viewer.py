@@ -15,9 +15,10 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.names import unique_name
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.tree import map_data
-from napari_tool_runner.tools.values import bind, datasets
+from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -1,3 +1,4 @@
+from .binding import bind
 from .checker import Report, check_paths
 from .isolation.looking import read_tool
 from .model import LayerKind, Note, Severity, Tool
@@ -5,7 +6,6 @@ from .reader import dialect_of, dialects
 from .toolbox.box import Toolbox, find_tool, load_toolbox
 from .toolbox.entries import ToolEntry
 from .toolbox.trust import require_trust, trust_state
-from .values import bind
 
 __all__ = [
     "LayerKind",

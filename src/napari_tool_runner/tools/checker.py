@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.candidate import split_entry
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.isolation.looking import ask_of
@@ -29,7 +30,6 @@ from napari_tool_runner.tools.reader import (
 )
 from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.tree import missing_files
-from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats

@@ -109,6 +109,8 @@ def _parameter_line(parameter: Parameter, name: str, known: Formats) -> str:
     label = parameter.label
     if label and label != parameter.name:
         parts.append(f" {label}")
+    if parameter.applies:
+        parts.append(f"(only with {'; '.join(map(str, parameter.applies))})")
     return " ".join(parts)
 
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_tool_runner.tools.effect import Condition
+
 from napari_tool_runner.names import real_place
 from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
 
@@ -123,6 +125,8 @@ class ParameterBase:
     argument : str
         The flag on the command line, as documentation (``--sigma``).
     validators : tuple of Validator
+    applies : tuple of Condition
+        What parameters beside it must be for it to have an effect; none: it always has one.
     native : object
         What the dialect keeps for itself; others leave it alone.
     """
@@ -137,6 +141,7 @@ class ParameterBase:
     advanced: bool = False
     argument: str = ""
     validators: tuple[Validator, ...] = ()
+    applies: tuple[Condition, ...] = ()
     native: object = field(default=None, compare=False, repr=False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import (
     CollectedOutput,
@@ -21,7 +22,6 @@ from napari_tool_runner.tools.dialect import (
     TestOutcome,
 )
 from napari_tool_runner.tools.galaxy import GalaxyDialect
-from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool

@@ -12,11 +12,11 @@ import pytest
 import tifffile
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, JobPaths, TestOutcome
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.model import CollectionOutput, Tool, ToolTest
-from napari_tool_runner.tools.values import bind
 from support import CORPUS, NO_CORPUS
 
 DIALECT = GalaxyDialect()

@@ -15,10 +15,10 @@ from napari_tool_runner.jobs.testing import TestReport, run_tests
 from napari_tool_runner.jobs.workspace import ask_version
 from napari_tool_runner.plugins import ExecContext, Session
 from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.dialect import DataCollection, DataFile, JobPaths, RenderedCommand
 from napari_tool_runner.tools.galaxy import GalaxyDialect
 from napari_tool_runner.tools.model import Tool
-from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from conftest import Run  # type: ignore[import-not-found]

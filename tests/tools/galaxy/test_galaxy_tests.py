@@ -11,11 +11,11 @@ import pytest
 
 from conftest import DIALECT, Run, execute  # type: ignore[import-not-found]
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import Tool
 from napari_tool_runner.tools.tree import leaves
-from napari_tool_runner.tools.values import bind
 
 Make = Callable[..., Tool]
 

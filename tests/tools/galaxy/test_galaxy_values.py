@@ -752,7 +752,7 @@ def test_reading_and_filling_run_no_python(descriptor: Make, line: Line, tmp_pat
         '<param name="n" type="integer" value="1"/>',
     )
     assert not mark.exists()
-    from napari_tool_runner.tools.values import bind
+    from napari_tool_runner.tools.binding import bind
 
     assert bind(made, {"x": "a"})["x"] == "a"
     assert not mark.exists()

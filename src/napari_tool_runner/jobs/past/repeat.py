@@ -28,13 +28,13 @@ from napari_tool_runner.quoting import one_line, some_paths
 from napari_tool_runner.sealed import below
 from napari_tool_runner.storage import read_json
 from napari_tool_runner.tools import find_tool, load_toolbox
+from napari_tool_runner.tools.binding import nest
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.model import DataOutput, LayerKind, Tool
 from napari_tool_runner.tools.named import named_paths
 from napari_tool_runner.tools.toolbox.gate import unnamed
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
 from napari_tool_runner.tools.tree import with_lists
-from napari_tool_runner.tools.values import nest
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError, TemplateError
+from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
     TOOL_DIRECTORY,
@@ -17,7 +18,6 @@ from napari_tool_runner.tools.bioimageit.rendering import (
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.dialect import DataFile, JobPaths
 from napari_tool_runner.tools.tree import map_data, missing_files, paths_of
-from napari_tool_runner.tools.values import bind
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import DataParameter, Note, Tool, ToolTest

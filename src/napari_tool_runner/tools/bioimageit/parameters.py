@@ -42,7 +42,7 @@ _TEST_DATA = "test-data"
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
-    | {"layer", "ndim", "axes", "unit", "step", "advanced"}  # our own
+    | {"layer", "ndim", "axes", "unit", "step", "advanced", "applies"}  # our own
 )
 _PAIRS = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
 _PAIRS += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.tools.bioimageit.conditions import with_conditions
 from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
 from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
@@ -125,6 +126,7 @@ def _inputs(
 ) -> tuple[tuple[Parameter, ...], dict[str, str]]:
     found: dict[str, Parameter] = {}
     aliases: dict[str, str] = {}
+    applies: dict[str, str] = {}
     for child in root.iterfind("inputs[1]/*"):
         if child.tag != "param":
             name = child.get("name", "")
@@ -143,11 +145,16 @@ def _inputs(
             )
             continue
         found[parameter.name] = parameter
+        if text := child.get("applies", "").strip():
+            applies[parameter.name] = text
         for alias in _aliases(child.get("argument", ""), child.get("name", ""), parameter.name):
             aliases.setdefault(alias, parameter.name)
     data = [parameter.name for parameter in found.values() if isinstance(parameter, DataParameter)]
     told = [f"{name}{what}" for name in data for what in TOLD]
-    return tuple(found.values()), {**dict(zip(told, told, strict=True)), **aliases}
+    return with_conditions(found, applies, notes), {
+        **dict(zip(told, told, strict=True)),
+        **aliases,
+    }
 
 
 def _outputs(

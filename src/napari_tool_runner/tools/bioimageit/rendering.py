@@ -31,9 +31,11 @@ from napari_tool_runner.tools.model import (
     DataParameter,
     FloatParameter,
     Parameter,
+    ParameterBase,
     Tool,
 )
 from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
+from napari_tool_runner.tools.values import default_value
 
 __all__ = [
     "FIJI",
@@ -110,7 +112,9 @@ def render_command(
     outputs = _planned(tool, paths)
     files: dict[Path, str] = {}
     found: dict[str, tuple[Leaf | None, _Filled]] = {}
-    for leaf in leaves(tool.inputs, values):
+    # a program may want each of its options: what has no effect is given with its default
+    usual = {one.name: default_value(one) for one in tool.inputs if isinstance(one, ParameterBase)}
+    for leaf in leaves(tool.inputs, usual | values):
         value = leaf.value
         if tool.type == "merge" and isinstance(leaf.parameter, DataParameter):
             value = _merged(leaf.name, value, paths, files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.tools.binding import MAX_ENTRIES
 from napari_tool_runner.tools.common import whole
 from napari_tool_runner.tools.galaxy.parameters import read_parameter
 from napari_tool_runner.tools.model import (
@@ -20,7 +21,7 @@ from napari_tool_runner.tools.model import (
     SelectParameter,
     TextParameter,
 )
-from napari_tool_runner.tools.values import FALSE_WORDS, MAX_ENTRIES, TRUE_WORDS
+from napari_tool_runner.tools.values import FALSE_WORDS, TRUE_WORDS
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.interface import InputSource, PageSource

@@ -94,6 +94,9 @@ class RowsView(QWidget):
         """Stop following the nodes; call before the view is deleted."""
         for row in self.findChildren(FieldRow):
             row.release()
+        for view in (self, *self.findChildren(RowsView)):
+            for node in view._advanced.nodes if view._advanced is not None else ():
+                node.changed.disconnect(view._count_advanced, missing_ok=True)
 
     def _maker(self, node: Node) -> Callable[[], None]:
         def make() -> None:
@@ -104,11 +107,20 @@ class RowsView(QWidget):
         return make
 
     def _add_advanced(self, nodes: list[Node]) -> None:
-        box = Collapsible(
-            f"Advanced ({len(nodes)})", nodes, self._context, self._builder, split_advanced=False
-        )
+        box = Collapsible("Advanced", nodes, self._context, self._builder, split_advanced=False)
         self._advanced = box
         self._layout.addWidget(box)
+        for node in nodes:
+            node.changed.connect(self._count_advanced)
+        self._count_advanced()
+
+    def _count_advanced(self) -> None:
+        """Say how many are inside; without any that has an effect there is no such part."""
+        box = self._advanced
+        if box is not None:
+            number = sum(not node.idle for node in box.nodes)
+            box.set_title(f"Advanced ({number})")
+            box.setHidden(not number)
 
 
 def make_row(node: Node, context: FormContext, builder: IdleWork) -> QWidget:

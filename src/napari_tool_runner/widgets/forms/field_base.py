@@ -226,6 +226,7 @@ class FieldRow(QWidget):
         self.context = context
         self._message: MessageBar | None = None
         self._reset: IconButton | None = None
+        self._idle = False
         parameter: ParameterBase = self.node.parameter
         text = parameter.label or parameter.name
         self._grid = QGridLayout(self)
@@ -286,6 +287,9 @@ class FieldRow(QWidget):
         return self._message.text() if self._message and not self._message.isHidden() else ""
 
     def _show_state(self) -> None:
+        if self._idle is not self.node.idle:
+            self._idle = self.node.idle
+            self.setHidden(self._idle)
         problem = self.node.problem or ""
         show = bool(problem) and (self.node.chosen or self.context.show_all_problems)
         self._say(problem if show else self.field.hint(), show)

@@ -19,10 +19,9 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
-from napari_tool_runner.widgets.forms.form_model import ConditionalNode, FormModel, RepeatNode
+from napari_tool_runner.widgets.forms.form_model import FormModel, RepeatNode
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
-from napari_tool_runner.widgets.forms.node import LeafNode, Node, Problem
 from napari_tool_runner.widgets.parts.background import IdleWork, soon
 from napari_tool_runner.widgets.parts.folding import Folding
 from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.forms.node import Node, Problem
 
 __all__ = ["FormWidget"]
 
@@ -161,9 +161,9 @@ class FormWidget(QScrollArea):
         self._layers.changed.connect(self.refresh_layers)
         self._layers.reselected.connect(self.chooser.update)
 
-    def values(self) -> dict[str, object]:
+    def values(self, *, idle: bool = False) -> dict[str, object]:
         """Return nested values of everything that applies (see `Items.values`)."""
-        return self.model.values()
+        return self.model.values(idle=idle)
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:
         """Fill the form; names that found no place are returned."""
@@ -263,10 +263,7 @@ class FormWidget(QScrollArea):
             self._target = None
 
     def _model_changed(self, node: Node) -> None:
-        reshapes = isinstance(node, RepeatNode) or (
-            isinstance(node, LeafNode) and isinstance(node.owner, ConditionalNode)
-        )
-        if reshapes and not self._choosing:
+        if (node.decides or isinstance(node, RepeatNode)) and not self._choosing:
             # inputs that appear need a layer too
             self._choosing = True
             try:

@@ -61,6 +61,7 @@ class ConditionalNode(_Container):
         super().__init__(conditional.name, owner)
         self.conditional = conditional
         self.test = LeafNode(conditional.test, self)
+        self.test.decides = True
         self._cases: dict[str, tuple[Node, ...]] = {}
 
     @property
@@ -226,7 +227,12 @@ def _nodes(items: Sequence[InputItem], owner: Owner) -> tuple[Node, ...]:
             return RepeatNode(item, owner)
         return LeafNode(item, owner)
 
-    return tuple(map(node, items))
+    nodes = tuple(map(node, items))
+    leaves = {one.key: one for one in nodes if isinstance(one, LeafNode)}
+    for leaf in leaves.values():
+        if leaf.parameter.applies:
+            leaf.stand_beside(leaves)
+    return nodes
 
 
 def _sequence(value: object) -> Sequence[object]:

@@ -9,6 +9,7 @@ from typing import Protocol
 from psygnal import Signal
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.tools.effect import without_effect
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter
 from napari_tool_runner.tools.patterns import together
 from napari_tool_runner.tools.values import check_value, coerce, default_value
@@ -41,12 +42,20 @@ class Node:
 
     changed = Signal()
     """This node (not one below it) changed."""
-    hidden = advanced = is_data = False
-    """What a parameter may be; groups are none of it."""
+    hidden = advanced = is_data = decides = False
+    """What a parameter may be; groups are none of it.
+
+    `decides`: others apply with another value of it.
+    """
 
     def __init__(self, key: str, owner: Owner) -> None:
         self.key = key
         self.owner = owner
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has no effect with the present values beside it."""
+        return False
 
     @property
     def prefix(self) -> str:
@@ -100,6 +109,7 @@ class LeafNode(Node):
         self._problem: str | None = None
         self._checked = False
         self._extra_problem: str | None = None
+        self._beside: dict[str, LeafNode] = {}
         self.chosen = False
         """Whether the user (or a preset) set it; False follows automatic choices."""
 
@@ -107,6 +117,23 @@ class LeafNode(Node):
     def name(self) -> str:
         """Full name, as ``cond|x`` or ``rep_0|x``."""
         return self.owner.prefix + self.key
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has no effect with the present values beside it."""
+        if not self.parameter.applies:
+            return False
+        conditions = {key: leaf.parameter.applies for key, leaf in self._beside.items()}
+        values = {key: leaf.value for key, leaf in self._beside.items()}
+        return self.key in without_effect(conditions, values)
+
+    def stand_beside(self, leaves: Mapping[str, LeafNode]) -> None:
+        """Follow those among `leaves` that decide whether it has an effect."""
+        self._beside = dict(leaves)
+        for condition in self.parameter.applies:
+            other = leaves[condition.name]
+            other.decides = True
+            other.changed.connect(self.changed.emit)
 
     @property
     def is_default(self) -> bool:
@@ -171,8 +198,8 @@ class LeafNode(Node):
         return self.value
 
     def leaves(self) -> Iterator[LeafNode]:
-        """Return itself."""
-        return iter((self,))
+        """Return itself, where it has an effect."""
+        return iter(() if self.idle else (self,))
 
     def apply(self, value: object) -> list[str]:
         """Set the value; it always has a place."""
@@ -199,9 +226,16 @@ class Items:
     def __init__(self, children: Sequence[Node]) -> None:
         self.children = tuple(children)
 
-    def values(self) -> dict[str, object]:
-        """Return nested values by name, as `bind` takes them; hidden parameters are not sent."""
-        return {child.key: child.sent() for child in self.children if not child.hidden}
+    def values(self, *, idle: bool = False) -> dict[str, object]:
+        """Return nested values by name, as `bind` takes them.
+
+        Hidden parameters are not sent; what has no effect now only with `idle`.
+        """
+        return {
+            child.key: child.sent()
+            for child in self.children
+            if not child.hidden and (idle or not child.idle)
+        }
 
     def leaves(self) -> Iterator[LeafNode]:
         """Yield the leaves that apply now."""

@@ -33,15 +33,22 @@ class Folding(QWidget):
         self._expanded = False
         self._content: QWidget | None = None
         self.button = IconButton("right", title)
-        self.button.setText(title)
+        self._help_text = help_text
+        self.set_title(title)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.setToolTip(tooltip(title, help_text))
         self.button.setAccessibleDescription("closed part of the form")
         self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._body = Indented()
         self._body.hide()
         filled(QVBoxLayout(self), self.button, self._body, margins=(0, 2, 0, 2), spacing=2)
         self.button.clicked.connect(lambda: self.set_expanded(not self._expanded))
+
+    def set_title(self, title: str) -> None:
+        """Show another title."""
+        if title != self.button.text():
+            self.button.setText(title)
+            self.button.setAccessibleName(title)
+            self.button.setToolTip(tooltip(title, self._help_text))
 
     def make_content(self) -> QWidget:
         """Return what is shown when the part is open."""

@@ -146,7 +146,7 @@ class SweepDialog(QDialog):
 
     def run(self) -> None:
         """Run the tool with all values."""
-        values = self._form.values()
+        values = self._form.values(idle=True)  # it may have one in some cells
         try:
             sweep = Sweep(
                 self._form.tool,
