@@ -9,6 +9,7 @@ import subprocess
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
@@ -80,6 +81,13 @@ def run(service, folder, text, init=""):
         adapted.tear_down(process)
 
 
+def works(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.mark.parametrize(
     "stop",
     [
@@ -103,9 +111,11 @@ def test_killed_at_any_point_nothing_half_made_is_used(server, tmp_path, stop):
             break
     else:
         pytest.fail(f"{stop!r} was never said")
+    started = psutil.Process(other.pid).children()
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
     other.stdout.close()
+    assert wait_until(lambda: not any(map(works, started)))
     service = service_for(tmp_path, server.url)
     left = service.store.environments()
     assert not [info for info in left if info.complete or info.in_use]
@@ -169,6 +179,31 @@ def test_waiting_for_another_can_be_cancelled(tmp_path):
         cancel.cancel()
         thread.join(30)
     assert failed == ["JobCancelledError"]
+
+
+def test_after_a_cancel_nothing_is_unpacked_or_left(server, tmp_path):
+    server.chunk_pause = 0.005
+    service, others = service_for(tmp_path, server.url), {*psutil.Process().children()}
+    process, _ = make_process(tmp_path, PackageRequirement(text="large demo-tool"))
+    started = []
+
+    def report(event):
+        if getattr(event, "phase", "") == "Downloading packages" and not started:
+            started.extend({*psutil.Process().children()} - others)
+            # as rattler leaves it: it unpacks while it downloads
+            (next((tmp_path / "envs" / ".packages").iterdir()) / ".large-1x").mkdir()
+            process.context.cancel.cancel()
+
+    process.context.report = report
+    with pytest.raises(JobCancelledError, match="while its environment was made"):
+        service.set_up(process)
+    service.tear_down(process)
+    assert started
+    assert not any(map(works, started))
+    folders = [one for one in (tmp_path / "envs").glob(".packages/*/*") if one.is_dir()]
+    assert not [one for one in folders if one.name.startswith(".")]
+    (info,) = service.store.environments()
+    assert not list(info.path.glob("p*"))
 
 
 def test_a_disk_without_room(channel, tmp_path):

@@ -6,23 +6,44 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
 
-from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, PreparationError
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    JobTimeoutError,
+    OutputError,
+    PreparationError,
+)
 from napari_tool_runner.names import held
 from napari_tool_runner.plugins import CancelToken, Resources
-from napari_tool_runner.plugins.conda import activation, maker, store
+from napari_tool_runner.plugins.conda import activation, apart, bounds, maker, store
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.conda.failures import cause_of
 from napari_tool_runner.plugins.conda.records import clean_records
+from napari_tool_runner.plugins.conda.orders import (
+    Limits,
+    LinkScript,
+    Order,
+    Solution,
+    error_from,
+    event_from,
+    tell_error,
+    to_line,
+)
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
+from napari_tool_runner.plugins.process import Event, Progress
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.sealed import usage
@@ -225,42 +246,139 @@ def test_what_goes_while_it_is_counted(tmp_path: Path, monkeypatch: pytest.Monke
 # -- the maker -----------------------------------------------------------------------------------
 
 
-def test_work_that_is_interrupted_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    cancel, started, ended = CancelToken(), threading.Event(), threading.Event()
+@pytest.fixture
+def order(channel: Path, tmp_path: Path) -> Order:
+    channels = Channels((channel.as_uri(),), "", {}, {})
+    places = [tmp_path / name for name in ("packages", "repodata")]
+    lock, prefix = tmp_path / "environment.lock", tmp_path / "env" / "p1"
+    return Order(
+        channels, *places, "linux-64", False, ("demo-tool=1.0",), lock, prefix=prefix
+    )  # fmt: skip
 
-    async def work() -> None:
-        started.set()
-        try:
-            await asyncio.sleep(600)
-        finally:
-            ended.set()
 
-    class Interrupted(threading.Thread):
-        calls = 0
+@posix
+@pytest.mark.conda
+def test_an_interrupt_ends_the_process_that_makes(order: Order) -> None:
+    cancel, children, others = CancelToken(), [], set(psutil.Process().children())
 
-        def join(self, timeout: float | None = None) -> None:
-            Interrupted.calls += 1
-            if Interrupted.calls == 1:
-                assert started.wait(10)
-                raise KeyboardInterrupt
-            super().join(timeout)
+    def report(_: Event) -> None:
+        children.extend({*psutil.Process().children()} - others)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(maker.threading, "Thread", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        maker._run_cancellable(work, cancel)
-    assert ended.is_set()
+        apart.carry_out(order, cancel, report)
+    assert children
+    assert not any(one.is_running() for one in children)
     assert cancel.requested
 
 
-def test_a_panic_of_the_solver_is_a_sentence() -> None:
+@posix
+@pytest.mark.conda
+def test_a_process_that_is_ended_is_a_sentence(order: Order) -> None:
+    others = set(psutil.Process().children())
+
+    def report(_: Event) -> None:
+        for one in {*psutil.Process().children()} - others:
+            one.kill()
+
+    with pytest.raises(PreparationError, match=r"by signal 9.* more memory than 4\.3 GB"):
+        apart.carry_out(order, CancelToken(), report)
+
+
+@posix
+@pytest.mark.conda
+@pytest.mark.skipif(sys.platform != "linux", reason="the system cannot limit memory so")
+def test_what_takes_more_memory_than_it_may_is_ended(order: Order) -> None:
+    small = replace(order, limits=Limits(memory=2**24))
+    with pytest.raises(PreparationError, match="The environment could not be made"):
+        apart.carry_out(small, CancelToken())
+
+
+@posix
+@pytest.mark.conda
+def test_nobody_sees_the_credentials_of_an_order(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    start = subprocess.Popen
+
+    def popen(words: list[str], **more: object) -> object:
+        started.append(words)
+        assert "env" not in more
+        return start(words, **more)
+
+    monkeypatch.setattr(apart.subprocess, "Popen", popen)
+    private = Channels(("http://bob:s3cr3t@127.0.0.1:9/c",), "", {}, {})
+    assert "s3cr3t" not in repr(replace(order, channels=private))
+    with pytest.raises(PreparationError, match="A channel cannot be read") as caught:
+        apart.carry_out(replace(order, channels=private), CancelToken())
+    assert "s3cr3t" not in str(caught.value)
+    assert started
+    assert "s3cr3t" not in str(started)
+
+
+@pytest.mark.parametrize("many", [0, 1])
+def test_a_disk_keeps_some_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    free = [2**34, 2**34 if many else 2**29]
+    monkeypatch.setattr(bounds.shutil, "disk_usage", lambda _: SimpleNamespace(free=free.pop(0)))
+    writing = bounds.Writing(tmp_path, Limits(), 0, lambda: 0)
+    with nullcontext() if many else pytest.raises(PreparationError, match="fill the disk"):
+        writing.look()
+
+
+@posix
+@pytest.mark.conda
+def test_an_order_is_carried_out(order: Order) -> None:
+    """In this process, where it can be looked at."""
+    worker = pytest.importorskip("napari_tool_runner.plugins.conda.worker")
+    told: list[Mapping[str, Any]] = []
+    solved = asyncio.run(worker.carry_out(replace(order, prefix=None), told.append))
+    lock = Solution.of(json.loads(to_line(solved))["done"]).lock
+    made = asyncio.run(worker.carry_out(replace(order, earlier=lock), told.append))
+    found = Solution.of(json.loads(to_line(made))["done"])
+    assert [one["name"] for one in found.packages] == ["demo-tool"]
+    assert (order.prefix / "bin" / "demo-tool").exists()
+    assert order.lock.read_text(encoding="utf-8") == lock
+    phases = {event.phase for one in told if isinstance(event := event_from(one), Progress)}
+    assert phases == {"Downloading packages", "Linking packages"}, "it was solved before"
+    bad = replace(order, platform="amiga-68", lock=order.lock.with_name("none"))
+    refused = asyncio.run(worker.carry_out(bad, told.append))
+    assert isinstance(error := error_from(refused), PreparationError)
+    assert error.message == "conda knows no platform 'amiga-68'."
+
+
+def test_an_order_comes_as_it_was_given(tmp_path: Path) -> None:
+    channels = Channels(
+        ("a", "https://u:p@h/c"), "x", {"https://a": ("b", "c")}, {"n": "m"}, frozenset({"a"})
+    )
+    order = Order(
+        channels, tmp_path, tmp_path, "noarch", True, ("a", "b"), tmp_path, prefix=tmp_path
+    )
+    for one in (order, replace(order, prefix=None, earlier="lock")):
+        assert Order.of(json.loads(to_line(one.told()))) == one
+    script = LinkScript("a", tmp_path, {"PREFIX": "x"})
+    solution = Solution([{"name": "a"}], 1, 2, "r", "l", (script,))
+    assert Solution.of(json.loads(to_line(solution.told()))) == solution
+
+
+def test_errors_come_as_they_were() -> None:
     class PanicException(BaseException):
         """As those of rattler."""
 
-    async def work() -> None:
-        raise PanicException("index out of bounds")
+    def passed(error: BaseException) -> BaseException:
+        return error_from(json.loads(to_line(tell_error(error))))
 
-    with pytest.raises(PreparationError, match="could not be made: index out of bounds"):
-        maker._run_cancellable(work, CancelToken())
+    panic = passed(PanicException("index out of bounds"))
+    assert isinstance(panic, PreparationError)
+    assert panic.message == "The environment could not be made: index out of bounds."
+    full = passed(OSError(28, "No space left on device", "/x"))
+    assert isinstance(full, OSError)
+    assert full.errno == 28
+    kept = passed(OutputError("what", hint="do"))
+    assert isinstance(kept, OutputError)
+    assert (kept.message, kept.hint) == ("what", "do")
 
 
 def test_what_pip_added_is_noted(tmp_path: Path) -> None:
@@ -368,10 +486,10 @@ def test_a_lock_file_that_is_none_is_passed_by(builder, tmp_path: Path, text: st
 
 @pytest.mark.conda
 def test_a_lock_file_of_another_platform_is_passed_by(builder, tmp_path: Path) -> None:
-    from napari_tool_runner.plugins.conda.build import Solution
+    from napari_tool_runner.plugins.conda.build import Records
 
     lock = tmp_path / "environment.lock"
-    builder("https://c.example/x").write_lock(Solution((), 0, 0), lock)
+    builder("https://c.example/x").write_lock(Records((), 0, 0), lock)
     assert asyncio.run(builder("https://c.example/x").from_lock(lock)) is None
     assert asyncio.run(builder("x", platform="osx-64").from_lock(lock)) is None
 

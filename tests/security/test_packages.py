@@ -22,7 +22,8 @@ import pytest
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins import as_service
-from napari_tool_runner.plugins.conda import index_size
+from napari_tool_runner.plugins.conda import maker
+from napari_tool_runner.plugins.conda.orders import Limits
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
@@ -491,12 +492,30 @@ def test_an_index_unpacks_to_no_more_than_the_largest(
             assert place.run("base", channel=server.url)[0] == "ran"
             store = EnvironmentStore(place.envs)
             store.remove(store.environments()[0].key)
-        monkeypatch.setattr(index_size, "MOST", 2**22)
+        monkeypatch.setattr(maker, "LIMITS", Limits(index=2**22))
         with pytest.raises(PreparationError, match=r"index of the channel http.* is larger than"):
             place.run("base", channel=server.url)
     finally:
         server.stop()
     assert all(one.stat().st_size <= 2**22 for one in (place.envs / ".repodata").iterdir())
+
+
+@pytest.mark.parametrize("way", ["file", "http", "a size that is not so"])
+def test_a_package_unpacks_to_no_more_than_a_sound_one(
+    place: Place, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    pack(place.channel, "bomb", {"share/zeros": "0" * 2**27})
+    index(place.channel, **({"size": 10**15} if "size" in way else {}))
+    monkeypatch.setattr(maker, "LIMITS", Limits(written=2**22))
+    server = ChannelServer(place.channel)
+    place_of = server.url if way == "http" else place.channel.as_uri()
+    try:
+        with pytest.raises(PreparationError, match="what they unpack to is more than"):
+            place.run("base bomb", channel=place_of)
+        assert place.run("base", channel=place_of)[0] == "ran"
+    finally:
+        server.stop()
+    assert not [one for one in place.envs.glob(".packages/*/.*") if one.is_dir()]
 
 
 def test_only_channels_of_the_configuration_have_an_index_in_parts(place: Place) -> None:

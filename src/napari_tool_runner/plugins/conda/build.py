@@ -9,8 +9,8 @@ import asyncio
 import json
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from rattler import exceptions as rattler_errors
 from rattler.platform import Subdir
 
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.conda.bounds import Writing, watched
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.failures import (
     INSTALL_ERRORS,
@@ -30,7 +31,8 @@ from napari_tool_runner.plugins.conda.failures import (
     without_credentials,
 )
 from napari_tool_runner.plugins.conda.index_size import read_bounded
-from napari_tool_runner.plugins.conda.package_caches import cache_of, check_archives
+from napari_tool_runner.plugins.conda.orders import Limits, LinkScript
+from napari_tool_runner.plugins.conda.package_caches import archive_of, cache_of, check_archives
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
 from napari_tool_runner.plugins.conda.records import clean_records, facts
@@ -40,20 +42,11 @@ from napari_tool_runner.storage import replacing
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
 
-__all__ = ["Builder", "LinkScript", "Solution"]
+__all__ = ["Builder", "Records"]
 
 
 @dataclass(frozen=True, slots=True)
-class LinkScript:
-    """What a package wants to be run once: its name, the script, and variables for it."""
-
-    package: str
-    path: Path
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Solution:
+class Records:
     """The exact packages of an environment.
 
     Parameters
@@ -102,6 +95,7 @@ class Builder:
         The caches.
     platform : str
         conda's name of the platform.
+    limits : Limits
     offline : bool
         True: what was fetched earlier must do.
     """
@@ -110,11 +104,12 @@ class Builder:
     packages: Path
     repodata: Path
     platform: str
+    limits: Limits = field(default_factory=Limits)
     offline: bool = False
 
     async def solve(
         self, specs: Sequence[str], report: Callable[[Event], None] = lambda event: None
-    ) -> Solution:
+    ) -> Records:
         """Find the packages that `specs` need.
 
         Raises
@@ -135,7 +130,7 @@ class Builder:
             records = await self._solve_again(wanted, report, error)
         return await self._solution(records)
 
-    async def from_lock(self, path: Path) -> Solution | None:
+    async def from_lock(self, path: Path) -> Records | None:
         """Return the packages that a lock file names, None when it cannot be used."""
         if not path.is_file():
             return None
@@ -158,7 +153,7 @@ class Builder:
             record.url = self._with_credentials(record.url)
         return await self._solution(records)
 
-    def write_lock(self, solution: Solution, path: Path) -> None:
+    def write_lock(self, solution: Records, path: Path) -> None:
         """Write the exact packages in the lock format of the rattler tools."""
         platform = rattler.LockPlatform(self.platform)
         lock = rattler.LockFile([platform])
@@ -172,9 +167,7 @@ class Builder:
             content = draft.read_text(encoding="utf-8")
             draft.write_text(without_credentials(content), encoding="utf-8")
 
-    async def link(
-        self, solution: Solution, prefix: Path, report: Callable[[Event], None]
-    ) -> None:
+    async def link(self, solution: Records, prefix: Path, report: Callable[[Event], None]) -> None:
         """Download what is missing and link everything into `prefix`.
 
         Raises
@@ -186,23 +179,28 @@ class Builder:
         # rattler's records hold the credentials of channels, until they are taken out
         prefix.mkdir(mode=0o700, parents=True, exist_ok=True)
         cache = cache_of(solution.records, self.packages)
-        await asyncio.to_thread(check_archives, await _missing(solution.records, cache))
+        missing = await _missing(solution.records, cache)
+        await asyncio.to_thread(check_archives, missing)
         paths = PackagePaths(solution.records, cache)
         # its other methods do nothing, which mypy takes for abstract
         reporter = InstallReporter(  # type: ignore[abstract]
             solution.records, solution.download_size, paths.look, report
         )
+        here = sum(map(_size_here, missing))
+        known = self.limits.times * here + paths.unpacked(solution.records, missing)
+        writing = Writing(prefix, self.limits, known, lambda: reporter.arrived)
+        installing = rattler.install(
+            list(solution.records),
+            target_prefix=prefix,
+            cache_dir=cache,
+            installed_packages=[],
+            client=self.client,
+            platform=self._subdirs()[0],
+            execute_link_scripts=False,  # run by us, in walls
+            reporter=reporter,
+        )
         try:
-            await rattler.install(
-                list(solution.records),
-                target_prefix=prefix,
-                cache_dir=cache,
-                installed_packages=[],
-                client=self.client,
-                platform=self._subdirs()[0],
-                execute_link_scripts=False,  # run by us, in walls
-                reporter=reporter,
-            )
+            await watched(installing, writing.look)
         except INSTALL_ERRORS as error:
             if not paths.problem:
                 raise install_error(error, prefix) from error
@@ -317,7 +315,8 @@ class Builder:
             reading = gateway.query(
                 [source], [place], ["napari-tool-runner-none"], recursive=False
             )
-            await read_bounded(reading, self.repodata, public_url(source.base_url))
+            channel = public_url(source.base_url)
+            await read_bounded(reading, self.repodata, channel, self.limits.index)
             report(Progress("Reading channels", done, len(steps)))
         report(Progress("Choosing packages"))
         options: dict[str, Any] = {
@@ -348,11 +347,17 @@ class Builder:
             )
             return records
 
-    async def _solution(self, records: Sequence[Any]) -> Solution:
+    async def _solution(self, records: Sequence[Any]) -> Records:
         missing = await _missing(records, cache_of(records, self.packages))
-        return Solution(
+        return Records(
             tuple(records), sum(int(record.size or 0) for record in missing), len(missing)
         )
+
+
+def _size_here(record: Any) -> int:
+    """Return the bytes of an archive in a folder of this computer."""
+    path = archive_of(record)
+    return path.stat().st_size if path else 0
 
 
 async def _missing(records: Sequence[Any], cache: Path) -> list[Any]:

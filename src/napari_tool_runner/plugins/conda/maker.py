@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import shlex
@@ -10,17 +9,17 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.parser import BytesHeaderParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed, settings
 from napari_tool_runner.errors import JobCancelledError, OutputError, PreparationError
 from napari_tool_runner.names import size_text
+from napari_tool_runner.plugins.conda import apart
 from napari_tool_runner.plugins.conda.activation import (
     Activation,
     activate,
@@ -28,7 +27,13 @@ from napari_tool_runner.plugins.conda.activation import (
     run_in_prefix,
 )
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
-from napari_tool_runner.plugins.conda.package_caches import unchecked
+from napari_tool_runner.plugins.conda.orders import (
+    Limits,
+    LinkScript,
+    Order,
+    Solution,
+    packages_text,
+)
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,
@@ -42,16 +47,14 @@ from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.conda.build import Builder, LinkScript, Solution
     from napari_tool_runner.plugins.conda.store import Environment, EnvironmentStore
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["EnvironmentMaker", "Wanted", "wanted_environment"]
 
-_T = TypeVar("_T")
-
 # how long a solution of the pre-flight may serve the run after it
 _SOLUTION_AGE = 600.0
+LIMITS = Limits()
 _METADATA = 2**20  # bytes of what a package says of itself
 
 
@@ -117,9 +120,7 @@ class EnvironmentMaker:
             context.say(f"Making the environment {key} for {tool.name}.")
             prefix = store.new_prefix(key)
             try:
-                solution = _run_cancellable(
-                    lambda: self._link(wanted, prefix, context), context.cancel
-                )
+                solution = self._link(wanted, prefix, context)
                 return self._finish(wanted, prefix, solution, context)
             except OSError as error:
                 raise store.unwritable(error) from error
@@ -135,38 +136,23 @@ class EnvironmentMaker:
         if recent is not None:
             return _plan(wanted, recent)
 
-        async def work() -> Solution:
-            builder = _builder(wanted)
-            lock = wanted.store.lock_file(wanted.key)
-            return await builder.from_lock(lock) or await builder.solve(wanted.spec.specs)
-
-        solution = _run_cancellable(work, CancelToken())
+        solution = apart.carry_out(_order(wanted), CancelToken())
         with self._lock:
             self._solutions[wanted.key, wanted.store.folder] = (time.monotonic(), solution)
         return _plan(wanted, solution)
 
-    async def _link(self, wanted: Wanted, prefix: Path, context: ExecContext) -> Solution:
-        """Solve and link; the lock file of an earlier build is followed when possible."""
-        builder = _builder(wanted)
-        specs = wanted.spec.specs
-        lock = wanted.store.lock_file(wanted.key)
-        earlier = await builder.from_lock(lock) or self._recent(wanted)
-        solution = earlier or await builder.solve(specs, context.report)
-        context.say(_summary(solution))
+    def _link(self, wanted: Wanted, prefix: Path, context: ExecContext) -> Solution:
+        """Solve and link; what is half written when that fails is removed."""
+        recent = self._recent(wanted)
+        order = replace(_order(wanted), prefix=prefix, earlier=recent.lock if recent else "")
         try:
-            await builder.link(solution, prefix, context.report)
-        except PreparationError as error:
-            if earlier is None:
-                raise
-            context.say(f"The recorded packages cannot be had: {error.message}")
-            with self._lock:
-                self._solutions.pop((wanted.key, wanted.store.folder), None)
-            solution = await builder.solve(specs, context.report)
-            await builder.link(solution, prefix, context.report)
-        if told := unchecked(solution.records):
-            context.say(told)
-        builder.write_lock(solution, lock)
-        return solution
+            return apart.carry_out(
+                order, context.cancel, context.report, lambda: self._forget(wanted)
+            )
+        except BaseException:
+            with suppress(PreparationError):  # the next attempt does it
+                wanted.store.new_prefix(wanted.key)
+            raise
 
     def _finish(
         self, wanted: Wanted, prefix: Path, solution: Solution, context: ExecContext
@@ -174,10 +160,9 @@ class EnvironmentMaker:
         """Activate, run the tool's commands, and declare the environment complete."""
         context.report(Progress("Activating the environment"))
         activation = activate(prefix, context, wanted.config)
-        scripts = solution.scripts(prefix)
-        if scripts or wanted.spec.commands:
+        if solution.scripts or wanted.spec.commands:
             _made_its_own(prefix)
-            for script in scripts:
+            for script in solution.scripts:
                 _run_link_script(script, activation, context, wanted.config)
             for line in wanted.spec.commands:
                 _run_command(line, activation, context, wanted.config)
@@ -193,7 +178,7 @@ class EnvironmentMaker:
                 "channels": wanted.channels.identity,
                 "platform": wanted.platform,
                 "commands": wanted.spec.commands,
-                "packages": solution.packages(),
+                "packages": solution.packages,
                 "pip": _pip_packages(prefix) if wanted.spec.commands else [],
                 "activation": activation.changes,
             },
@@ -207,67 +192,20 @@ class EnvironmentMaker:
             return None
         return found[1]
 
-
-def _run_cancellable(work: Callable[[], Coroutine[Any, Any, _T]], cancel: CancelToken) -> _T:
-    """Run asynchronous work in a thread of its own and wait for it.
-
-    A thread, since the caller's may have a running loop already (notebooks).
-
-    Raises
-    ------
-    JobCancelledError
-        As soon as `cancel` is requested; threads of rattler may finish what they have
-        begun, so nothing may be used that the work was writing.
-    """
-    outcome: Future[_T] = Future()
-
-    async def main() -> _T:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(work())
-
-        def stop() -> None:
-            # the loop may have ended in the same moment
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(task.cancel)
-
-        forget = cancel.on_cancel(stop)
-        try:
-            return await task
-        finally:
-            forget()
-
-    def run() -> None:
-        try:
-            outcome.set_result(asyncio.run(main()))
-        except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=run, name="conda", daemon=True)
-    thread.start()
-    try:
-        thread.join()
-    except KeyboardInterrupt:
-        cancel.cancel()
-        thread.join()
-        raise
-    try:
-        return outcome.result()
-    except asyncio.CancelledError:
-        text = "The job was cancelled while its environment was made."
-        raise JobCancelledError(text) from None
-    except Exception:
-        raise
-    except BaseException as error:
-        raise PreparationError(f"The environment could not be made: {error}.") from error
+    def _forget(self, wanted: Wanted) -> None:
+        with self._lock:
+            self._solutions.pop((wanted.key, wanted.store.folder), None)
 
 
-def _builder(wanted: Wanted) -> Builder:
-    from napari_tool_runner.plugins.conda.build import Builder
-
+def _order(wanted: Wanted) -> Order:
     store, channels = wanted.store, wanted.channels
     # rattler notes there where an index came from
     repodata = store.private_repodata() if channels.private else store.repodata
-    return Builder(channels, store.packages, repodata, wanted.platform, offline=wanted.offline)
+    lock = store.lock_file(wanted.key)
+    return Order(
+        channels, store.packages, repodata, wanted.platform, wanted.offline,
+        tuple(wanted.spec.specs), lock, LIMITS,
+    )  # fmt: skip
 
 
 def _made_its_own(prefix: Path) -> None:
@@ -367,15 +305,8 @@ def _pip_packages(prefix: Path) -> list[str]:
     return sorted(found)
 
 
-def _summary(solution: Solution) -> str:
-    count = _packages(len(solution.records))
-    if not solution.missing:
-        return f"{count}, downloaded before."
-    return f"{count}; {solution.missing} to download ({size_text(solution.download_size)})."
-
-
 def _plan(wanted: Wanted, solution: Solution) -> Plan:
-    count = _packages(len(solution.records), "conda ")
+    count = packages_text(len(solution.packages), "conda ")
     what = f"{count} into the environment {wanted.key}"
     if not solution.missing:
         what += ", downloaded before"
@@ -389,10 +320,6 @@ def _plan(wanted: Wanted, solution: Solution) -> Plan:
             f"The disk of {folder} has {size_text(free)} free, about {size_text(needed)} are "
             "needed: free some room, or set 'environments_dir'."
         )
-    remarks = (f"{size_text(free)} are free on the disk of {folder}.", unchecked(solution.records))
+    remarks = (f"{size_text(free)} are free on the disk of {folder}.", solution.remark)
     told = tuple(filter(None, remarks))
     return Plan((Fetch(what, solution.download_size),), tuple(problems), told)
-
-
-def _packages(count: int, kind: str = "") -> str:
-    return f"{count} {kind}package" if count == 1 else f"{count} {kind}packages"

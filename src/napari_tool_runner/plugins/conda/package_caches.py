@@ -18,7 +18,7 @@ from napari_tool_runner.plugins.conda.channels import public_url
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import short_digest
 
-__all__ = ["cache_of", "check_archives", "unchecked"]
+__all__ = ["archive_of", "cache_of", "check_archives", "unchecked"]
 
 
 def cache_of(records: Iterable[Any], packages: Path) -> Path:
@@ -54,8 +54,8 @@ def check_archives(records: Iterable[Any]) -> None:
         One is another than its index says.
     """
     for record in records:
-        path = Path(url2pathname(urlsplit(record.url).path))
-        if not record.sha256 or _scheme(record) != "file" or not path.is_file():
+        path = archive_of(record)
+        if not record.sha256 or path is None:
             continue
         if sealed.content_sha256(path) != f"sha256:{record.sha256.hex()}":
             raise PreparationError(
@@ -63,6 +63,12 @@ def check_archives(records: Iterable[Any]) -> None:
                 f"tells of: {one_line(str(path))} has another SHA-256.",
                 hint="The archive is damaged, or was exchanged: ask whoever runs the channel.",
             )
+
+
+def archive_of(record: Any) -> Path | None:
+    """Return the archive of a package in a folder of this computer; None for others."""
+    path = Path(url2pathname(urlsplit(record.url).path))
+    return path if _scheme(record) == "file" and path.is_file() else None
 
 
 def _scheme(record: Any) -> str:

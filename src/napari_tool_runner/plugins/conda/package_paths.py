@@ -97,10 +97,8 @@ class PackagePaths:
 
     def look(self, name: str) -> None:
         """Look at a package that was unpacked; raises nothing."""
-        record = self._records.get(name)
-        stem = f"{name}-*" if record is None else f"{name}-{record.version}-{record.build}*"
         with self._lock:
-            folders = [one for one in self._packages.glob(stem) if (one / "info").is_dir()]
+            folders = self._unpacked_to(name)
             if not folders:
                 self.problem = self.problem or f"{name} is nowhere to be looked at"
             for folder in folders:
@@ -113,6 +111,17 @@ class PackagePaths:
                     self.problem = f"the package {name} is refused: {wrong}"
                     with suppress(OSError, OutputError):
                         sealed.remove(folder, self._packages)
+
+    def unpacked(self, records: Iterable[Any], missing: Iterable[Any]) -> int:
+        """Return the bytes of those of `records` that are in the cache already."""
+        new = {record.name.normalized for record in missing}
+        names = {record.name.normalized for record in records} - new
+        return sum(sealed.usage(one).used for name in names for one in self._unpacked_to(name))
+
+    def _unpacked_to(self, name: str) -> list[Path]:
+        record = self._records.get(name)
+        stem = f"{name}-*" if record is None else f"{name}-{record.version}-{record.build}*"
+        return [one for one in self._packages.glob(stem) if (one / "info").is_dir()]
 
     def _wrong(self, folder: Path) -> Iterator[str]:
         """Yield what of an unpacked package would leave the environment, or what it reads."""

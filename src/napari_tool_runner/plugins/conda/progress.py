@@ -41,12 +41,19 @@ class InstallReporter(rattler.InstallerReporter):
         self._look, self._report = look, report
         self._sizes = {record.name.normalized: int(record.size or 0) for record in records}
         self._names: dict[int, str] = {}
-        self._fetched: dict[int, int] = {}
+        self._fetched: dict[int, int] = {}  # or what the index says, once it is there
+        self._came: dict[int, int] = {}
         self._total = download_size
         self._links = len(self._sizes)
         self._linked = 0
         self._last: dict[str, float] = {}
         self._lock = threading.Lock()
+
+    @property
+    def arrived(self) -> int:
+        """Bytes that were downloaded until now."""
+        with self._lock:
+            return sum(self._came.values())
 
     def on_transaction_start(self, total_operations: int) -> None:
         """Show the whole size before the first byte."""
@@ -67,6 +74,7 @@ class InstallReporter(rattler.InstallerReporter):
     def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:
         """Add bytes."""
         with self._lock:
+            self._came[download_idx] = progress
             self._fetched[download_idx] = progress
             self._tell_bytes()
 

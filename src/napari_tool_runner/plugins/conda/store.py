@@ -10,9 +10,8 @@
         .locks/                        one program at a time builds; those that run hold it
         .packages/  .repodata/         caches, on the same disk: packages are hard-linked
 
-An attempt that was killed or cancelled leaves a prefix that nothing names: it is never
-used, and removed by the next attempt (threads of the cancelled one may still write
-into it; that is why no attempt uses the folder of another).
+An attempt that was killed leaves a prefix that nothing names, and packages that are unpacked
+in part: they are never used, and removed by the next attempt.
 """
 
 from __future__ import annotations
@@ -147,9 +146,29 @@ class EnvironmentStore:
             for entry in home.iterdir():
                 if entry.name != LOCK:
                     _remove_tree(entry)
+            self._remove_partial()
         except OSError as error:
             raise self.unwritable(error) from error
         return home / f"p{secrets.token_hex(3)}"
+
+    def _remove_partial(self) -> None:
+        """Remove what packages are unpacked to by nobody any more.
+
+        rattler unpacks into folders that begin with a point, and holds its lock meanwhile.
+        """
+        if os.name == "nt":
+            return  # nobody can tell whether it is held
+        for lock in self.packages.glob("*/.cache.lock"):
+            release = join_lock(lock, alone=True)
+            if release is not None:
+                try:
+                    for entry in lock.parent.glob(".*"):
+                        # of another user, it is theirs to remove
+                        if entry.is_dir() and os.access(entry, os.W_OK):
+                            with suppress(OSError):
+                                _remove_tree(entry)
+                finally:
+                    release()
 
     def complete(self, key: str, prefix: Path, data: Mapping[str, Any]) -> Environment:
         """Write the marker: from now on the environment counts."""
