@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import http.server
+import io
+import json
 import re
 import shutil
 import threading
@@ -100,3 +103,20 @@ def server(channel: Path):
     served = ChannelServer(channel)
     yield served
     served.stop()
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have environments made by a loop of this process, where coverage sees what is done."""
+    from napari_tool_runner.plugins.conda import apart, worker
+    from napari_tool_runner.plugins.conda.orders import Order
+    from napari_tool_runner.tools.isolation.wire import to_line
+
+    def carry_out(order, cancel, report=lambda event: None, stale=lambda: None):
+        told = []
+        sent = Order.of(json.loads(to_line(order.told())))
+        told.append(asyncio.run(worker.carry_out(sent, told.append)))
+        lines = io.BytesIO(b"".join(map(to_line, told)))
+        return apart._answer(lines, order, None, report, stale)
+
+    monkeypatch.setattr(apart, "carry_out", carry_out)

@@ -9,7 +9,7 @@ import pytest
 
 from napari_tool_runner.plugins import discovery, runnerServices
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
-from plugins.conda_fixtures import channel, python_channel, server
+from plugins.conda_fixtures import channel, here, python_channel, server
 from plugins.runner_helpers import tool_with
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import docker_engine as engines
 
-__all__ = ["channel", "docker_service", "python_channel", "server"]
+__all__ = ["channel", "docker_service", "here", "python_channel", "server"]
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,6 @@ from napari_tool_runner.plugins.conda import activation, apart, bounds, maker, s
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.conda.failures import cause_of
-from napari_tool_runner.plugins.conda.records import clean_records
 from napari_tool_runner.plugins.conda.orders import (
     Limits,
     LinkScript,
@@ -40,13 +39,14 @@ from napari_tool_runner.plugins.conda.orders import (
     error_from,
     event_from,
     tell_error,
-    to_line,
 )
+from napari_tool_runner.plugins.conda.records import clean_records
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.process import Event, Progress
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.sealed import usage
+from napari_tool_runner.tools.isolation.wire import to_line
 from napari_tool_runner.tools.model import PackageRequirement
 from plugins import conda_channel
 from plugins.runner_helpers import make_process, make_tool, script
@@ -317,6 +317,36 @@ def test_nobody_sees_the_credentials_of_an_order(
     assert "s3cr3t" not in str(started)
 
 
+@posix
+@pytest.mark.conda
+def test_an_answer_without_end_is_not_read(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apart, "_LONGEST", 10)
+    with pytest.raises(PreparationError, match="its channel tells more than 10 B"):
+        apart.carry_out(order, CancelToken())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell of each byte")
+def test_what_comes_may_become_so_many_times_its_size(tmp_path: Path) -> None:
+    came = [0]
+    writing = bounds.Writing(tmp_path, Limits(written=2**22, times=100), 0, lambda: came[0])
+    (tmp_path / "a").write_bytes(bytes(2**20))
+    writing.look()
+    (tmp_path / "b").write_bytes(bytes(2**23))
+    with pytest.raises(PreparationError, match=r"more than 4\.2 MB and 100 times"):
+        writing.look()
+    came[0] = 2**17
+    writing.look()
+
+
+def test_a_system_that_tells_less_of_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [SimpleNamespace(), SimpleNamespace(io_counters=lambda: SimpleNamespace(write_bytes=5))]
+    monkeypatch.setattr(bounds, "Path", lambda _: tmp_path / "none")
+    monkeypatch.setattr(psutil, "Process", lambda: told.pop(0))
+    assert [bounds._written(), bounds._written()] == [0, 5]
+
+
 @pytest.mark.parametrize("many", [0, 1])
 def test_a_disk_keeps_some_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int
@@ -377,7 +407,7 @@ def test_errors_come_as_they_were() -> None:
     assert isinstance(full, OSError)
     assert full.errno == 28
     kept = passed(OutputError("what", hint="do"))
-    assert isinstance(kept, OutputError)
+    assert isinstance(kept, PreparationError)
     assert (kept.message, kept.hint) == ("what", "do")
 
 
@@ -430,6 +460,7 @@ def test_a_solution_of_the_preflight_serves_for_a_while(channel: Path, tmp_path:
 
 @posix
 @pytest.mark.conda
+@pytest.mark.usefixtures("here")
 def test_later_channels_help_out(channel: Path, tmp_path: Path) -> None:
     """Strict priority hides the second channel's versions; it is loosened, and told."""
     old, new = tmp_path / "old", tmp_path / "new"

@@ -89,6 +89,7 @@ def test_the_lines_of_bioimageit(conda, tmp_path, channel):
     assert next(info.path.glob("p*/x")).read_text() == "set\n"
 
 
+@pytest.mark.usefixtures("here")
 def test_a_channel_in_the_spec_with_a_mirror(conda, tmp_path, channel):
     conda.configure({**conda.config, "mirrors": {"conda-forge": channel.as_uri()}})
     _, events, _ = run(conda, tmp_path, package("conda-forge::demo-tool=2"))
@@ -205,6 +206,7 @@ def test_an_unsatisfiable_environment_in_the_solvers_words(conda, tmp_path):
     assert not any(info.complete for info in conda.store.environments())
 
 
+@pytest.mark.usefixtures("here")
 def test_a_spec_that_is_none(conda, tmp_path):
     with pytest.raises(PreparationError, match="no conda package specification"):
         run(conda, tmp_path, package("demo-tool>>1"))
@@ -218,6 +220,7 @@ def test_a_channel_that_is_gone(conda, tmp_path, address):
     assert "channels" in caught.value.hint
 
 
+@pytest.mark.usefixtures("here")
 def test_a_channel_that_is_gone_today_was_read_yesterday(server, envs, tmp_path):
     service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})
     run(service, tmp_path, package("demo-tool=1.0"))
@@ -227,6 +230,7 @@ def test_a_channel_that_is_gone_today_was_read_yesterday(server, envs, tmp_path)
     assert any("earlier day" in line for line in events.lines("runner"))
 
 
+@pytest.mark.usefixtures("here")
 def test_a_simple_server_that_says_nothing_has_changed(server, envs, tmp_path):
     """Its answer 304 lacks headers that rattler wants; `python -m http.server` is so."""
     service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})
@@ -238,6 +242,7 @@ def test_a_simple_server_that_says_nothing_has_changed(server, envs, tmp_path):
     assert not [line for line in events.lines("runner") if "cannot be read" in line]
 
 
+@pytest.mark.usefixtures("here")
 def test_offline_uses_what_is_there(server, envs, tmp_path):
     config = {"channels": [server.url], "environments_dir": str(envs)}
     service = CondaRunnerService({**config, "offline": True})
@@ -252,6 +257,7 @@ def test_offline_uses_what_is_there(server, envs, tmp_path):
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("here")
 def test_a_mirror_for_an_address(server, envs, tmp_path):
     away = "http://127.0.0.1:9/away"
     config = {"channels": [away], "environments_dir": str(envs)}
@@ -261,6 +267,7 @@ def test_a_mirror_for_an_address(server, envs, tmp_path):
     assert server.requests
 
 
+@pytest.mark.usefixtures("here")
 def test_a_corrupt_archive(conda, tmp_path):
     with pytest.raises(PreparationError, match=r"broken-1\.0-0\.conda") as caught:
         run(conda, tmp_path, package("broken"))
@@ -283,6 +290,7 @@ def test_credentials_of_the_rattler_tools(server, envs, tmp_path, monkeypatch):
     assert "secret" not in json.dumps(process.context.provenance)
 
 
+@pytest.mark.usefixtures("here")
 def test_credentials_in_the_address_stay_secret(server, envs, tmp_path):
     server.password = "Basic " + base64.b64encode(b"me:secret").decode()
     address = server.url.replace("://", "://me:secret@")
@@ -322,6 +330,7 @@ def test_the_lock_file_makes_the_same_environment_again(conda, tmp_path, channel
     assert run(conda, tmp_path, package("demo-tool"))[1].lines()[0] == "demo-tool 2.0"
 
 
+@pytest.mark.usefixtures("here")
 def test_recorded_packages_that_are_gone_are_solved_anew(conda, tmp_path, channel):
     mine = tmp_path / "mine"
     shutil.copytree(channel, mine)

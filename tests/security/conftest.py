@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from jobs.conftest import config, make_tool
+from plugins.conda_fixtures import here
 
-__all__ = ["config", "make_tool"]
+__all__ = ["config", "here", "make_tool"]
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import pytest
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins import as_service
-from napari_tool_runner.plugins.conda import maker
+from napari_tool_runner.plugins.conda import bounds, maker
 from napari_tool_runner.plugins.conda.orders import Limits
 from napari_tool_runner.plugins.conda.store import EnvironmentStore
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
@@ -516,6 +516,19 @@ def test_a_package_unpacks_to_no_more_than_a_sound_one(
     finally:
         server.stop()
     assert not [one for one in place.envs.glob(".packages/*/.*") if one.is_dir()]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_package_that_was_whole_before_anybody_looked_is_not_used_later(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(place.channel, "bomb", {"bin/tool": TOOL, "share/zeros": "0" * 2**25})
+    monkeypatch.setattr(bounds, "_PAUSE", 60)  # the first look is at the end
+    monkeypatch.setattr(maker, "LIMITS", Limits(written=2**22))
+    for _ in range(2):
+        with pytest.raises(PreparationError, match="what they unpack to is more than"):
+            place.run("bomb")
+        assert not [*place.envs.glob(".packages/*/bomb-*/*")]
 
 
 def test_only_channels_of_the_configuration_have_an_index_in_parts(place: Place) -> None:

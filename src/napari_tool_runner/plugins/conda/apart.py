@@ -17,13 +17,8 @@ from typing import IO, TYPE_CHECKING
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.names import size_text
-from napari_tool_runner.plugins.conda.orders import (
-    Order,
-    Solution,
-    error_from,
-    event_from,
-    to_line,
-)
+from napari_tool_runner.plugins.conda.orders import Order, Solution, error_from, event_from
+from napari_tool_runner.tools.isolation.wire import to_line
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import CancelToken, Event
@@ -71,7 +66,6 @@ def carry_out(
             process.stdin.flush()
         return _answer(process.stdout, order, process, report, stale)
     except BaseException as error:
-        _end(process)
         if isinstance(error, KeyboardInterrupt):
             cancel.cancel()
         elif cancel.requested:
@@ -93,6 +87,12 @@ def _answer(
     """Return the solution that comes at the end of events."""
     while True:
         line = answers.readline(_LONGEST)
+        if len(line) == _LONGEST:
+            raise PreparationError(
+                "The environment could not be made: its channel tells more than "
+                f"{size_text(_LONGEST)} of its packages.",
+                hint="No sound channel does so: use another.",
+            )
         if not line.endswith(b"\n"):
             raise _lost(process, order)
         told = json.loads(line)

@@ -62,14 +62,15 @@ class Writing:
         self._most = _written() + limits.written + known
 
     def look(self) -> None:
-        """Raise when too much was written.
+        """Look at what was written, and at the disk.
 
         Raises
         ------
         BoundError
+            It is too much.
         """
-        arrived = self._arrived()
-        if _written() > self._most + self._limits.times * arrived:
+        most = self._most + self._limits.times * self._arrived()
+        if _written() > most:
             raise BoundError(
                 "The packages could not be installed: what they unpack to is more than "
                 f"{size_text(self._limits.written)} and {self._limits.times} times their "

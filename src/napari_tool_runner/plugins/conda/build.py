@@ -20,7 +20,7 @@ from rattler import exceptions as rattler_errors
 from rattler.platform import Subdir
 
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.conda.bounds import Writing, watched
+from napari_tool_runner.plugins.conda.bounds import BoundError, Writing, watched
 from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.failures import (
     INSTALL_ERRORS,
@@ -182,9 +182,18 @@ class Builder:
         missing = await _missing(solution.records, cache)
         await asyncio.to_thread(check_archives, missing)
         paths = PackagePaths(solution.records, cache)
+
+        def look(name: str) -> None:
+            try:
+                writing.look()
+            except (BoundError, OSError) as error:  # whole by now: the next time it would pass
+                paths.refuse(name, str(error))
+            else:
+                paths.look(name)
+
         # its other methods do nothing, which mypy takes for abstract
         reporter = InstallReporter(  # type: ignore[abstract]
-            solution.records, solution.download_size, paths.look, report
+            solution.records, solution.download_size, look, report
         )
         here = sum(map(_size_here, missing))
         known = self.limits.times * here + paths.unpacked(solution.records, missing)

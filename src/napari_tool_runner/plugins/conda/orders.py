@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari_tool_runner import errors
 from napari_tool_runner.errors import PreparationError, ToolRunnerError, words
 from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.process import Event, OutputLine, Progress
@@ -23,7 +21,6 @@ __all__ = [
     "packages_text",
     "tell_error",
     "tell_event",
-    "to_line",
 ]
 
 
@@ -157,11 +154,6 @@ def packages_text(count: int, kind: str = "") -> str:
     return f"{count} {kind}package" if count == 1 else f"{count} {kind}packages"
 
 
-def to_line(message: Mapping[str, object]) -> bytes:
-    """Return a message as it is sent."""
-    return json.dumps(message).encode() + b"\n"
-
-
 def tell_event(event: Event) -> dict[str, object]:
     """Return an event in JSON types."""
     return {type(event).__name__: asdict(event)}
@@ -178,20 +170,16 @@ def event_from(told: Mapping[str, Any]) -> Event | None:
 def tell_error(error: BaseException) -> dict[str, object]:
     """Return an error in JSON types."""
     if isinstance(error, ToolRunnerError):
-        kind = type(error).__name__
-        return {"error": kind, "message": error.message, "hint": error.hint}
+        return {"error": error.message, "hint": error.hint}
     if isinstance(error, OSError) and error.errno is not None:
-        return {"error": "OSError", "code": error.errno, "message": error.strerror or str(error)}
+        return {"error": error.strerror or str(error), "code": error.errno}
     # rattler's panics are BaseExceptions, and say what they are
     text = str(error) if not isinstance(error, Exception) and str(error) else words(error)
-    return {"error": "", "message": f"The environment could not be made: {text}."}
+    return {"error": f"The environment could not be made: {text}."}
 
 
-def error_from(told: Mapping[str, Any]) -> ToolRunnerError | OSError:
-    """Return the error that `tell_error` was given."""
-    if told["error"] == "OSError":
-        return OSError(int(told["code"]), str(told["message"]))
-    kind: object = getattr(errors, str(told["error"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, ToolRunnerError)):
-        kind = PreparationError
-    return kind(str(told["message"]), hint=str(told.get("hint") or ""))
+def error_from(told: Mapping[str, Any]) -> PreparationError | OSError:
+    """Return the error that `tell_error` was given; one of ours comes as a PreparationError."""
+    if "code" in told:
+        return OSError(int(told["code"]), str(told["error"]))
+    return PreparationError(str(told["error"]), hint=str(told.get("hint") or ""))

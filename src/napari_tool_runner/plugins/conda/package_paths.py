@@ -108,9 +108,18 @@ class PackagePaths:
                     why = error.message if isinstance(error, OutputError) else str(error)
                     wrong = f"its list of files cannot be read ({one_line(why)})"
                 if wrong:
-                    self.problem = f"the package {name} is refused: {wrong}"
-                    with suppress(OSError, OutputError):
-                        sealed.remove(folder, self._packages)
+                    self._refuse(name, folder, wrong)
+
+    def refuse(self, name: str, why: str) -> None:
+        """Refuse a package that was unpacked, whatever it lists; raises nothing."""
+        with self._lock:
+            for folder in self._unpacked_to(name):
+                self._refuse(name, folder, why)
+
+    def _refuse(self, name: str, folder: Path, why: str) -> None:
+        self.problem = f"the package {name} is refused: {why}"
+        with suppress(OSError, OutputError):
+            sealed.remove(folder, self._packages)
 
     def unpacked(self, records: Iterable[Any], missing: Iterable[Any]) -> int:
         """Return the bytes of those of `records` that are in the cache already."""

@@ -28,11 +28,11 @@ from napari_tool_runner.plugins.conda.orders import (
     packages_text,
     tell_error,
     tell_event,
-    to_line,
 )
 from napari_tool_runner.plugins.conda.package_caches import unchecked
 from napari_tool_runner.plugins.process import OutputLine, Progress
 from napari_tool_runner.tools.isolation.walls import end_with_parent
+from napari_tool_runner.tools.isolation.wire import to_line
 
 __all__ = ["carry_out", "serve"]
 
@@ -71,7 +71,7 @@ async def carry_out(order: Order, tell: _Tell) -> dict[str, object]:
         return {"done": (await work).told()}
     except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
         told = tell_error(error)
-        return told | {"message": without_credentials(str(told["message"]))}
+        return told | {"error": without_credentials(str(told["error"]))}
 
 
 async def _solve(order: Order) -> Solution:
