@@ -4,8 +4,9 @@
 again and again, with a channel or an engine of its own. Kinds of faults:
 
 - ``kill``, ``full``: the n-th time the n-th thing that it does on the disk (a file opened to
-  write, a folder made, a name changed or removed, a program started) kills the process, or
-  fails like all later ones for want of space;
+  write, a folder made, a name changed or removed, a program started) kills the process that
+  does it (the job's, or the one that makes its environment), or fails like all later ones for
+  want of space;
 - ``late``: the process is killed after the n-th part of its time, whoever writes then;
 - ``small``: its disk (of memory, for root on Linux) has room for n blocks: each write of the
   program and of libraries that are no Python fails once.
@@ -20,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import errno
 import gc
 import os
 import shutil
@@ -41,10 +41,12 @@ import numpy as np
 import tifffile
 
 import napari_tool_runner as ntr
+from benchmarks.injector import Fault
 from benchmarks.soak import DESCRIPTOR
 from napari_tool_runner.config import changed_config, load_config, save_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import delete_job, history, reclaim, reclaimable
+from napari_tool_runner.plugins.conda import apart
 from napari_tool_runner.storage import write_json
 
 __all__ = ["try_faults"]
@@ -52,42 +54,8 @@ __all__ = ["try_faults"]
 KINDS = ("kill", "full", "late", "small")
 _PARTS = 40  # of the time of a job
 _BLOCK = 4096
+_DONE, _BROKE, _SAID = range(3)  # how a job ended that was not killed
 _NEW_MOUNTS, _PRIVATE, _REMOUNT, _DETACH = 0x20000, 0x44000, 0x20, 2
-_MAKES = frozenset({"open", "os.mkdir", "os.link", "os.symlink", "os.truncate"})
-_CHANGES = _MAKES | {"os.rename", "os.remove", "os.rmdir", "subprocess.Popen", "os.posix_spawn"}
-_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-
-class _Fault:
-    """Counts what is done below `folder`; from the number `at` on it fails."""
-
-    def __init__(self, folder: Path, kind: str, at: int) -> None:
-        self._folder = str(folder)
-        self._kind = kind
-        self._at = at
-        self.count = 0
-
-    def __call__(self, event: str, args: tuple[object, ...]) -> None:
-        if event not in _CHANGES or not self._is_ours(event, args):
-            return
-        self.count += 1
-        if self.count < self._at:
-            return
-        if self._kind == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if event in _MAKES:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def _is_ours(self, event: str, args: tuple[object, ...]) -> bool:
-        if event == "open" and not (isinstance(args[2], int) and args[2] & _WRITES):
-            return False
-        if event in ("subprocess.Popen", "os.posix_spawn"):
-            return True
-        path = args[0]
-        if not isinstance(path, str | bytes | os.PathLike):
-            return False
-        name = os.fsdecode(path)
-        return name.startswith(self._folder) or not name.startswith("/")
 
 
 class Disk:
@@ -137,36 +105,36 @@ def _run(
 
     Return how many things it did (-1 when the fault ended it), and whether it was done.
     """
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status, done = 1, False
-        try:
-            os.close(reading)
-            fault = _Fault(folder, kind, at if kind in ("kill", "full") else sys.maxsize)
-            sys.addaudithook(fault)
-            if after is not None:  # no signal that Python could put off
-                threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    with tempfile.NamedTemporaryFile() as counter:
+        child = os.fork()
+        if child == 0:
+            status = _BROKE
             try:
-                tool = ntr.read_tool(folder / "tools" / "copy.xml")
-                ntr.run(tool, runner=runner, input=folder / "mine.tif", config=folder / "c.json")
-                done = True
-                save_config(changed_config(load_config(folder / "c.json"), {"jobs.timeout": 60}))
-            except ToolRunnerError:
-                pass  # a sentence is what a full disk has to give
-            os.write(writing, f"{fault.count} {int(done)}".encode())
-            status = 0
-        except BaseException:  # noqa: BLE001 - it has to be seen before the fork is gone
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    os.close(writing)
-    told = os.read(reading, 100).split()
-    os.close(reading)
-    _, status = os.waitpid(child, 0)
-    if not told and not os.WIFSIGNALED(status):
-        return 0, False
-    return (int(told[0]), bool(int(told[1]))) if told else (-1, False)
+                fault = Fault(counter.name, str(folder), kind, at)
+                apart._BOOT = fault.boot(apart._BOOT)
+                if after is not None:  # no signal that Python could put off
+                    threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+                status = _run_here(folder, runner)
+            except BaseException:  # noqa: BLE001 - it has to be seen before the fork is gone
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(child, 0)
+        count = int.from_bytes(counter.read(), "little")
+    code = os.waitstatus_to_exitcode(ended)
+    return -1 if code < 0 else 0 if code == _BROKE else count, code == _DONE
+
+
+def _run_here(folder: Path, runner: str) -> int:
+    done = _SAID
+    try:
+        tool = ntr.read_tool(folder / "tools" / "copy.xml")
+        ntr.run(tool, runner=runner, input=folder / "mine.tif", config=folder / "c.json")
+        done = _DONE
+        save_config(changed_config(load_config(folder / "c.json"), {"jobs.timeout": 60}))
+    except ToolRunnerError:
+        pass  # a sentence is what a full disk has to give
+    return done
 
 
 def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
@@ -252,7 +220,7 @@ class _Trial:
             did, done = _run(self.folder, self.runner, kind, at, after)
             if disk is not None:
                 disk.leave(None)
-            tried, ended = tried + 1, ended + (did < 0)
+            tried, ended = tried + 1, ended + (not done)
             told = [] if did else ["it broke with another error than ours"]
             told += _problems(self.folder, self.then) + self.left(self.folder)
             told = [f"{kind} at {at}: {what}" for what in told]
@@ -261,7 +229,7 @@ class _Trial:
             if kind == "small" and done:
                 break
         seconds = time.monotonic() - begun
-        print(f"  {kind}: {tried} tried, {ended} ended by it, {seconds:.0f} s", flush=True)
+        print(f"  {kind}: {tried} tried, {ended} jobs ended by it, {seconds:.0f} s", flush=True)
 
 
 def try_faults(

@@ -225,6 +225,20 @@ def test_an_environment_that_is_built_is_not_removed(tmp_path: Path) -> None:
     assert "The environment key is in use." in refused[0]
 
 
+@posix
+def test_what_is_half_written_goes_when_nobody_writes_it(tmp_path: Path) -> None:
+    envs = EnvironmentStore(tmp_path / "envs")
+    package, part = envs.packages / "checked" / ".numpy-1", envs.repodata / ".tmpAb1" / "x"
+    whole = [envs.packages / "checked" / "numpy-1", envs.repodata / "1.json"]
+    for path in (package, part, *whole):
+        path.mkdir(parents=True)
+    for told in (True, False):
+        with envs.filling() if told else nullcontext(), envs.building("e", CancelToken()):
+            envs.new_prefix("e")
+        assert [package.exists(), part.exists()] == [told, told]
+    assert all(path.exists() for path in whole)
+
+
 def test_what_goes_while_it_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b", "gone"):
         write(tmp_path / name, "12345")
@@ -292,6 +306,23 @@ def test_what_takes_more_memory_than_it_may_is_ended(order: Order) -> None:
     small = replace(order, limits=Limits(memory=2**24))
     with pytest.raises(PreparationError, match="The environment could not be made"):
         apart.carry_out(small, CancelToken())
+
+
+@posix
+@pytest.mark.conda
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("error", [MemoryError(), OSError(12, "Cannot allocate memory")])
+def test_memory_that_is_not_to_be_had_is_told(
+    order: Order, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from napari_tool_runner.plugins.conda import worker
+
+    def solve(_: Order) -> object:
+        raise error
+
+    monkeypatch.setattr(worker, "_solve", solve)
+    with pytest.raises(PreparationError, match=r"made: it takes more memory than 4\.3 GB"):
+        apart.carry_out(replace(order, prefix=None), CancelToken())
 
 
 @posix

@@ -240,3 +240,11 @@ def test_records_that_name_files_elsewhere_are_refused(
 ) -> None:
     with pytest.raises(PreparationError, match="leads out of the environment"):
         PackagePaths([bad], tmp_path)
+
+
+def test_a_package_is_refused_whatever_it_lists(cache: Cache) -> None:
+    cache.add("good", "bin/x").add("other", "bin/y")
+    paths = PackagePaths([record("good"), record("other")], cache.folder)
+    paths.refuse("good", "it is too much")
+    assert paths.problem == "the package good is refused: it is too much"
+    assert [one.name.partition("-")[0] for one in cache.folder.iterdir()] == ["other"]

@@ -17,6 +17,7 @@ from napari_tool_runner.plugins import Mount, as_service, runnerServices
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.warm import pool
 from napari_tool_runner.tools.model import PackageRequirement
+from plugins.conda_fixtures import ChannelServer
 from plugins.runner_helpers import make_process, make_tool, wait_until
 
 pytestmark = [
@@ -497,12 +498,20 @@ def test_cancel_during_a_download(server, envs, tmp_path):
     assert run(service, tmp_path, package("large"), ["true"])[0] == 0
 
 
-def test_cancel_while_the_index_is_read(server, envs, tmp_path):
+def test_cancel_while_the_index_is_read(channel, envs, tmp_path):
+    mine = shutil.copytree(channel, tmp_path / "mine")
+    for other in {*mine.glob("*/*repodata*")} - {*mine.glob("*/repodata.json")}:
+        other.unlink()
+    for path in mine.glob("*/repodata.json"):
+        path.write_bytes(path.read_bytes() + b" " * 2**18)
+    server = ChannelServer(mine)
     server.chunk_pause = 60
     service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})
     process, _ = make_process(tmp_path, DEMO)
-    failed = cancel_when(service, process, lambda: bool(server.requests))
+    failed = cancel_when(service, process, lambda: any(envs.glob(".repodata/.tmp*")))
+    server.stop()
     assert isinstance(failed, JobCancelledError)
+    assert not any(envs.glob(".repodata/.tmp*"))
 
 
 def test_cancel_in_the_init_line(conda, tmp_path):

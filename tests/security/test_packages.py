@@ -477,6 +477,7 @@ def test_a_package_with_the_digest_of_another_is_refused(place: Place, way: str)
     assert place.run("same", channel=good.as_uri())[0] == "good"
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("read_before", [False, True])
 def test_an_index_unpacks_to_no_more_than_the_largest(
     place: Place, monkeypatch: pytest.MonkeyPatch, read_before: bool

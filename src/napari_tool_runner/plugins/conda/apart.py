@@ -98,6 +98,8 @@ def _answer(
         told = json.loads(line)
         if "done" in told:
             return Solution.of(told["done"])
+        if "memory" in told:
+            raise _too_large(order)
         if "error" in told:
             raise error_from(told)
         if "stale" in told:
@@ -132,14 +134,20 @@ def _lost(process: subprocess.Popen[bytes], order: Order) -> PreparationError:
     """Return the error of a process that ended before it answered."""
     process.kill()
     code = process.wait()
-    why = f"the process that makes it ended with code {code}"
-    if code < 0:
-        why = f"the process that makes it was ended by signal {-code}"
-    hint = "Try again; if it happens again, tell whoever wrote the tool which channels it uses."
+    why = f"ended with code {code}" if code >= 0 else f"was ended by signal {-code}"
+    why = f"the process that makes it {why}"
     if code in (-signal.SIGABRT, -getattr(signal, "SIGKILL", 9)):
-        why += f", most likely since it needs more memory than {size_text(order.limits.memory)}"
-        hint = (
-            "No sound channel needs so much: look at the channels and packages that the tool "
-            "requires, or free memory of this computer."
-        )
-    return PreparationError(f"The environment could not be made: {why}.", hint=hint)
+        return _too_large(order, f"{why}, most likely since ")
+    return PreparationError(
+        f"The environment could not be made: {why}.",
+        hint="Try again; if it happens again, tell whoever wrote the tool which channels it uses.",
+    )
+
+
+def _too_large(order: Order, why: str = "") -> PreparationError:
+    return PreparationError(
+        f"The environment could not be made: {why}it takes more memory than "
+        f"{size_text(order.limits.memory)}, or than there is.",
+        hint="No sound channel needs so much: look at the channels and packages that the tool "
+        "requires, or free memory of this computer.",
+    )

@@ -136,7 +136,8 @@ class EnvironmentMaker:
         if recent is not None:
             return _plan(wanted, recent)
 
-        solution = apart.carry_out(_order(wanted), CancelToken())
+        with wanted.store.filling():
+            solution = apart.carry_out(_order(wanted), CancelToken())
         with self._lock:
             self._solutions[wanted.key, wanted.store.folder] = (time.monotonic(), solution)
         return _plan(wanted, solution)
@@ -146,9 +147,10 @@ class EnvironmentMaker:
         recent = self._recent(wanted)
         order = replace(_order(wanted), prefix=prefix, earlier=recent.lock if recent else "")
         try:
-            return apart.carry_out(
-                order, context.cancel, context.report, lambda: self._forget(wanted)
-            )
+            with wanted.store.filling():
+                return apart.carry_out(
+                    order, context.cancel, context.report, lambda: self._forget(wanted)
+                )
         except BaseException:
             with suppress(PreparationError):  # the next attempt does it
                 wanted.store.new_prefix(wanted.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -169,6 +170,8 @@ def event_from(told: Mapping[str, Any]) -> Event | None:
 
 def tell_error(error: BaseException) -> dict[str, object]:
     """Return an error in JSON types."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return {"memory": "too much"}
     if isinstance(error, ToolRunnerError):
         return {"error": error.message, "hint": error.hint}
     if isinstance(error, OSError) and error.errno is not None:

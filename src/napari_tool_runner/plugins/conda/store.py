@@ -39,6 +39,7 @@ __all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_paren
 
 MARKER = "environment.json"
 LOCK = "environment.lock"
+_CACHES = "caches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,24 +152,35 @@ class EnvironmentStore:
             raise self.unwritable(error) from error
         return home / f"p{secrets.token_hex(3)}"
 
-    def _remove_partial(self) -> None:
-        """Remove what packages are unpacked to by nobody any more.
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Hold the caches: what is half written in them stays."""
+        with suppress(OSError):
+            self._users(_CACHES).parent.mkdir(parents=True, exist_ok=True)
+        release = self.hold(_CACHES)
+        try:
+            yield
+        finally:
+            release()
 
-        rattler unpacks into folders that begin with a point, and holds its lock meanwhile.
+    def _remove_partial(self) -> None:
+        """Remove what is half written in the caches, by nobody any more.
+
+        rattler unpacks packages into folders, and indexes into files, that begin with a point.
         """
         if os.name == "nt":
-            return  # nobody can tell whether it is held
-        for lock in self.packages.glob("*/.cache.lock"):
-            release = join_lock(lock, alone=True)
-            if release is not None:
-                try:
-                    for entry in lock.parent.glob(".*"):
-                        # of another user, it is theirs to remove
-                        if entry.is_dir() and os.access(entry, os.W_OK):
-                            with suppress(OSError):
-                                _remove_tree(entry)
-                finally:
-                    release()
+            return  # nobody can tell whether they are held
+        release = join_lock(self._users(_CACHES), alone=True)
+        if release is None:
+            return
+        try:
+            folders = [one for one in self.packages.glob("*/.*") if one.is_dir()]
+            for entry in (*folders, *self.repodata.rglob(".tmp*")):
+                if os.access(entry, os.W_OK):  # else it is another user's
+                    with suppress(OSError):
+                        _remove_tree(entry)
+        finally:
+            release()
 
     def complete(self, key: str, prefix: Path, data: Mapping[str, Any]) -> Environment:
         """Write the marker: from now on the environment counts."""

@@ -71,7 +71,7 @@ async def carry_out(order: Order, tell: _Tell) -> dict[str, object]:
         return {"done": (await work).told()}
     except BaseException as error:  # noqa: BLE001 (rattler's panics are BaseExceptions)
         told = tell_error(error)
-        return told | {"error": without_credentials(str(told["error"]))}
+        return {k: without_credentials(v) if isinstance(v, str) else v for k, v in told.items()}
 
 
 async def _solve(order: Order) -> Solution:
@@ -115,10 +115,12 @@ async def _make(order: Order, prefix: Path, tell: _Tell) -> Solution:
 
 async def _recent(builder: Builder, text: str) -> Records | None:
     """Return what a pre-flight has just solved."""
+    if not text:
+        return None
     with tempfile.TemporaryDirectory() as folder:
         lock = Path(folder, "lock")
         lock.write_text(text, encoding="utf-8")
-        return await builder.from_lock(lock) if text else None
+        return await builder.from_lock(lock)
 
 
 def _builder(order: Order) -> Builder:
