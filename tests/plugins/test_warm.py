@@ -135,7 +135,7 @@ def test_modules_and_scripts_of_the_environment(programs: Programs) -> None:
 
 
 def test_random_states_differ_from_run_to_run(programs: Programs) -> None:
-    name = programs.script("import numpy, random; print(numpy.random.rand(), random.random())")
+    name = programs.script("import numpy, random\nprint(numpy.random.rand(), random.random())")
     lines = {tuple(programs.warmed("python", name)[1]) for _ in range(3)}
     assert (
         len({one.split()[0] for (one,) in lines}) == len({one.split()[1] for (one,) in lines}) == 3
@@ -152,11 +152,12 @@ def test_a_script_that_changed_runs_as_it_is_now(programs: Programs) -> None:
 
 def test_own_modules_of_a_tool_are_not_learned(programs: Programs) -> None:
     programs.script("print('imported')", "helper.py")
-    programs.learn("python", programs.script("import helper, numpy"))
+    programs.learn("python", programs.script("import numpy\nimport helper, json"))
     (known,) = pool.learned._found.values()
     assert known.told is not None
     assert "+\tnumpy\t" in known.told
     assert "-\thelper\t" in known.told
+    assert "-\tjson\t" in known.told  # it could see what the one before it has done
 
 
 def test_what_is_installed_and_changed_is_imported_anew(
@@ -164,7 +165,7 @@ def test_what_is_installed_and_changed_is_imported_anew(
 ) -> None:
     module = installed / "of_today.py"
     module.write_text("value = 1")
-    name = programs.script("import of_today; print(of_today.value)")
+    name = programs.script("import of_today\nprint(of_today.value)")
     assert programs.warmed("python", name)[1] == ["1"]
     module.write_text("value = 1 + 1")
     assert programs.run("python", name)[1] == ["2"]
@@ -194,14 +195,14 @@ def test_what_is_not_as_it_was_when_the_job_was_started_starts_cold(programs: Pr
 
 def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed: Path) -> None:
     (installed / "busy.py").write_text(
-        "import threading, time\n"
+        "import threading, time\nAT = time.monotonic()\n"
         "threading.Thread(target=lambda: time.sleep(60), daemon=True).start()"
     )
-    (installed / "quiet.py").write_text("")
-    name = programs.script(
-        "from sys import modules\nprint('busy' in modules, 'quiet' in modules)\nimport busy, quiet"
-    )
-    assert programs.warmed("python", name)[1] == ["False True"]
+    (installed / "quiet.py").write_text("import time\nAT = time.monotonic()")
+    name = programs.script("import busy, quiet\nprint(busy.AT)\nprint(quiet.AT)")
+    first, second = (programs.warmed("python", name)[1] for _ in range(2))
+    assert first[0] != second[0]
+    assert first[1] == second[1]  # it was imported once
 
 
 def test_a_cancelled_job_ends_with_all_that_it_started(programs: Programs) -> None:

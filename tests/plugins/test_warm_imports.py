@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.warm import pool
 from plugins.warm_programs import Programs, installed
 
 pytestmark = [
@@ -30,8 +32,8 @@ def test_what_lies_beside_a_script_stands_before_what_is_installed(
     for name in ("utils", "packed", "besides"):
         (installed / f"{name}.py").write_text(f"WHO = 'installed {name}'")
     (installed / "user.py").write_text("import besides\nWHO = besides.WHO")
-    text = "import utils, packed, user, selectors; print(utils.WHO, packed.WHO, user.WHO)"
-    name = programs.script(f"{text}; print(selectors.__name__)")
+    text = "import utils, packed, user, selectors\nprint(utils.WHO, packed.WHO, user.WHO)"
+    name = programs.script(f"{text}\nprint(selectors.__name__)")
     one = ["installed utils installed packed installed besides", "selectors"]
     assert programs.warmed("python", name)[1] == one
     for path, code in (
@@ -52,7 +54,7 @@ def test_what_lies_beside_a_script_stands_before_what_is_installed(
 
 def test_a_tool_imports_nothing_for_another(programs: Programs, installed: Path) -> None:
     (installed / "patches.py").write_text("import builtins, sys\nbuiltins.EVIL = 1\n")
-    text = "import sys, builtins; print(hasattr(builtins, 'EVIL'), 'patches' in sys.modules)"
+    text = "import sys, builtins\nprint(hasattr(builtins, 'EVIL'), 'patches' in sys.modules)"
     programs.warmed("python", programs.script("import patches", "one.py"))
     assert programs.both("python", programs.script(text, "two.py"))[1] == ["False False"]
 
@@ -68,6 +70,62 @@ def test_a_module_is_the_one_that_the_program_had(programs: Programs, installed:
         "import os, sys\nsys.path.insert(0, os.path.abspath('lib'))\nimport user; print(user.WHO)"
     )
     assert programs.both("python", name)[1] == ["own"]
+
+
+def test_a_package_that_imports_what_is_the_script_s(programs: Programs, installed: Path) -> None:
+    (installed / "package.py").write_text(
+        "try: import faster\nexcept ImportError: faster = None\nWHO = getattr(faster, 'WHO', 0)"
+    )
+    name = programs.script("import numpy\nimport package\nprint(package.WHO)")
+    programs.script("WHO = 'own'", "faster.py")
+    assert programs.both("python", name)[1] == ["own"]
+
+
+LEADING = """
+from __future__ import annotations
+import sys, os.path as p
+VERSION = {"a": [1, -2.5, None]}
+if TYPE_CHECKING:
+    from typing import Any
+if typing.TYPE_CHECKING: import typing
+try:
+    from a import b
+except ImportError:
+    b = None
+    pass
+else:
+    import d
+"""
+
+
+@pytest.mark.parametrize(
+    ("act", "more"),
+    [
+        ("x = f()\nimport c", 0),
+        ("@f\n@g\nclass A: pass", 0),
+        ("def f(a=g()): pass", 0),
+        ("x.y = 1", 0),
+        ("x[0] = 1", 0),
+        ("x: f() = 1", 0),
+        ("'text'\nf'{x}'", 1),
+        ("try: import c\nexcept f(): x()", 0),
+        ("try: import c\nfinally: x()", 0),
+        ("if sys.path.clear(): import c", 0),
+        ("if TYPE_CHECKING: x()", 0),
+        ("import c; f()", 0),
+        ("for x in y: pass", 0),
+        ("x = (\n", None),
+        ("import c", sys.maxsize),
+    ],
+)
+def test_what_stands_before_all_that_a_program_does(
+    act: str, more: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(Path(pool.__file__).parent)
+    leading_lines = importlib.import_module("warm_leading").leading_lines
+    begin = f'"""It says so."""\n{LEADING}'
+    expected = 0 if more is None else min(begin.count("\n") + more, sys.maxsize)
+    assert leading_lines(begin + act) == expected
 
 
 READS = {
@@ -175,16 +233,17 @@ def test_a_script_that_sets_what_packages_read(programs: Programs, installed: Pa
     assert programs.both("python", name)[1] == ["1"]
 
 
-def test_other_words_may_import_something_else(programs: Programs, installed: Path) -> None:
+def test_other_words_import_the_same_at_the_begin(programs: Programs, installed: Path) -> None:
     (installed / "patches.py").write_text("import builtins\nbuiltins.EVIL = 1\n")
     name = programs.script(
         "import sys, builtins\nif sys.argv[1] == '--mode=a': import patches\n"
         "print(hasattr(builtins, 'EVIL'))"
     )
     assert programs.warmed("python", name, "--mode=a", "--sigma=1")[1] == ["True"]
-    programs.run("python", name, "--mode=a", "--sigma=2.5e3")
-    assert programs.told is True
-    assert programs.both("python", name, "--mode=b", "--sigma=1")[1] == ["False"]
+    for mode, seen in (("--mode=b", "False"), ("--mode=a", "True")):
+        cold = programs.run("python", name, mode, "extra", warm=False)
+        assert programs.run("python", name, mode, "extra") == cold
+        assert (cold[1], programs.told) == ([seen], True)
 
 
 def test_data_and_new_modules_of_a_package_are_noticed(
@@ -197,7 +256,7 @@ def test_data_and_new_modules_of_a_package_are_noticed(
         "import pathlib\nDATA = (pathlib.Path(__file__).parent / 'data.txt').read_text()\n"
         "try: from . import extra\nexcept ImportError: extra = None"
     )
-    name = programs.script("import package; print(package.DATA, package.extra is None)")
+    name = programs.script("import package\nprint(package.DATA, package.extra is None)")
     assert programs.warmed("python", name)[1] == ["1 True"]
     (place / "data.txt").write_text("2")
     assert programs.run("python", name)[1] == ["2 True"]
@@ -211,7 +270,7 @@ def test_a_package_that_hangs_keeps_no_job_waiting(programs: Programs, installed
     (installed / "hangs.py").write_text(
         "import sys, time\nif type(sys.argv) is not list: time.sleep(3600)"
     )
-    name = programs.script("import hangs; print(1)")
+    name = programs.script("import hangs\nprint(1)")
     programs.run("python", name)
     for _ in range(2):
         assert programs.run("python", name)[:2] == (0, ["1"])
@@ -340,6 +399,6 @@ def test_a_path_file_that_was_written_meanwhile_counts(installed: Path, tmp_path
     )
     programs.learn("python", programs.script("import numpy"))
     (installed / "editable.pth").write_text(f"{installed / 'source'}\n")
-    name = programs.script("import of_source; print(1)", "other.py")
+    name = programs.script("import of_source\nprint(1)", "other.py")
     assert programs.run("python", name) == (0, ["1"], [])
     assert programs.warmed("python", name) == (0, ["1"], [])

@@ -120,7 +120,7 @@ def test_what_forks_sees_no_more_than_installations(
     monkeypatch.syspath_prepend(place)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     name = programs.script(
-        "import hostile, os; print([n for n in os.listdir('/run') if '-' in n])"
+        "import hostile, os\nprint([n for n in os.listdir('/run') if '-' in n])"
     )
     programs.learn("python", name)
     (server,) = programs.servers

@@ -66,12 +66,9 @@ class Learned:
         """Take what a program of `tool` told; return it when that is new."""
         with self._lock:
             for one in self._found.values():
-                if one.number == number and one.tool == tool:
-                    if text and one.told is None:
-                        one.told = _checked(text)
-                        return one
-                    if not text and one.told is not None:  # it imports more than it told
-                        one.forget()
+                if one.number == number and one.tool == tool and one.told is None:
+                    one.told = _checked(text)
+                    return one
         return None
 
     def clear(self) -> None:

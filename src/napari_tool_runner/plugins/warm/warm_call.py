@@ -23,7 +23,7 @@ import types
 from collections.abc import Mapping
 
 from warm_imports import Ahead, forget_temporary, origin_of  # type: ignore[import-not-found]
-from warm_order import Order  # type: ignore[import-not-found]
+from warm_leading import Leading  # type: ignore[import-not-found]
 
 # what differs from call to call and is read by no package
 _PASSING = ("PWD", "OLDPWD", "SHLVL", "_", "NAPARI_TOOL_RUNNER_WARM", "NAPARI_TOOL_RUNNER_RUN")
@@ -124,55 +124,6 @@ class Call:
             sys.orig_argv = [self.program, *self.words]
 
 
-class _Learning:
-    """Looks which modules a program imports until it changes what they could read.
-
-    It stands among the finders of modules, and finds none.
-    """
-
-    def __init__(self, places: tuple[str, ...], own: tuple[str, ...], text: str) -> None:
-        self.names: list[str] | None = None
-        self._places, self._own, self._seen = places, own, _readable()
-        self._order = Order(places, own, text)
-
-    def find_spec(self, name: str, *_: object) -> None:
-        """Note what there is when something is imported."""
-        if self.names is not None:
-            return
-        frame: types.FrameType | None = sys._getframe(1)
-        now = _readable()
-        if not self._order.is_unchanged(frame, name):
-            self.names = list(sys.modules)
-            return
-        if now == self._seen:
-            return
-        while frame is not None:
-            file = frame.f_code.co_filename
-            if (
-                frame.f_code.co_name == "<module>"
-                and file.startswith(self._places)
-                and not file.startswith(self._own)
-                and frame.f_globals.get("__name__") != "__main__"
-            ):
-                self._seen = now  # a package did it while it was imported
-                return
-            frame = frame.f_back
-        self.names = list(sys.modules)
-
-    def told(self) -> str:
-        """Return the modules with their files; those that can be imported ahead are marked."""
-        wanted = sys.modules if self.names is None else frozenset(self.names)
-        lines = []
-        for name, module in list(sys.modules.items()):
-            origin = origin_of(module)
-            installed = origin.startswith(self._places) and not origin.startswith(self._own)
-            named = getattr(getattr(module, "__spec__", None), "name", "") == name
-            mark = "+" if installed and named and name in wanted else "-"
-            if not {"\n", "\t"} & {*name, *origin}:
-                lines.append(f"{mark}\t{name}\t{origin}")
-        return "\n".join(lines)
-
-
 def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: int) -> None:
     """Run the script of `call` as Python does, and end as it does.
 
@@ -195,13 +146,10 @@ def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: in
     sys.modules["__main__"] = main
     if first:
         sys.path.insert(0, "" if call.words[0] == "-c" else first)
-    learning = None
     if number and not ahead.files:
-        text = call.words[1] if call.words[0] == "-c" else ""
-        learning = _Learning(places, own, text)
-        sys.meta_path.insert(0, learning)
-    if number:
-        atexit.register(_tell_modules, call, number, learning, ahead, places)
+        leading = Leading(places, own, call.words[1] if call.words[0] == "-c" else "")
+        sys.meta_path.insert(0, leading)
+        atexit.register(_tell_modules, call, number, leading)
     try:
         if call.words[0] == "-m":
             sys.argv = ["-m", *call.words[2:]]
@@ -260,34 +208,16 @@ def _run_file(words: list[str], main: types.ModuleType) -> None:
     exec(compile(source, told, "exec", 0, True), main.__dict__)  # noqa: S102
 
 
-def _tell_modules(
-    call: Call, number: int, learning: _Learning | None, ahead: Ahead, places: tuple[str, ...]
-) -> None:
-    """Tell what was imported, if that is to be learned, or is more than is known."""
-    if learning is not None:
-        told = learning.told()
-    else:
-        new = [one for name, one in list(sys.modules.items()) if name not in ahead.known]
-        if not any(origin_of(one).startswith(places) for one in new):
-            return
-        told = ""
+def _tell_modules(call: Call, number: int, leading: Leading) -> None:
+    """Tell what was imported at the begin of the program."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
         link.settimeout(2)
         link.connect(os.fsdecode(call.told))
-        text = told.encode("utf-8", "surrogateescape")
+        text = leading.told().encode("utf-8", "surrogateescape")
         sections = [b"learned", str(number).encode(), text]
         data = b"".join(struct.pack("=Q", len(one)) + one for one in sections)
         link.sendall(struct.pack("=Q", len(data)) + data)
         link.recv(1)
-
-
-def _readable() -> tuple[object, ...]:
-    """Return what packages may read when they are imported, and programs change."""
-    try:
-        folder = os.getcwd()
-    except OSError:
-        folder = ""
-    return os.environ.copy(), list(sys.path), folder, sys.getrecursionlimit()
 
 
 def _draw_anew() -> None:

@@ -102,7 +102,7 @@ class Ahead:
         """Whether this is a program by now: forks are its own."""
         self.held = False
         """Whether they have noted a standard stream."""
-        self.known = set(sys.modules)
+        self._begun_with = set(sys.modules)
         self._read: set[str] | None = set()
         self._absent: list[str] = []
         """What packages looked for and did not find."""
@@ -161,7 +161,6 @@ class Ahead:
             sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)
         ]
         self._note_files(read)
-        self.known = {*sys.modules, *told}
 
     def changed(self) -> str:
         """Return what was read and is not as it was; empty when all is."""
@@ -314,9 +313,9 @@ class Ahead:
             if name == "__main__":
                 continue
             if name in told:
-                if told[name] != origin and (name not in self.known or told[name]):
+                if told[name] != origin and (name not in self._begun_with or told[name]):
                     raise Refused("", f"{name} is another module than the program's")
-            elif name not in self.known:
+            elif name not in self._begun_with:
                 raise Refused("", f"the program did not import {name}")
 
     def _note_variables(self, before: dict[str, str]) -> None:
