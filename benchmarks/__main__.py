@@ -90,7 +90,8 @@ def _line(found: Comparison) -> str:
     more = f" + {found.more * 1e3:.0f} ms" if found.more else ""
     return (
         f"  {sign}{found.ratio:6.2f} x (aim {found.aim:.2g} x{more})  {found.name}: "
-        f"{found.ours * 1e3:.1f} ms against {found.bare * 1e3:.1f} ms"
+        f"{found.ours * 1e3:.1f} ms against {found.bare * 1e3:.1f} ms "
+        f"({(found.ours - found.bare) * 1e3:+.1f} ms)"
     )
 
 

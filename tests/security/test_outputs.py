@@ -139,6 +139,19 @@ def test_one_child_reads_all_files_of_a_job(tmp_path: Path, read: ReadApart) -> 
     assert len(children) == 2
 
 
+def test_what_reads_results_waits_while_the_program_runs(tmp_path: Path, read: ReadApart) -> None:
+    path = _text("o.csv", "a,b\n1,2\n")(tmp_path)
+    output = PlannedOutput(DataOutput(name="o", format="csv"), path, "csv")
+    with ReadApart(tmp_path) as first:
+        first(path, FORMATS["csv"], name="o", root=tmp_path)  # nothing is left to import
+    read.prepare(FORMATS, [output], [])
+    assert read._talk is not None
+    waiting = read._talk._open
+    assert waiting is not None
+    assert read(path, FORMATS["csv"], name="o", root=tmp_path).table is not None
+    assert read._talk._open is waiting
+
+
 def test_small_results_do_not_wait_for_what_opens_large_ones(
     tmp_path: Path, read: ReadApart, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -42,7 +44,7 @@ from napari_tool_runner.tools.formats import FORMATS, Trait
 from napari_tool_runner.tools.galaxy import judge
 from napari_tool_runner.tools.isolation import rendering
 from napari_tool_runner.tools.isolation.asking import Exchange, Limits
-from napari_tool_runner.tools.isolation.client import Reader
+from napari_tool_runner.tools.isolation.client import Reader, Talk
 from napari_tool_runner.tools.isolation.operations import command_from
 from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.isolation.wire import (
@@ -271,6 +273,89 @@ def test_each_question_has_its_own_time(quick: Reader, monkeypatch: pytest.Monke
         for _ in range(2):
             talk.ask("help", {"text": "a"}, what="lay it out", path=Path("a"))
     assert len(begun) == 2
+
+
+def helped(talk: Talk) -> object:
+    return talk.ask("help", {"text": "a"}, what="lay it out", path=Path("a"))[0]
+
+
+@pytest.fixture
+def ahead(quick: Reader) -> Iterator[tuple[Talk, int]]:
+    """A child that was begun before it is asked, and its number."""
+    with quick.talk() as first:
+        helped(first)  # so that nothing is left to import
+    with quick.talk() as talk:
+        talk.begin("lay it out", Path("a"))
+        assert talk._open is not None
+        yield talk, talk._open[1]
+
+
+def test_what_was_begun_ahead_answers(ahead: tuple[Talk, int]) -> None:
+    talk, child = ahead
+    for _ in range(2):
+        assert "a" in str(helped(talk))
+        assert talk._open is not None
+        assert talk._open[1] == child
+
+
+def test_what_was_begun_ahead_and_ended_is_begun_anew(ahead: tuple[Talk, int]) -> None:
+    talk, child = ahead
+    psutil.Process(child).kill()
+    assert talk._open is not None
+    told, end = b"", time.monotonic() + 60
+    while b'"ended"' not in told:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+        with suppress(BlockingIOError):
+            told = talk._open[0].recv(9999, socket.MSG_PEEK)
+    assert "a" in str(helped(talk))
+    assert talk._open is not None
+    assert talk._open[1] != child
+
+
+def test_a_reader_that_is_gone_is_started_for_what_was_begun(
+    quick: Reader, ahead: tuple[Talk, int]
+) -> None:
+    talk, child = ahead
+    gone = psutil.Process(child)
+    quick.close()
+    gone.wait(60)
+    assert "a" in str(helped(talk))
+
+
+@pytest.mark.usefixtures("ahead")
+def test_cancel_reaches_what_was_begun_ahead(quick: Reader) -> None:
+    stopped = threading.Event()
+    with quick.talk(stop=stopped.is_set) as talk:
+        talk.begin("lay it out", Path("a"))
+        assert talk._open is not None
+        child = psutil.Process(talk._open[1])
+        stopped.set()
+        with pytest.raises(JobCancelledError):
+            helped(talk)
+    child.wait(30)
+
+
+def test_nothing_waits_for_imports_to_begin_ahead(quick: Reader) -> None:
+    with quick.talk() as talk:
+        talk.begin("lay it out", Path("a"))  # its process is not started yet
+        assert talk._open is None
+        helped(talk)
+        talk.close()
+        quick.load(["colorsys"])
+        talk.begin("lay it out", Path("a"))
+        assert talk._open is None
+
+
+def test_who_cannot_begin_ahead_asks_later(quick: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    with quick.talk() as talk:
+        helped(talk)
+        talk.close()
+        with monkeypatch.context() as broken:
+            broken.setattr(quick, "fork", Mock(side_effect=BrokenPipeError))
+            talk.begin("lay it out", Path("a"))
+        assert talk._open is None
+        assert "a" in str(helped(talk))
 
 
 def test_cancel_ends_it(tmp_path: Path, paths: JobPaths, quick: Reader) -> None:

@@ -109,13 +109,17 @@ class ReadApart:
     def prepare(
         self, formats: Formats, outputs: Iterable[PlannedOutput], inputs: Iterable[_File]
     ) -> None:
-        """Have what reads `outputs`, made of `inputs`, imported there; does not wait."""
+        """Have what reads `outputs`, made of `inputs`, imported there; does not wait for it.
+
+        If all is imported, what will read them is forked, too, and waits behind its walls.
+        """
         found = (formats.resolve(one.format) for one in outputs)
         read = [fmt for fmt in found if fmt.carrier is not Carrier.OPAQUE]
         if read and not self._here:
             _load(read)
             if any(one.path.stat().st_size > _LARGE for one in inputs):
                 reader.load(_LAZY)
+            self._talking().begin(f"read {self.root.name}", self.root)
 
     def close(self) -> None:
         """End the process that read; again does nothing."""
@@ -134,13 +138,13 @@ class ReadApart:
         """Open a file; takes and raises what `read_file` does, and JobCancelledError."""
         if root is None or self._here:
             return read_file(path, fmt, name=name, writable=writable, root=root)
-        if self._talk is None or self._count >= _AT_ONCE:
+        if self._count >= _AT_ONCE:
             self.close()
-            talk = reader.talk(reads=[self.root], stop=self._stop, limits=_LIMITS)
-            self._talk, self._count = self._opened.enter_context(talk), 0
+        talk = self._talking()
+        if self._count == 0:
             _load([fmt])
         self._count += 1
-        told, data = self._talk.ask(
+        told, data = talk.ask(
             f"{__name__}:_read",
             {"path": str(path), "root": str(root), "name": name, "format": tell_format(fmt)},
             what=f"read {path.name}",
@@ -155,6 +159,12 @@ class ReadApart:
             return _Unpacked(data).content(told)
         except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             raise _blame(f"To read {path.name} gave what is no data: {error}.", path) from error
+
+    def _talking(self) -> Talk:
+        if self._talk is None:
+            talk = reader.talk(reads=[self.root], stop=self._stop, limits=_LIMITS)
+            self._talk, self._count = self._opened.enter_context(talk), 0
+        return self._talk
 
 
 def _load(formats: Iterable[Format]) -> None:

@@ -74,7 +74,7 @@ def masks(top: str) -> Iterator[str]:
     """
     for path in _private_below(top):
         if os.path.isdir(path):
-            yield from ("--tmpfs", path, "--remount-ro", path)
+            yield from ("--tmpfs", path)
         elif os.path.isfile(path):
             yield from ("--ro-bind", os.devnull, path)
 

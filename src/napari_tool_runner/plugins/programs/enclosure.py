@@ -38,7 +38,7 @@ from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.quoting import check_words
 from napari_tool_runner.tools.isolation.walls import end_held, hold, keep_apart, program_filter
 from napari_tool_runner.tools.own_folder import folder_is_shared
-from napari_tool_runner.tools.private import holds_home, is_below, private_places
+from napari_tool_runner.tools.private import is_below, private_places
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext, Mount
@@ -352,8 +352,9 @@ def _options(
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
     # the kernel's settings, which root may write
     yield from ("--ro-bind", "/proc/sys", "/proc/sys")
-    # the memory and descriptors of the first process, which is bubblewrap's own
-    yield from ("--tmpfs", "/proc/1", "--remount-ro", "/proc/1")
+    # the memory and descriptors of the first process, which is bubblewrap's own; what a program
+    # writes there instead is as much its own as in /dev, and to forbid it costs another mount
+    yield from ("--tmpfs", "/proc/1")
     devices = [*filter(_DEVICES.fullmatch, sorted(os.listdir("/dev")))]
     for device in devices:
         yield from ("--dev-bind-try", f"/dev/{device}", f"/dev/{device}")
@@ -375,7 +376,7 @@ def _options(
     if temp not in wanted and not mounts:
         wanted[temp] = False
     private = private_places()
-    if any(holds_home(mount.path) for mount in mounts):
+    if any(is_below(private[0], really(mount.path)) for mount in mounts):
         del private[0]  # who gives a tool a folder around the home gives that, too
     yield from binds(wanted, seen, {*hidden, *private}, links)
     # with each mount bubblewrap reads those before: what consists of many comes last

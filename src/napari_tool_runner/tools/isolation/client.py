@@ -13,17 +13,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
+from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
 from napari_tool_runner.quoting import visible_text
 from napari_tool_runner.tools.candidate import parse_json
 from napari_tool_runner.tools.isolation.asking import STEP, Exchange, Limits
 from napari_tool_runner.tools.isolation.walls import system_places
 from napari_tool_runner.tools.isolation.wire import MESSAGE, error_from, refused, to_line
-
-if TYPE_CHECKING:
-    from napari_tool_runner.errors import ToolRunnerError
 
 __all__ = ["Reader", "Talk", "can_fork", "reader"]
 
@@ -61,6 +58,7 @@ class Reader:
         self._control: socket.socket | None = None
         self._known = _places()
         self._loaded: set[str] = set()
+        self._importing = True
 
     def ask(
         self,
@@ -139,11 +137,16 @@ class Reader:
                 if name not in self._loaded:
                     control.sendall(f"load {name}".encode().ljust(MESSAGE))
                     self._loaded.add(name)
+                    self._importing = True
 
     def close(self) -> None:
         """End the process; the next question starts another."""
         with self._lock:
             self._drop()
+
+    def is_importing(self) -> bool:
+        """Whether a fork may have to wait: something is to be imported since the last one."""
+        return self._importing
 
     def fork(self, language: str, exchange: Exchange) -> tuple[socket.socket, int]:
         """Have a child forked; return what it answers on, and its number."""
@@ -171,6 +174,7 @@ class Reader:
                     socket.send_fds(control, [message], [connection.fileno()])
                     told = exchange.receive(control, MESSAGE)
                     if told:
+                        self._importing = False
                         return int(told)
                 except OSError as error:
                     if last:
@@ -198,6 +202,7 @@ class Reader:
 
     def _drop(self) -> None:
         self._loaded.clear()
+        self._importing = True
         if self._control is not None:
             self._control.close()  # which ends it
             self._control = None
@@ -217,6 +222,19 @@ class Talk:
         self.limits = limits
         self._owner, self._asked, self._stop = owner, asked, stop
         self._open: tuple[socket.socket, int] | None = None
+        self._begun = False
+
+    def begin(self, what: str, path: Path) -> None:
+        """Have the child forked and walled in ahead, unless that has to be waited for."""
+        if self._open is not None or self._owner.is_importing() or not can_fork():
+            return
+        exchange = Exchange(self.limits, what, path, refused, self._stop)
+        try:
+            self._open = self._owner.fork(str(self._asked["language"]), exchange)
+            self._open[0].sendall(self._line("begin", {}))
+            self._begun = True
+        except (ToolRunnerError, OSError):  # the question tries once more, and tells
+            self.close()
 
     def ask(
         self,
@@ -234,19 +252,14 @@ class Talk:
         blame : callable
             Makes the error of a sentence and a path.
         """
-        limits = self.limits
-        line = to_line({
-            "do": operation, "of": of, "memory": limits.memory, "seconds": limits.processor,
-            "maps": limits.maps, **self._asked,
-        })  # fmt: skip
-        exchange = Exchange(limits, what, path, blame, self._stop)
+        line = self._line(operation, of)
+        exchange = Exchange(self.limits, what, path, blame, self._stop)
         told: object = None
         try:
             if can_fork():
-                if self._open is None:
-                    self._open = self._owner.fork(str(self._asked["language"]), exchange)
+                child = self._child(exchange)
                 exchange.begin()  # it may have had to be started
-                answer, data = exchange.through(self._open[0], line)
+                answer, data = exchange.through(child, line)
             else:
                 answer, data = _cold(line, exchange), bytearray()
             told = parse_json(answer, path)
@@ -268,8 +281,39 @@ class Talk:
         self.close()
         raise exchange.ended(told.get("ended"))
 
+    def _line(self, operation: str, of: Mapping[str, object]) -> bytes:
+        limits = self.limits
+        return to_line({
+            "do": operation, "of": of, "memory": limits.memory, "seconds": limits.processor,
+            "maps": limits.maps, **self._asked,
+        })  # fmt: skip
+
+    def _child(self, exchange: Exchange) -> socket.socket:
+        """Return what the child answers on; another one's, if what was begun ahead has ended."""
+        if self._open is not None and self._begun and not self._waits(self._open[0], exchange):
+            self.close()
+        self._begun = False
+        if self._open is None:
+            self._open = self._owner.fork(str(self._asked["language"]), exchange)
+        return self._open[0]
+
+    @staticmethod
+    def _waits(child: socket.socket, exchange: Exchange) -> bool:
+        """Whether what was begun ahead waits for its question; it may have been ended."""
+        try:
+            told, _ = exchange.through(child, b"")
+            child.recv(1, socket.MSG_PEEK)  # more than the answer, or its end
+        except BlockingIOError:
+            return b'"answer"' in told
+        except JobCancelledError:
+            raise
+        except (ToolRunnerError, OSError):
+            pass
+        return False
+
     def close(self) -> None:
         """End the child; the next question has another one forked."""
+        self._begun = False
         if self._open is not None:
             connection, pid = self._open
             self._open = None

@@ -173,6 +173,10 @@ def wanted_language(uri: str) -> str:
     return "" if ready or dialect is None else dialect.name
 
 
+def _begin(_: dict[str, object]) -> None:
+    """Do nothing: walls are put up before the first request."""
+
+
 def _help(of: dict[str, object]) -> str:
     return rst_html(str(of["text"]))
 
@@ -272,7 +276,7 @@ class WithData(NamedTuple):
 
 
 _OPERATIONS: Mapping[str, Callable[[dict[str, object]], object]] = {
-    "help": _help, "index": _index, "look": _look, "render": _render,
+    "begin": _begin, "help": _help, "index": _index, "look": _look, "render": _render,
     "uris": _uris, "verify": _verify,
 }  # fmt: skip
 
