@@ -37,6 +37,8 @@ _DEVICES = frozenset(
     | {f"{device}{digit}" for device in ("com", "lpt") for digit in "0123456789¹²³"}
 )
 _LONGEST = 80
+_LOOKED_AT = 1000
+"""Characters of a stranger's name: to order accents takes the square of their number."""
 _MAX_BYTES = 200  # of a name that strangers gave: file systems end at 255, and drafts are longer
 _INVISIBLE = {"C": "_", "Z": " "}  # by the first letter of the category
 _FORBIDDEN = re.compile(r'[<>:"|?*/\\]')
@@ -160,7 +162,9 @@ def safe_name(name: str, *, fallback: str = "data") -> str:
     Never empty, never hidden (no leading dot or dash), never a reserved name, at most
     80 characters; accents are dropped from letters, anything else becomes ``_``.
     """
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    ascii_name = (
+        unicodedata.normalize("NFKD", name[:_LOOKED_AT]).encode("ascii", "ignore").decode()
+    )
     safe = _UNSAFE.sub("_", ascii_name)
     safe = safe.strip("._-")[:_LONGEST].rstrip("._-")
     if not safe:
@@ -174,7 +178,8 @@ def file_name(name: str, *, fallback: str = "output") -> str:
     No separators, no invisible or unassigned characters, no dots at its ends, no name that
     Windows keeps for devices, and short. Letters of any language stay.
     """
-    text = unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode("utf-8"))
+    text = name[:_LOOKED_AT].encode("utf-8", "replace").decode("utf-8")
+    text = unicodedata.normalize("NFC", text)
     # invisible ones: controls, joiners, directions, surrogates, private, unassigned
     text = "".join(_INVISIBLE.get(unicodedata.category(c)[0], c) for c in text)
     # also what normalises to a separator or a dot (fullwidth ／, ‥)
@@ -225,7 +230,7 @@ def unique_name(name: str, taken: Collection[str], numbered: str = " [{}]", firs
     if name not in taken:
         return name
     before, after = (re.escape(part) for part in numbered.split("{}"))
-    match = re.fullmatch(rf"(?P<stem>.*?){before}(?P<number>\d+){after}", name, re.DOTALL)
+    match = re.fullmatch(rf"(?P<stem>.*?){before}(?P<number>\d{{1,9}}){after}", name, re.DOTALL)
     stem, number = (match["stem"], int(match["number"]) + 1) if match else (name, first)
     while (candidate := stem + numbered.format(number)) in taken:
         number += 1

@@ -33,8 +33,9 @@ __all__ = [
     "units_by_column",
 ]
 
-AXIS = re.compile(r"axis[-_ ]?(\d+)$", re.IGNORECASE)
+AXIS = re.compile(r"axis[-_ ]?(\d{1,9})$", re.IGNORECASE)
 """napari's names of coordinates."""
+_LONGEST = 100  # a longer name means nothing
 _PLACE = (
     r"(?:areashape|weighted|object|centroid|cent(?:er|re)|of|the|mass|coord(?:inate)?s?|loc(?:ation)?"
     r"|pos(?:ition)?|com|spot|peak|point|c)"
@@ -56,10 +57,10 @@ _NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PL
 _NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
 _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
 _BARE_TIME = r"m?s|sec(?:onds?)?|h|hrs?|hours?|minutes?|(?<=time.)min"  # x_min is no time
-_WITH_UNIT = re.compile(
-    rf"(.+?)[\s_.:]*(?:[(\[](.*?)[)\]]|(?<=[\s_.:])({_BARE_UNIT}|{_BARE_TIME})"
-    rf"|(?<=^[xyz])({_BARE_UNIT}))",
-    re.IGNORECASE,
+_UNIT_IN_BRACKETS = re.compile(r"(.+?)[(\[](.*)[)\]]", re.DOTALL)
+_UNIT_AT_END = re.compile(
+    rf"(.+?)(?:(?<=[\s_.:])({_BARE_UNIT}|{_BARE_TIME})|(?<=^[xyz])({_BARE_UNIT}))",
+    re.IGNORECASE | re.DOTALL,
 )
 # What an id is called, best first: the bare ``id`` of a row with a track's is its own.
 _TRACK_IDS = ("trackid", "track", "tracknumber", "trajectory", "trajectoryid", "particle", "id")
@@ -93,12 +94,16 @@ class Column(NamedTuple):
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name.lower())
+    """Return the letters and digits of a name; none of one that is too long to mean anything."""
+    return re.sub(r"[\W_]", "", name.lower()) if len(name) <= _LONGEST else ""
 
 
 def _bare(name: str, units: Mapping[str, str]) -> tuple[str, str]:
     """Return a name without its unit, and the unit; `units`: what stands below the header."""
-    found = _WITH_UNIT.fullmatch(name.strip())
+    short = name.strip() if len(name) <= _LONGEST else ""
+    # which ends with a bracket is looked at first: one pattern for both would try each bracket
+    pattern = _UNIT_IN_BRACKETS if short.endswith((")", "]")) else _UNIT_AT_END
+    found = pattern.fullmatch(short)
     unit = units.get(name, "") if found is None else found[found.lastindex or 0]
     return _plain(name if found is None else found[1]), _unit(unit)
 

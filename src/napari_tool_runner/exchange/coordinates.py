@@ -50,7 +50,7 @@ __all__ = [
     "vectors_table",
 ]
 
-_DIRECTION = re.compile(r"(?i)(?:direction|vector)[-_](\d+)$")
+_DIRECTION = re.compile(r"(?i)(?:direction|vector)[-_](\d{1,9})$")
 _OURS = re.compile(
     r"(?i:axis[-_ ]?\d+|(?:direction|vector)[-_]\d+)"
     r"|index|shape-type|vertex-index|ID|[TCZYX]|pos_[xyz]|frame"

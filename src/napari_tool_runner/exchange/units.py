@@ -28,6 +28,7 @@ _PREFIXES = {
     "micro": ("µ", -6), "nano": ("n", -9), "pico": ("p", -12), "femto": ("f", -15),
     "atto": ("a", -18), "zepto": ("z", -21), "yocto": ("y", -24),
 }  # fmt: skip
+_LONGEST = 100  # of a name of a unit
 _WORD = 4  # letters: shorter names are symbols, which mean other things elsewhere
 # canonical name -> (dimension, value in metres or seconds, OME symbol)
 _UNITS: dict[str, tuple[str, float, str]] = {
@@ -78,6 +79,8 @@ def canonical(unit: object) -> str:
 
 @lru_cache(maxsize=256)
 def _canonical(given: str) -> str:
+    if len(given) > _LONGEST:
+        return given
     text = _plain(re.sub(r"\\u00[bB]5", "µ", given)).rstrip(".")
     lower = text.lower()
     found = _NAMES.get(text) or _NAMES.get(lower)

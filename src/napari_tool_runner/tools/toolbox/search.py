@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.tools.toolbox.words import Meaning, fold, meanings, stem, words_of
@@ -32,6 +33,10 @@ _FEW = 4
 _LIKELY = 40
 _KEPT = 256
 """Words whose tools are remembered."""
+_MOST_LETTERS = 40
+"""Of a query that are looked for in names."""
+_NEAR = range(1, 14)
+"""How far a letter is from the one before it."""
 
 
 class Hits(NamedTuple):
@@ -171,16 +176,36 @@ class SearchIndex:
 
     def _letters(self, query: str) -> dict[int, float]:
         """Find names that have the letters of `query` in this order (``gblur``)."""
-        letters = re.sub(r"\W+", "", query)
+        letters = re.sub(r"\W+", "", query)[:_MOST_LETTERS]
         if len(letters) < 2:
             return {}
-        pattern = re.compile(r"\b" + ".{0,12}?".join(map(re.escape, letters)))
+        in_order = re.compile("".join(f"[^{letter}]*+{letter}" for letter in letters))
         found: dict[int, float] = {}
         for number, name in enumerate(self._names):
-            match = pattern.search(name)
-            if match:
-                found[number] = 10 * len(letters) / len(match[0])
+            if in_order.match(name) and (length := _length(name, letters)):
+                found[number] = 10 * len(letters) / length
         return found
+
+
+def _length(name: str, letters: str) -> int:
+    """Return how much of `name`, from the beginning of a word, has `letters` near each other.
+
+    0: they are not, in this order. Places are the bits of a number, so that a name of a stranger
+    that has a letter many times is gone through once.
+    """
+    places = dict.fromkeys(letters, 0)
+    for at, letter in enumerate(name):
+        if letter in places:
+            places[letter] |= 1 << at
+    words = re.finditer(rf"\b{letters[0]}", name)
+    reached = [sum(1 << word.start() for word in words)]
+    for letter in letters[1:]:
+        before = reached[-1]
+        reached.append(places[letter] & reduce(or_, (before << far for far in _NEAR)))
+    end = place = reached[-1] & -reached[-1]  # the first
+    for before in reached[-2::-1]:
+        place = before & reduce(or_, (place >> far for far in _NEAR))
+    return end.bit_length() - place.bit_length() + 1 if end else 0
 
 
 # -- EDAM ----------------------------------------------------------------------------

@@ -14,6 +14,7 @@ __all__ = ["Meaning", "fold", "meanings", "stem", "words_of"]
 
 _WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(r"(?:i[sz]ations?|ations?|ings?|ers?|ies|ed|es|s|e)$")
+_PIECE = 100
 _LEAST = 3
 """Letters that are left of a word without its ending."""
 # a name that has the word somewhere counts half as much again, one that begins with it twice:
@@ -40,7 +41,9 @@ def fold(text: str) -> str:
     """Return `text` with neither accents nor capital letters."""
     if text.isascii():
         return text.lower()
-    plain = unicodedata.normalize("NFKD", text)
+    # by pieces: how long it takes to bring accents in order grows with the square of their number
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    plain = "".join(unicodedata.normalize("NFKD", piece) for piece in pieces)
     return "".join(ch for ch in plain if not unicodedata.combining(ch)).casefold()
 
 
