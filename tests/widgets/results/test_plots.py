@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backend_bases import MouseEvent
+from qtpy.QtCore import Qt
 
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.plots import HISTOGRAM, LINE, SCATTER
@@ -119,3 +120,30 @@ def test_a_table_of_words_has_no_plot(dock):
     dock.plots._draw()
     assert "no numbers" in dock.plots.hint.text()
     dock.plots.color_button.click()
+
+
+@pytest.mark.parametrize("name", ["price $5 to $", r"$\nope$", "$" + r"\sqrt{" * 40 + "$"])
+@pytest.mark.parametrize("kind", [HISTOGRAM, SCATTER, LINE])
+def test_names_of_columns_are_no_formulas(dock, name, kind):
+    from napari_tool_runner.widgets.results.rows import rows_of_columns
+
+    dock.add_table(rows_of_columns("Strange", {name: [1.0, 2, 3]}))
+    draw(dock, kind)
+    for label in (dock.plots.axes.xaxis.label, dock.plots.axes.yaxis.label):
+        assert not label.get_parse_math()
+    assert dock.plots.axes.get_xlabel().startswith(name[:50])
+
+
+def test_long_names_are_cut_and_whole_in_their_tooltips(dock):
+    from napari_tool_runner.widgets.results.rows import rows_of_columns
+
+    name = "x" * 3000 + "\n" * 20
+    dock.add_table(rows_of_columns("Long", {name: [1.0, 2, 3]}))
+    draw(dock, SCATTER)
+    shown = dock.plots.across.currentText()
+    assert len(shown) == 60
+    assert shown == dock.plots.axes.get_xlabel() == dock.plots.axes.get_ylabel()
+    assert dock.view.model.headerData(0, Qt.Orientation.Horizontal) == shown
+    whole = dock.view.model.headerData(0, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
+    assert whole == dock.plots.across.toolTip()
+    assert whole.count("x") == 3000

@@ -152,7 +152,7 @@ def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
             raise ValueError("no text")
 
     (tmp_path / "t.csv").write_text("old")
-    with pytest.raises(ValueError, match="no text"):
+    with pytest.raises(ParameterError, match=r"no \.csv file holds this table: no text"):
         save_table(pd.DataFrame({"id": [1, Breaks()]}), tmp_path / "t.csv")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("t.csv", "old")]
 
@@ -163,6 +163,41 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, name, library):
     with pytest.raises(ParameterError, match=f"pip install {library}"):
         save_table(CELLS, tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_texts_are_no_formulas_in_excel(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    texts = ['=HYPERLINK("http://x","y")', "=1+1", "#N/A", "+1", "@SUM(1)", "plain"]
+    frame = pd.DataFrame({"=2+2": texts, "area": [1.5] * 6})
+    path = save_table(frame, tmp_path / "t.xlsx")
+    rows = list(openpyxl.load_workbook(path).active.iter_rows())
+    assert [row[0].value for row in rows] == ["=2+2", *texts]
+    assert {row[0].data_type for row in rows} == {"s"}
+    assert rows[2][0].quotePrefix, "it stays a text when somebody edits it"
+    assert [row[1].value for row in rows] == ["area", *[1.5] * 6]
+    pd.testing.assert_frame_equal(pd.read_excel(path, keep_default_na=False), frame)
+
+
+@pytest.mark.parametrize(
+    ("frame", "said"),
+    [
+        (pd.DataFrame({"a": ["x\x02"]}), "no .xlsx file holds this table"),
+        (pd.DataFrame({"a": ["\udc80"]}), "no .xlsx file holds this table"),
+        (pd.DataFrame({"a": pd.to_datetime(["2020-01-01"]).tz_localize("UTC")}), "timezone"),
+        (pd.DataFrame({"a": ["y" * 40_000]}), "cells of 32,767 signs"),
+        (pd.DataFrame([[1] * 17_000]), "16,384 columns, and the table has 17,000"),
+        (pd.DataFrame({"a": range(1_048_576)}), "1,048,575 rows, and the table has 1,048,576"),
+    ],
+    ids=["control", "surrogate", "zone", "long", "wide", "tall"],
+)
+def test_what_excel_does_not_hold_is_told(tmp_path, frame, said):
+    pytest.importorskip("openpyxl")
+    (tmp_path / "t.xlsx").write_text("old")
+    with pytest.raises(ParameterError) as told:
+        save_table(frame, tmp_path / "t.xlsx")
+    assert said in str(told.value)
+    assert "CSV" in str(told.value)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("t.xlsx", "old")]
 
 
 def test_columns_of_any_kind_become_rows():

@@ -13,16 +13,31 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QGuiApplication
 
 from napari_tool_runner.names import unique_names
-from napari_tool_runner.quoting import html_text
+from napari_tool_runner.quoting import html_text, one_line
 
-__all__ = ["copy_text", "notice", "notify", "open_path", "option_labels", "shown", "tooltip"]
+__all__ = [
+    "copy_text",
+    "notice",
+    "notify",
+    "open_path",
+    "option_labels",
+    "short",
+    "shown",
+    "tooltip",
+]
 
 _LONGEST = 5000
+_SHORT = 60
 
 
 def shown(text: str) -> str:
     """Return as much of a text as is laid out at once: that of a stranger may have no end."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def short(name: str) -> str:
+    """Return a name that a stranger gave as one short line: a tooltip has the whole."""
+    return one_line(name, _SHORT)
 
 
 @lru_cache(maxsize=1024)

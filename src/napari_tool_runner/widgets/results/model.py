@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from napari_tool_runner.exchange import column_title
+from napari_tool_runner.widgets.parts.texts import short, tooltip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,13 +87,14 @@ class TableModel(QAbstractTableModel):
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
-        """Return the title of a column with its unit, the number of a line."""
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
+        """Return the title of a column, a tooltip where it is cut; the number of a line."""
         if orientation == Qt.Orientation.Vertical:
-            return section + 1
+            return section + 1 if role == Qt.ItemDataRole.DisplayRole else None
         # a view that has just lost columns still asks for them
-        return self.titles[section] if 0 <= section < len(self.titles) else None
+        title = self.titles[section] if 0 <= section < len(self.titles) else ""
+        if role == Qt.ItemDataRole.ToolTipRole and short(title) != title:
+            return tooltip(title)
+        return short(title) if role == Qt.ItemDataRole.DisplayRole else None
 
 
 def sorted_rows(column: pd.Series[float], *, up: bool) -> np.ndarray:

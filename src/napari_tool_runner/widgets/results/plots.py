@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QSize, Signal
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -14,6 +14,7 @@ from napari_tool_runner.exchange import column_title
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.texts import short, tooltip
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,8 +112,9 @@ class PlotPanel(Themed, QWidget):
         bright = next((n for n in others if "mean" in n.lower()), others[-1] if others else first)
         for box, chosen in ((self.across, first), (self.up, bright)):
             box.clear()
-            for name in names:
-                box.addItem(column_title(name), name)
+            for at, title in enumerate(map(column_title, names)):
+                box.addItem(short(title), names[at])
+                box.setItemData(at, tooltip(title), Qt.ItemDataRole.ToolTipRole)
             box.setCurrentIndex(names.index(chosen) if chosen else -1)
 
     def _ready(self, _: object) -> None:
@@ -134,6 +136,8 @@ class PlotPanel(Themed, QWidget):
     def _draw(self, *_: object) -> None:
         kind = self.kind.currentText()
         self.up.setVisible(kind != HISTOGRAM)
+        for box in (self.across, self.up):
+            box.setToolTip(box.currentData(Qt.ItemDataRole.ToolTipRole) or "")
         if self.canvas is None or self._rows is None or not self.isVisible():
             return
         figure = self.canvas.figure
@@ -199,6 +203,7 @@ class PlotPanel(Themed, QWidget):
         axes.tick_params(colors=color)
         for label in (axes.xaxis.label, axes.yaxis.label):
             label.set_color(color)
+            label.set_parse_math(False)  # names of strangers
         for side, line in axes.spines.items():
             line.set_edgecolor(color)
             line.set_visible(side in ("left", "bottom"))
