@@ -69,6 +69,25 @@ def test_reading_a_small_image_imports_little() -> None:
     assert not loaded & {"pandas", "zarr", "dask", "scipy", "skimage", "PIL"}
 
 
+def test_a_plain_run_on_the_command_line_imports_little(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What takes a while to import, and no run needs that goes well."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    tool = tmp_path / "tools" / "tiny.xml"
+    tool.parent.mkdir()
+    tool.write_text(
+        '<tool id="tiny" name="Tiny" version="1"><command>cp ${input} ${output}</command>'
+        '<inputs><param name="input" type="data" format="txt"/></inputs>'
+        '<outputs><data name="output" format="txt"/></outputs></tool>'
+    )
+    (tmp_path / "a.txt").write_text("a")
+    call = ["run", str(tool), f"input={tmp_path / 'a.txt'}"]
+    loaded = imported_by(f"from napari_tool_runner.cli import main; assert main({call!r}) == 0")
+    assert "napari_tool_runner.jobs.job" in loaded
+    assert not loaded & {"pandas", "zarr", "dask", "PIL", "psutil", "psygnal", "regex"}
+
+
 @pytest.mark.parametrize("room", ENGINE)
 def test_engine_needs_no_window(room: str) -> None:
     loaded = imported_by(f"import napari_tool_runner.{room}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.jobs import Job, JobManager, JobState, ahead, prepare, run_job
+from napari_tool_runner.jobs.listeners import Listeners
 
 IMAGE = np.zeros((4, 4), np.uint8)
 WAIT = """
@@ -159,6 +161,30 @@ def test_a_listener_of_events_that_fails_is_logged(
     job.events.connect(bad)
     assert run_job(job).outputs
     assert "A listener of job" in caplog.text
+
+
+def test_a_listener_for_new_jobs_that_fails_stops_none(
+    make_tool: MakeTool, config: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = JobManager()
+
+    def bad(job: Job) -> None:
+        raise ValueError("not my day")
+
+    manager.submitted.connect(bad)
+    assert manager.submit(make_tool(INVERT), {"i": IMAGE}, config=config).result().outputs
+    assert "A listener for new jobs failed" in caplog.text
+
+
+def test_who_unsubscribes_hears_no_more() -> None:
+    heard: list[tuple[str, int]] = []
+    listeners = Listeners[int]("numbers", lambda error: heard.append((str(error), 0)))
+    leave = [listeners.add(partial(lambda who, n: heard.append((who, n)), who)) for who in "ab"]
+    listeners.tell(1)
+    leave[0]()
+    leave[0]()
+    listeners.tell(2)
+    assert heard == [("a", 1), ("b", 1), ("b", 2)]
 
 
 def test_two_jobs_of_one_tool_do_not_meet(make_tool: MakeTool, config: dict[str, object]) -> None:

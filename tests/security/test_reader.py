@@ -30,7 +30,7 @@ from napari_tool_runner.errors import (
     TemplateError,
     ToolRunnerError,
 )
-from napari_tool_runner.tools import patterns
+from napari_tool_runner.tools import patterns, shared_time
 from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.dialect import (
     CollectedFile,
@@ -657,11 +657,11 @@ def test_a_negated_pattern_that_never_ends_accepts_nothing(tmp_path: Path) -> No
 
 def test_many_patterns_share_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
-    monkeypatch.setattr(patterns, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
-    with patterns.together(1.0):
+    monkeypatch.setattr(shared_time, "time", SimpleNamespace(monotonic=lambda: next(clock) / 10))
+    with shared_time.together(1.0):
         for _ in range(9):
             assert patterns.find("a", "xa")
-        with patterns.together(100.0), pytest.raises(patterns.SlowPatternError):
+        with shared_time.together(100.0), pytest.raises(patterns.SlowPatternError):
             patterns.find("a", "xa")
     assert patterns.find("a", "xa")
 

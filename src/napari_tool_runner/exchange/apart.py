@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
-import psutil
 
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.exchange.files import half_of_memory
 from napari_tool_runner.exchange.model import (
     Content,
     ShapeList,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["ReadApart"]
 
 _LIMITS = Limits(
-    memory=max(2**31, psutil.virtual_memory().total // 2),  # as `check_fits`
+    memory=max(2**31, half_of_memory()),  # as `check_fits`
     processor=3600,
     seconds=300.0,
     answer=64 * 2**20,

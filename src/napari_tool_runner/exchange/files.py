@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-import psutil
 
 from napari_tool_runner.errors import ExchangeError, OutputError
 from napari_tool_runner.names import numbered_image, size_text
@@ -29,6 +29,7 @@ __all__ = [
     "check_fits",
     "check_plain",
     "file_key",
+    "half_of_memory",
     "image_number",
     "is_whole_map",
     "lent_original",
@@ -95,13 +96,22 @@ def check_fits(size: int, path: Path) -> None:
     ------
     OutputError
     """
-    limit = psutil.virtual_memory().total // 2
+    limit = half_of_memory()
     if size > limit:
         raise OutputError(
             f"{path.name} says that {size_text(size)} of it must be in memory at once; "
             f"this computer has room for {size_text(limit)}.",
             hint="Let the tool write smaller chunks, or plain TIFF.",
         )
+
+
+def half_of_memory() -> int:
+    """Return half of the bytes of memory that this computer has."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.virtual_memory().total // 2
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def check_plain(path: Path) -> None:

@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
-
-from psygnal import EmitLoopError, Signal
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import JobCancelledError, ToolFailedError, ToolRunnerError
@@ -27,6 +26,7 @@ from napari_tool_runner.jobs.answers import wants_answers
 from napari_tool_runner.jobs.digests import unhashed_bytes
 from napari_tool_runner.jobs.execution import Run
 from napari_tool_runner.jobs.joins import join_tables
+from napari_tool_runner.jobs.listeners import Listeners
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.jobs.pieces import SlicedRun
@@ -39,6 +39,8 @@ from napari_tool_runner.tools.isolation.rendering import is_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from psygnal import SignalInstance
 
     from napari_tool_runner.jobs.outputs import JobOutput
     from napari_tool_runner.jobs.record import RunRecord
@@ -71,9 +73,6 @@ class Job:
 
     Attributes
     ----------
-    events : psygnal.SignalInstance
-        Emits every `JobEvent`, in the thread it happens in. A listener that raises is
-        logged and does not disturb the job.
     request : Request
         What it was asked to do.
     run : Run
@@ -83,7 +82,6 @@ class Job:
         Its folder; what was printed; the file of that, once something was.
     """
 
-    events: ClassVar[Signal] = Signal(object)
     _named: ClassVar[str] = ""
 
     def __init__(self, request: Request) -> None:
@@ -102,6 +100,7 @@ class Job:
         self.state = JobState.QUEUED
         self.phase = "Waiting"
         self.progress: Progress | None = None
+        self._listeners = Listeners[JobEvent]("events", self._complain)
         self.created = time.time()
         self.started: float | None = None
         self.finished: float | None = None
@@ -135,15 +134,15 @@ class Job:
         Returns the function that unsubscribes. A listener that raises is logged; the
         others hear the event all the same.
         """
+        return self._listeners.add(partial(listener, self))
 
-        def heard(event: JobEvent) -> None:
-            try:
-                listener(self, event)
-            except Exception as error:  # noqa: BLE001 (it is logged)
-                self._complain(error)
+    @property
+    def events(self) -> SignalInstance:
+        """What emits every `JobEvent`, in the thread it happens in.
 
-        self.events.connect(heard)
-        return lambda: self.events.disconnect(heard, missing_ok=True)
+        A listener that raises is logged and does not disturb the job.
+        """
+        return self._listeners.signal()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block until the job has ended; False when `timeout` seconds passed first."""
@@ -333,10 +332,7 @@ class Job:
         self._tell(event)
 
     def _tell(self, event: JobEvent) -> None:
-        try:
-            self.events.emit(event)
-        except EmitLoopError as error:
-            self._complain(error.__cause__ or error)
+        self._listeners.tell(event)
 
     def _complain(self, error: BaseException) -> None:
         """Log what a listener raised, once for each place in the code that does."""

@@ -12,15 +12,16 @@ import weakref
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, ClassVar, Unpack
-
-from psygnal import EmitLoopError, Signal
+from typing import TYPE_CHECKING, Unpack
 
 from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.jobs.job import Job, execute
+from napari_tool_runner.jobs.listeners import Listeners
 from napari_tool_runner.jobs.request import make_request
 
 if TYPE_CHECKING:
+    from psygnal import SignalInstance
+
     from napari_tool_runner.jobs.request import RunOptions, ToolLike
 
 __all__ = ["JobManager", "job_manager", "prepare"]
@@ -50,14 +51,7 @@ class JobManager:
     """Runs jobs in the order of their submission, `max_parallel` at once.
 
     Workers are daemon threads that exist only while there is work.
-
-    Attributes
-    ----------
-    submitted : psygnal.SignalInstance
-        Emits each new job, in the submitting thread, before it starts.
     """
-
-    submitted: ClassVar[Signal] = Signal(Job)
 
     def __init__(self, max_parallel: int | None = None) -> None:
         self._max_parallel = max_parallel
@@ -67,7 +61,13 @@ class JobManager:
         self._beside: set[Job] = set()
         self._jobs: list[Job] = []
         self._closed = False
+        self._submitted = Listeners[Job]("submitted", _complain)
         _at_exit(self)
+
+    @property
+    def submitted(self) -> SignalInstance:
+        """What emits each new job, in the submitting thread, before it starts."""
+        return self._submitted.signal()
 
     @property
     def jobs(self) -> tuple[Job, ...]:
@@ -105,10 +105,7 @@ class JobManager:
             self._queue.append(job)
             self._tell_places()
         job.run.context.cancel.on_cancel(lambda: self._cancelled(job))
-        try:
-            self.submitted.emit(job)
-        except EmitLoopError:
-            _logger.exception("A listener for new jobs failed")
+        self._submitted.tell(job)
         self._start_next()
 
     def run_beside(self, job: Job) -> None:
@@ -185,6 +182,10 @@ class JobManager:
             self._tell_places()
         # it has no folder yet: nothing to write
         job.end_unstarted()
+
+
+def _complain(error: BaseException) -> None:
+    _logger.error("A listener for new jobs failed", exc_info=error)
 
 
 @cache

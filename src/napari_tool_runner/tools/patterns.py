@@ -6,15 +6,15 @@ A pattern of a few characters can keep `re` busy for years, and nothing can stop
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import TypeAlias
 
 import regex
+
+from napari_tool_runner.tools.shared_time import left, together
 
 __all__ = [
     "LIKE_RE",
@@ -23,18 +23,14 @@ __all__ = [
     "SlowPatternError",
     "expanded",
     "find",
-    "is_late",
     "is_match",
     "match_each",
     "match_start",
     "problem_of",
-    "together",
 ]
 
 _SECONDS = 0.3
-_TOGETHER = 1.0
 _LONGEST = 10_000
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))
 
 Match: TypeAlias = regex.Match[str]
 
@@ -57,23 +53,8 @@ def match_start(pattern: str, text: str, *, whole: bool = False, flags: int = 0)
     """
     compiled = _compiled(pattern, flags)
     take = compiled.fullmatch if whole else compiled.match
-    with _in_time(pattern, _SECONDS) as left:
-        return take(text, timeout=left)
-
-
-@contextmanager
-def together(seconds: float = _TOGETHER) -> Iterator[None]:
-    """Let all matches inside share so much time: many that are each quick enough are slow, too."""
-    token = _deadline.set(min(_deadline.get(), time.monotonic() + seconds))
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
-
-
-def is_late() -> bool:
-    """Whether the time that is shared, see `together`, is over."""
-    return time.monotonic() > _deadline.get()
+    with _in_time(pattern, _SECONDS) as seconds:
+        return take(text, timeout=seconds)
 
 
 def match_each(pattern: str, texts: Iterable[str]) -> list[bool]:
@@ -84,8 +65,8 @@ def match_each(pattern: str, texts: Iterable[str]) -> list[bool]:
 
 def find(pattern: str, text: str, *, flags: int = 0, seconds: float = _SECONDS) -> Match | None:
     """Return where `pattern` is found first in `text`; raises what `match_start` does."""
-    with _in_time(pattern, seconds) as left:
-        return _compiled(pattern, flags).search(text, timeout=left)
+    with _in_time(pattern, seconds) as available:
+        return _compiled(pattern, flags).search(text, timeout=available)
 
 
 def expanded(hit: Match, text: str) -> str:
@@ -124,10 +105,10 @@ def _compiled(pattern: str, flags: int) -> regex.Pattern[str]:
 def _in_time(pattern: str, seconds: float) -> Iterator[float]:
     """Give the seconds that a match may take; tell of one that was ended since it took longer."""
     try:
-        left = min(seconds, _deadline.get() - time.monotonic())
-        if left <= 0:
+        available = min(seconds, left())
+        if available <= 0:
             raise TimeoutError
-        yield left
+        yield available
     except TimeoutError as error:
         shown = pattern if len(pattern) < 60 else f"{pattern[:59]}…"
         what = f"the pattern “{shown}” takes too long; it was not checked"
@@ -144,8 +125,8 @@ def _like_re(name: str) -> Callable[..., object]:
             return match_start(pattern, text, whole=name == "fullmatch", flags=flags & re.I)
         if name == "search":
             return find(pattern, text, flags=flags & re.I)
-        with _in_time(pattern, _SECONDS) as left:
-            return _compiled(pattern, flags & re.I).findall(text, timeout=left)
+        with _in_time(pattern, _SECONDS) as seconds:
+            return _compiled(pattern, flags & re.I).findall(text, timeout=seconds)
 
     return call
 

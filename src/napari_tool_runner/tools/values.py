@@ -23,7 +23,7 @@ from napari_tool_runner.tools.model import (
     SelectParameter,
     TextParameter,
 )
-from napari_tool_runner.tools.patterns import together
+from napari_tool_runner.tools.shared_time import together
 
 __all__ = ["FALSE_WORDS", "TRUE_WORDS", "check_value", "coerce", "datasets", "default_value"]
 

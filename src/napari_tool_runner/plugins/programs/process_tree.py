@@ -20,13 +20,13 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-import psutil
-
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, JobTimeoutError
 from napari_tool_runner.plugins.programs.watchdog import MARK, marked_ids
 
 if TYPE_CHECKING:
+    import psutil
+
     from napari_tool_runner.plugins.process import CancelToken
 
 __all__ = [
@@ -65,7 +65,7 @@ def group_alive(group: int) -> bool:
     if sys.platform != "linux":
         return True
     # in a container without an init, zombies stay members for ever
-    for pid in psutil.pids():
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
             state, _, member_of = stat.rpartition(")")[2].split()[:3]
@@ -97,6 +97,8 @@ def end_processes(
     list of int
         Processes that are still there; empty unless the system refuses.
     """
+    import psutil  # few programs have to be ended, and it takes a while
+
     roots = list(pids)
     known: dict[int, psutil.Process] = {}
 
@@ -306,6 +308,8 @@ def describe_exit(code: int) -> str:
 
 def _collect(known: dict[int, psutil.Process], roots: list[int], mark: str) -> None:
     """Add `roots`, their descendants, and what carries `mark`."""
+    import psutil
+
     found = _marked(mark) if mark else []
     for pid in roots:
         with suppress(psutil.NoSuchProcess):
@@ -317,6 +321,8 @@ def _collect(known: dict[int, psutil.Process], roots: list[int], mark: str) -> N
 
 
 def _marked(mark: str) -> list[psutil.Process]:
+    import psutil
+
     found: list[psutil.Process] = []
     if sys.platform == "linux":
         # much cheaper than parsing all variables of all processes
@@ -332,6 +338,8 @@ def _marked(mark: str) -> list[psutil.Process]:
 
 
 def _living(known: dict[int, psutil.Process]) -> list[psutil.Process]:
+    import psutil
+
     living: list[psutil.Process] = []
     for process in known.values():
         # never psutil's wait(): it would take the exit code away from subprocess

@@ -25,8 +25,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import WARM, Stored
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
@@ -274,6 +272,8 @@ class _Pool:
             threading.Thread(target=self._look, name="warm-servers", daemon=True).start()
 
     def _look(self) -> None:
+        import psutil
+
         while True:
             time.sleep(_LOOK)
             memory = psutil.virtual_memory()

@@ -19,8 +19,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from napari_tool_runner.plugins.programs.around import Around
 from napari_tool_runner.plugins.programs.enclosure import outer_enclosure
 from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
@@ -176,6 +174,8 @@ class Server:
 
     def memory(self) -> int:
         """Return the bytes that its processes use while no job runs; they share little."""
+        import psutil
+
         used = 0
         with suppress(psutil.Error):
             leader = psutil.Process(self.pid)
@@ -186,6 +186,8 @@ class Server:
 
     def worked(self) -> float:
         """Return the seconds of processors that its forks have used."""
+        import psutil
+
         found = 0.0
         with suppress(psutil.Error):
             for one in psutil.Process(self.pid).children(recursive=True):

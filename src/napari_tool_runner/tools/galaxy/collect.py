@@ -30,7 +30,8 @@ from napari_tool_runner.tools.file_types import content_type, file_type
 from napari_tool_runner.tools.galaxy.discovered import Match, parse_metadata, safe_path
 from napari_tool_runner.tools.galaxy.output_plan import element_path, extra_files_folder
 from napari_tool_runner.tools.model import CollectionOutput, DataOutput
-from napari_tool_runner.tools.patterns import PatternError, match_start, together
+from napari_tool_runner.tools.patterns import PatternError, match_start
+from napari_tool_runner.tools.shared_time import together
 from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ import operator
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from napari_tool_runner.tools.patterns import LIKE_RE, is_late, is_match, together
+from napari_tool_runner.tools.patterns import LIKE_RE, is_match
+from napari_tool_runner.tools.shared_time import is_late, together
 
 __all__ = ["NotSimpleError", "TooMuchError", "evaluate"]
 

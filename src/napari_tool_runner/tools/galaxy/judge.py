@@ -11,7 +11,8 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.tools.dialect import Verdict
-from napari_tool_runner.tools.patterns import Match, PatternError, expanded, find, together
+from napari_tool_runner.tools.patterns import Match, PatternError, expanded, find
+from napari_tool_runner.tools.shared_time import together
 
 if TYPE_CHECKING:
     from galaxy.tool_util.parser.stdio import ToolStdioRegex

@@ -11,7 +11,8 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.dialect import DataFile, data_files
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata
-from napari_tool_runner.tools.patterns import SlowPatternError, match_each, together
+from napari_tool_runner.tools.patterns import SlowPatternError, match_each
+from napari_tool_runner.tools.shared_time import together
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats

@@ -11,7 +11,7 @@ from psygnal import Signal
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.effect import without_effect
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter
-from napari_tool_runner.tools.patterns import together
+from napari_tool_runner.tools.shared_time import together
 from napari_tool_runner.tools.values import check_value, coerce, default_value
 
 __all__ = ["Items", "LeafNode", "Node", "Owner", "Problem"]
