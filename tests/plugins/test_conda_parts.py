@@ -266,7 +266,8 @@ def order(channel: Path, tmp_path: Path) -> Order:
     places = [tmp_path / name for name in ("packages", "repodata")]
     lock, prefix = tmp_path / "environment.lock", tmp_path / "env" / "p1"
     return Order(
-        channels, *places, "linux-64", False, ("demo-tool=1.0",), lock, prefix=prefix
+        channels, *places, "linux-64", False, ("demo-tool=1.0",), lock, Limits(memory=2**32),
+        prefix=prefix,
     )  # fmt: skip
 
 
@@ -306,6 +307,18 @@ def test_what_takes_more_memory_than_it_may_is_ended(order: Order) -> None:
     small = replace(order, limits=Limits(memory=2**24))
     with pytest.raises(PreparationError, match="The environment could not be made"):
         apart.carry_out(small, CancelToken())
+
+
+@posix
+@pytest.mark.parametrize(
+    ("pages", "most"), [(2**18, 2**32), (3 * 2**20, 3 * 2**31), (2**23, 2**33)]
+)
+def test_half_of_the_memory_is_the_limit(
+    monkeypatch: pytest.MonkeyPatch, pages: int, most: int
+) -> None:
+    told = {"SC_PHYS_PAGES": pages, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", told.__getitem__)
+    assert Limits().memory == most
 
 
 @posix
@@ -484,6 +497,25 @@ def test_a_solution_of_the_preflight_serves_for_a_while(channel: Path, tmp_path:
     assert recent is not None
     assert service.plan(tool).fetches == first.fetches
     assert service._maker._recent(wanted) is recent, "it was not solved anew"
+
+
+def test_what_others_tell_of_their_packages_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_tool_runner.plugins.conda.records import installed_packages
+
+    told = {"url": "https://bob:s3cr3t@h.example/c/a-1-0.conda", "sha256": "ab", "name": "x"}
+    texts = {"a-1-0": json.dumps(told), "b-c-2-h_0": "{", "d-3-0": "[" * 4_000_001, "e-4-0": "[]"}
+    for name, text in texts.items():
+        write(tmp_path / "conda-meta" / f"{name}.json", text)
+    (tmp_path / "conda-meta" / "f-5-0.json").symlink_to(tmp_path / "conda-meta" / "a-1-0.json")
+    write(tmp_path / "conda-meta" / "history", "==>")
+    found = installed_packages(tmp_path)
+    assert [(one["name"], one["version"], one["build"]) for one in found] == [
+        ("a", "1", "0"), ("b-c", "2", "h_0"), ("d", "3", "0"), ("e", "4", "0"), ("f", "5", "0"),
+    ]  # fmt: skip
+    assert (found[0]["url"], found[0]["sha256"]) == ("https://h.example/c/a-1-0.conda", "ab")
+    assert not any(one["url"] or one["sha256"] for one in found[1:])
 
 
 # -- solving and linking -------------------------------------------------------------------------

@@ -52,7 +52,8 @@ class CondaRunnerService(RunnerService):
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
         self._stores: dict[Path, EnvironmentStore] = {}
-        self._existing: dict[tuple[Path, float], Activation] = {}
+        # and its packages
+        self._existing: dict[tuple[Path, float], tuple[Activation, list[dict[str, object]]]] = {}
         self._lock = threading.Lock()
         self._maker = EnvironmentMaker()
 
@@ -236,14 +237,12 @@ class CondaRunnerService(RunnerService):
         with self._lock:
             found = self._existing.get((prefix, stamp))
         if found is None:
-            found = activate(prefix, context, self.config)
+            found = activate(prefix, context, self.config), installed_packages(prefix)
             with self._lock:
                 self._existing[prefix, stamp] = found
-        context.provenance["environment"] = {
-            "prefix": str(prefix),
-            "packages": installed_packages(prefix),
-        }
-        return found
+        activation, packages = found
+        context.provenance["environment"] = {"prefix": str(prefix), "packages": packages}
+        return activation
 
 
 def _making(config: Mapping[str, object], spec: CondaSpec | None = None) -> str:

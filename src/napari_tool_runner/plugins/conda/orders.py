@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +26,15 @@ __all__ = [
 ]
 
 
+def _most_memory() -> int:
+    """Return half of this computer's memory, 4 GiB at least and 8 GiB at most."""
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        whole = 0
+    return min(max(whole // 2, 2**32), 2**33)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What making an environment may take; sound channels and packages stay far below.
@@ -32,7 +42,8 @@ class Limits:
     Parameters
     ----------
     memory : int
-        Bytes of the process, where the system can limit them.
+        Bytes of the process, where the system can limit them. The solver takes some 7 kB for
+        each version of each package that may be needed.
     index : int
         Bytes of an unpacked index.
     written : int
@@ -41,7 +52,7 @@ class Limits:
         How many times the size of its archive a package may become.
     """
 
-    memory: int = 2**32
+    memory: int = field(default_factory=_most_memory)
     index: int = 2**30
     written: int = 2**30
     times: int = 100

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import rattler
-from rattler import exceptions as rattler_errors
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.channels import public_url
 from napari_tool_runner.plugins.conda.failures import without_credentials
-from napari_tool_runner.storage import write_json
+from napari_tool_runner.storage import read_json, write_json
 
 __all__ = ["clean_records", "facts", "installed_packages"]
 
@@ -23,12 +19,28 @@ _MOST_RECORD = 2**28  # bytes of what is told of an installed package: each file
 
 
 def installed_packages(prefix: Path) -> list[dict[str, object]]:
-    """Return name, version, build, url and sha256 of the conda packages in `prefix`."""
-    records: list[rattler.PrefixRecord] = []
-    for path in (prefix / "conda-meta").glob("*.json"):
-        with suppress(rattler_errors.IoError):  # broken off, or removed meanwhile
-            records.append(rattler.PrefixRecord.from_path(path))
-    return facts(records)
+    """Return name, version, build, url and sha256 of the conda packages in `prefix`.
+
+    Whoever made it: a package of which too much is told, or nothing that can be read, has what
+    its file is called.
+    """
+    found: list[dict[str, object]] = []
+    for path in sorted((prefix / "conda-meta").glob("*-*-*.json")):
+        name, version, build = path.stem.rsplit("-", 2)
+        try:
+            told = read_json(path, follow=False)
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except (OSError, ValueError):
+            told = None
+        more = told if isinstance(told, dict) else {}
+        url, digest = more.get("url"), more.get("sha256")
+        found.append({
+            "name": name, "version": version, "build": build,
+            "url": public_url(str(url)) if url else None,
+            "sha256": str(digest) if digest else None,
+        })  # fmt: skip
+    return found
 
 
 def facts(records: Iterable[Any]) -> list[dict[str, object]]:
