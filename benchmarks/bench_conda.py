@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,24 @@ from napari_tool_runner.tools.model import PackageRequirement, Tool
 # what a small image tool does before it sees its image
 PROGRAM = ["python", "-c", "import argparse, json, logging, pathlib, ssl, subprocess"]
 SPECS = ["python", "demo-tool"]
+BARE = """
+import asyncio, sys
+from pathlib import Path
+import rattler
+
+async def main(channel, cache, prefix, *specs):
+    cache = Path(cache)
+    client = rattler.Client.default_client()
+    gateway = rattler.Gateway(cache_dir=cache / "repodata", client=client)
+    records = await rattler.solve(
+        [channel], specs, gateway=gateway, virtual_packages=rattler.VirtualPackage.detect()
+    )
+    await rattler.install(
+        records, prefix, cache_dir=cache / "packages", client=client, show_progress=False
+    )
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 
 def run(*, quick: bool) -> Iterator[Comparison]:
@@ -60,25 +78,15 @@ def _jobs(folder: Path, channel: str, repeats: int) -> Iterator[Comparison]:
 
 
 def _environments(folder: Path, channel: str, repeats: int) -> Iterator[Comparison]:
-    import rattler
     from rattler.shell import ActivationVariables, Shell, activate
 
     numbers = itertools.count()
 
-    async def bare(cache: Path, prefix: Path) -> None:
-        client = rattler.Client.default_client()
-        gateway = rattler.Gateway(cache_dir=cache / "repodata", client=client)
-        records = await rattler.solve(
-            [channel], SPECS, gateway=gateway, virtual_packages=rattler.VirtualPackage.detect()
-        )
-        await rattler.install(
-            records, prefix, cache_dir=cache / "packages", client=client, show_progress=False
-        )
-
     def rattler_alone(cache: Path | None) -> None:
         fresh = folder / f"bare{next(numbers)}"
         prefix = fresh / "prefix"
-        asyncio.run(bare(cache or fresh / "cache", prefix))
+        words = [channel, str(cache or fresh / "cache"), str(prefix), *SPECS]
+        subprocess.run([sys.executable, "-I", "-c", BARE, *words], check=True)
         script = activate(prefix, ActivationVariables(), Shell.bash).script
         subprocess.run(["bash", "-c", f"{script}\nenv"], capture_output=True, check=True)
 
@@ -93,7 +101,7 @@ def _environments(folder: Path, channel: str, repeats: int) -> Iterator[Comparis
     for warm, name in ((False, "all downloaded and unpacked"), (True, "packages cached")):
         cache = folder / "barecache" if warm else None
         yield compare(
-            f"new environment, {name} (rattler: solve, install, activate in bash)",
+            f"new environment, {name} (rattler in a process of its own, activation in bash)",
             lambda warm=warm: ours(warm),
             lambda cache=cache: rattler_alone(cache),
             aim=1.1 if not warm else 1.5,
