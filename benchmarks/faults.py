@@ -213,7 +213,8 @@ class _Trial:
         begun, ended, tried = time.monotonic(), 0, 0
         last = {"late": _PARTS, "small": sys.maxsize}.get(kind, self.total)
         for at in range(1, last + 1, self.every):
-            shutil.rmtree(self.folder / "conda", ignore_errors=True)
+            for name in ("conda", "data", "cache"):  # so that each is a first job
+                shutil.rmtree(self.folder / name, ignore_errors=True)
             after = 1.1 * self.seconds * at / _PARTS if kind == "late" else None
             if disk is not None and kind == "small":
                 disk.leave(at)
