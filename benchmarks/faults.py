@@ -47,6 +47,7 @@ from napari_tool_runner.config import changed_config, load_config, save_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import delete_job, history, reclaim, reclaimable
 from napari_tool_runner.plugins.conda import apart
+from napari_tool_runner.seals import seal_of
 from napari_tool_runner.storage import write_json
 
 __all__ = ["try_faults"]
@@ -163,9 +164,10 @@ def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
     shutil.rmtree(folder / "jobs" / ".cache", ignore_errors=True)  # so that the next one runs
     found += [f"{path} is left" for path in (folder / "jobs").glob("*/*")]
     data = folder / "data"
+    seal_of("")  # the draft of a killed writer goes with the next write
     drafts = [p.name for p in folder.iterdir() if p.name.startswith(".c.json.")]
     found += [f"{path} is left" for path in data.rglob("*") if path.is_file() and _is_odd(path)]
-    if drafts:  # the draft of a killed writer goes with the next write
+    if drafts:  # so does this one
         save_config(load_config(folder / "c.json"))
         found += [f"{p} is left" for p in folder.iterdir() if p.name.startswith(".c.json.")]
     return found

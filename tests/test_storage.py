@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_tool_runner import seals, storage
 from napari_tool_runner.locks import Once, join_lock
 from napari_tool_runner.names import really, unique_names
 from napari_tool_runner.processes import system_name
@@ -254,3 +255,25 @@ def test_where_links_lead_is_told_as_python_tells_it(tmp_path: Path) -> None:
 
 def test_the_system_is_called_as_python_calls_it() -> None:
     assert system_name() == platform.platform()
+
+
+def test_a_key_that_was_half_written_by_a_killed_program_goes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half = storage.user_data() / ".seal.key.0123abcd"
+    half.parent.mkdir(parents=True)
+    half.write_text("0")
+    first = seals.seal_of("x")
+    assert first
+    assert not half.exists()
+    assert seals.is_sealed("x", first)
+
+    def lost(*_: object, **__: object) -> None:
+        write_whole(storage.user_data() / "seal.key", "theirs")
+        raise FileNotFoundError("another program took the draft away")
+
+    (storage.user_data() / "seal.key").unlink()
+    monkeypatch.setattr(seals, "write_whole", lost)
+    second = seals.seal_of("x")
+    assert seals.is_sealed("x", second)
+    assert second != first

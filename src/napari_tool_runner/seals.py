@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from secrets import token_hex
 
 from napari_tool_runner.storage import read_limited, user_data, write_whole
@@ -36,7 +37,8 @@ def _key(*, make: bool) -> bytes:
     place = user_data() / "seal.key"
     try:
         if make and not place.exists():
-            write_whole(place, token_hex(32))
+            with suppress(OSError):  # another program was faster, and took our draft away
+                write_whole(place, token_hex(32), alone=True)
         return read_limited(place, 100, follow=False)
     except (OSError, ValueError):
         return b""
