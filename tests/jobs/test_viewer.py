@@ -406,3 +406,50 @@ def test_frames_with_the_same_numbers_are_told(
     added = _result(viewer, tool, config, i=mine)
     assert len(added.tables) == 1
     assert "the same in several rows" in " ".join(added.notes)
+
+
+# -- which lies above which --------------------------------------------------------------------
+
+
+def _named(viewer: ViewerModel) -> list[str]:
+    return [layer.name for layer in viewer.layers]
+
+
+def test_the_newest_result_lies_above_all_that_comes_of_the_same_source(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    viewer.add_image(np.zeros((8, 10)), name="another")
+    tools = {
+        name: make_tool(INVERT, name=name, outputs=f'<data name="o" format="tiff" label="{name}"/>')
+        for name in ("First", "Second")
+    }
+
+    def made(tool: str, source: object) -> object:
+        return ntr.run_in_viewer(viewer, tools[tool], i=source, config=config)[0]
+
+    one = made("First", "cells")
+    made("First", "cells")
+    assert _named(viewer) == ["cells", "cells · First", "cells · First [1]", "another"]
+    of_one = made("Second", one)  # of the lower one: above its sister all the same
+    assert _named(viewer)[:4] == [*_named(viewer)[:3], of_one.name]
+    viewer.layers.remove(one)  # what it was made of is not forgotten
+    last = made("Second", of_one)
+    assert _named(viewer)[-2:] == [last.name, "another"]
+    viewer.layers.move(viewer.layers.index(of_one), len(viewer.layers))  # by a person
+    newest = made("First", "cells")
+    assert _named(viewer)[-2:] == [of_one.name, newest.name]
+    assert _named(viewer)[-3] == "another"
+
+
+def test_a_result_of_two_lies_above_both(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    viewer.add_points(np.zeros((1, 2)), name="between")
+    viewer.add_image(np.zeros((8, 10), np.uint8), name="other")
+    viewer.add_points(np.zeros((1, 2)), name="on top")
+    inputs = "".join(
+        f'<param name="{name}" type="data" format="imagetiff" layer="image"/>' for name in "ij"
+    )
+    tool = make_tool(INVERT, inputs=inputs, arguments="${i} ${o} ${j}")
+    (layer,) = ntr.run_in_viewer(viewer, tool, i="cells", j="other", config=config)
+    assert _named(viewer) == ["cells", "between", "other", layer.name, "on top"]

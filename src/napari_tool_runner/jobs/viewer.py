@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
+from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.binding import bind
@@ -163,7 +164,7 @@ class AddedResult:
 
 
 def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) -> AddedResult:
-    """Add the outputs of `result` to `viewer`, above the job's first input layer.
+    """Add the outputs of `result` to `viewer`, above all that comes of the job's input layers.
 
     Without `job` (a result of the past) they go on top. Call it on the thread that owns
     the viewer. Nothing of the user's is replaced,
@@ -268,15 +269,17 @@ def _add(viewer: ViewerLike, output: JobOutput) -> LayerLike:
 
 
 def lift(viewer: ViewerLike, layers: list[object], sources: Mapping[str, object]) -> None:
-    """Move new layers directly above the input, where a person looks for them."""
-    source = next((s for s in sources.values() if s in viewer.layers), None)
-    if source is None:
-        return
-    place = viewer.layers.index(source) + 1
+    """Move new layers above the inputs and all that was made of what these come from.
+
+    There a result is seen, also the second of the same input. No other layer is moved.
+    """
+    others = [layer for layer in viewer.layers if layer not in layers]
+    top = highest_relative(others, sources.values())
     for offset, layer in enumerate(layers):
+        note_made_of(layer, sources.values())
         at = viewer.layers.index(layer)
-        if at != place + offset:
-            viewer.layers.move(at, place + offset)
+        if top is not None and at != top + 1 + offset:
+            viewer.layers.move(at, top + 1 + offset)
 
 
 def _input_layer(name: str, job: Job, viewer: ViewerLike) -> LayerLike | None:

@@ -1,0 +1,41 @@
+"""Which layers were made of which, as this session knows it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+
+__all__ = ["highest_relative", "note_made_of"]
+
+_made_of: weakref.WeakKeyDictionary[object, weakref.WeakSet[object]] = (
+    weakref.WeakKeyDictionary()
+)
+"""Layer -> all layers that it comes from, also through others, also those that were deleted."""
+
+
+def note_made_of(layer: object, sources: Iterable[object]) -> None:
+    """Note that `layer` was made of the layers `sources`."""
+    _made_of[layer] = _roots(sources)
+
+
+def highest_relative(layers: Iterable[object], sources: Iterable[object]) -> int | None:
+    """Return the place of the uppermost of `layers` that shares an origin with `sources`.
+
+    None when there is none among them: the sources are files, or were deleted.
+    """
+    roots = _roots(sources)
+    places = [
+        place
+        for place, layer in enumerate(layers)
+        if layer in roots or not roots.isdisjoint(_made_of.get(layer, ()))
+    ]
+    return places[-1] if places else None
+
+
+def _roots(sources: Iterable[object]) -> weakref.WeakSet[object]:
+    """Return `sources` and all that they come from."""
+    found: weakref.WeakSet[object] = weakref.WeakSet()
+    for source in sources:
+        found.add(source)
+        found.update(_made_of.get(source, ()))
+    return found
