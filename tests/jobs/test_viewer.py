@@ -420,7 +420,9 @@ def test_the_newest_result_lies_above_all_that_comes_of_the_same_source(
 ) -> None:
     viewer.add_image(np.zeros((8, 10)), name="another")
     tools = {
-        name: make_tool(INVERT, name=name, outputs=f'<data name="o" format="tiff" label="{name}"/>')
+        name: make_tool(
+            INVERT, name=name, outputs=f'<data name="o" format="tiff" label="{name}"/>'
+        )
         for name in ("First", "Second")
     }
 

@@ -7,7 +7,7 @@ from .job import Job, execute
 from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
 from .manager import JobManager, job_manager, prepare
-from .outputs import JobResult
+from .outputs import JobOutput, JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
 from .past.history import find_record, history, known_record, read_record, remembered
@@ -41,6 +41,7 @@ __all__ = [
     "Extent",
     "Job",
     "JobManager",
+    "JobOutput",
     "JobResult",
     "JobRow",
     "JobState",

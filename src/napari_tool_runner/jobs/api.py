@@ -12,13 +12,14 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.jobs.job import execute
 from napari_tool_runner.jobs.manager import job_manager, prepare
 from napari_tool_runner.jobs.sweeps import Sweep
-from napari_tool_runner.jobs.viewer import ViewerLike, add_result, named_layers
+from napari_tool_runner.jobs.viewer import add_result, named_layers
 from napari_tool_runner.tools import find_tool
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobResult
     from napari_tool_runner.jobs.request import ConfigLike, ToolLike
+    from napari_tool_runner.jobs.viewer_like import ViewerLike
 
 __all__ = ["run", "run_in_viewer", "run_job", "submit", "sweep"]
 

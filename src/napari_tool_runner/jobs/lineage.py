@@ -7,9 +7,7 @@ from collections.abc import Iterable
 
 __all__ = ["highest_relative", "note_made_of"]
 
-_made_of: weakref.WeakKeyDictionary[object, weakref.WeakSet[object]] = (
-    weakref.WeakKeyDictionary()
-)
+_made_of: weakref.WeakKeyDictionary[object, weakref.WeakSet[object]] = weakref.WeakKeyDictionary()
 """Layer -> all layers that it comes from, also through others, also those that were deleted."""
 
 

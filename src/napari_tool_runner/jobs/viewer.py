@@ -1,4 +1,4 @@
-"""Results into a viewer: layers are added, never replaced, and remember their making.
+"""Results into a viewer: layers are added, replaced on request only, and remember their making.
 
 The viewer is known by its methods (``layers``, ``add_image`` …), so nothing here
 imports napari.
@@ -7,12 +7,13 @@ imports napari.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
+from napari_tool_runner.jobs.in_place import fits, newest, note_made, renew, was_edited
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.names import unique_name
@@ -22,96 +23,17 @@ from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from napari_tool_runner.exchange import Geometry
+    from napari_tool_runner.exchange import Geometry, LoadedOutput
+    from napari_tool_runner.jobs.in_place import Looks
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
+    from napari_tool_runner.jobs.viewer_like import LayerLike, ViewerLike
 
-__all__ = [
-    "AddedResult",
-    "LayerListLike",
-    "ViewerLike",
-    "add_result",
-    "lift",
-    "named_layers",
-    "placed_result",
-]
+__all__ = ["AddedResult", "add_result", "lift", "named_layers", "placed_result"]
 
 _SHORT = 160
-
-
-class LayerLike(Protocol):
-    """What is asked of a layer."""
-
-    name: str
-    metadata: dict[str, object]
-    features: object
-
-
-class SelectionLike(Protocol):
-    """What is asked of the selected layers."""
-
-    def __iter__(self) -> Iterator[object]: ...
-
-    def clear(self) -> object:
-        """Select none."""
-        ...
-
-    def update(self, layers: Iterable[object]) -> object:
-        """Select these, too."""
-        ...
-
-    @property
-    def events(self) -> SelectionEvents:
-        """Who hears of it."""
-        ...
-
-
-class SelectionEvents(Protocol):
-    """What is asked of the events of a selection."""
-
-    def blocker_all(self) -> AbstractContextManager[object]:
-        """Let nobody hear of anything inside."""
-        ...
-
-
-class LayerListLike(Protocol):
-    """What is asked of a layer list."""
-
-    def __iter__(self) -> Iterator[LayerLike]: ...
-
-    def __contains__(self, layer: object) -> bool: ...
-
-    def __getitem__(self, name: str) -> LayerLike: ...
-
-    def __len__(self) -> int: ...
-
-    def index(self, layer: object) -> int:
-        """Place of a layer, 0 at the bottom."""
-        ...
-
-    def move(self, source: int, target: int) -> object:
-        """Move a layer."""
-        ...
-
-    def remove(self, layer: object) -> object:
-        """Take a layer away."""
-        ...
-
-    @property
-    def selection(self) -> SelectionLike:
-        """The selected layers."""
-        ...
-
-
-class ViewerLike(Protocol):
-    """What is asked of a viewer (napari.Viewer, napari.components.ViewerModel)."""
-
-    @property
-    def layers(self) -> LayerListLike:
-        """The layer list."""
-        ...
+_STAYS = ("visible", "opacity", "blending")
+"""Of the look of any layer: what a layer takes over that comes in the place of another."""
 
 
 @dataclass(slots=True)
@@ -121,7 +43,9 @@ class AddedResult:
     Parameters
     ----------
     layers : list
-        The new layers, bottom first.
+        The layers that show the result, bottom first.
+    replaced : list
+        Those of them that came in the place of the last result.
     tables : dict
         Output name -> columns, of the tables that belong to no layer.
     owners : dict
@@ -135,6 +59,7 @@ class AddedResult:
     """
 
     layers: list[object] = field(default_factory=list)
+    replaced: list[object] = field(default_factory=list)
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
     owners: dict[str, object] = field(default_factory=dict)
     joined: dict[str, object] = field(default_factory=dict)
@@ -144,8 +69,10 @@ class AddedResult:
     def sentence(self) -> str:
         """Return what happened, for a person."""
         parts: list[str] = []
-        if self.layers:
-            parts.append(f"Added {_names(self.layers)}.")
+        if fresh := [layer for layer in self.layers if layer not in self.replaced]:
+            parts.append(f"Added {_names(fresh)}.")
+        if self.replaced:
+            parts.append(f"Replaced {_names(self.replaced)}.")
         if self.joined:
             parts.append(f"Measurements are in the features of {_names(self.joined.values())}.")
         if self.tables:
@@ -163,18 +90,31 @@ class AddedResult:
         return " ".join(parts)
 
 
-def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) -> AddedResult:
+def add_result(
+    viewer: ViewerLike,
+    result: JobResult,
+    job: Job | None = None,
+    *,
+    looks: Looks | None = None,
+    replaces: bool = False,
+) -> AddedResult:
     """Add the outputs of `result` to `viewer`, above all that comes of the job's input layers.
 
     Without `job` (a result of the past) they go on top. Call it on the thread that owns
-    the viewer. Nothing of the user's is replaced,
-    hidden or removed; napari makes the names unique. A table joins the labels or
-    points that its descriptor names (``join=``), else the labels whose numbers it has (see
-    `joins`): columns are added to ``features``, existing ones stay.
+    the viewer. Nothing of the user's is replaced, hidden or removed; napari makes the names
+    unique. `replaces`: the last result of the same tool on the same layers is replaced, unless
+    its content was changed by hand.
+
+    A table joins the labels or points that its descriptor names (``join=``), else the labels
+    whose numbers it has (see `joins`): columns are added to ``features``, existing ones stay.
+
+    `looks`: how layers look at first; None: as the viewer does.
     """
     added = AddedResult(notes=_notes(result, job))
     made: dict[tuple[str, str], LayerLike] = {}
     tables: list[tuple[str, JobOutput]] = []
+    ours: list[tuple[LayerLike, LoadedOutput, Mapping[str, object], object]] = []
+    sources = job.request.sources if job is not None else {}
     for name, output in result.outputs.items():
         if output.output.hidden:
             continue
@@ -187,11 +127,17 @@ def add_result(viewer: ViewerLike, result: JobResult, job: Job | None = None) ->
             if entry.loaded.kind is LayerKind.TABLE:
                 tables.append((element, entry))
                 continue
-            layer = _add(viewer, entry)
+            look = looks(entry, sources) if looks is not None else {}
+            origin = _origin(job, name, element) if job is not None else None
+            layer = _replaced(viewer, entry, look, origin, added) if replaces else None
+            if layer is None:
+                layer = _add(viewer, entry, look)
+                added.layers.append(layer)
             made[name, element] = layer
-            added.layers.append(layer)
-    sources = job.request.sources if job is not None else {}
-    lift(viewer, added.layers, sources)
+            ours.append((layer, entry.loaded, look, origin))
+    lift(viewer, [layer for layer in added.layers if layer not in added.replaced], sources)
+    for layer, loaded, look, origin in ours:
+        note_made(layer, loaded, look, origin)
     for element, table in tables:
         columns = table.columns or {}
         name = table.join or table.output.join
@@ -262,10 +208,62 @@ def _names(layers: Iterable[object]) -> str:
     return ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in layers)
 
 
-def _add(viewer: ViewerLike, output: JobOutput) -> LayerLike:
+def _add(viewer: ViewerLike, output: JobOutput, look: Mapping[str, object]) -> LayerLike:
     data, attributes, kind = output.as_layer_data_tuple()
     add = cast("Callable[..., LayerLike]", getattr(viewer, f"add_{kind}"))
-    return add(data, **attributes)
+    return add(data, **{**attributes, **look})
+
+
+def _origin(job: Job, name: str, element: str) -> object:
+    """Return what all results have in common that the newest of them may replace."""
+    request = job.request
+    given = [(parameter, snap.source) for parameter, snap in request.snapshots(request.values)]
+    return request.tool.uri, name, element, dict(request.layers), given
+
+
+def _replaced(
+    viewer: ViewerLike,
+    output: JobOutput,
+    look: Mapping[str, object],
+    origin: object,
+    added: AddedResult,
+) -> LayerLike | None:
+    """Let the last result of `origin` be this one; None: there is none, or a person changed it."""
+    assert output.loaded is not None
+    old = cast("LayerLike | None", newest(viewer.layers, origin))
+    if old is None:
+        return None
+    if was_edited(old):
+        note = f"“{old.name}” was changed by hand, so it stays and is not replaced."
+        added.notes = (note, *added.notes)
+        return None
+    if fits(old, output.loaded, look):
+        renew(old, output.loaded, look)
+        _, attributes, _ = output.as_layer_data_tuple()
+        old.metadata = {**old.metadata, **cast("Mapping[str, object]", attributes["metadata"])}
+        layer = old
+    else:
+        layer = _instead(viewer, old, output, look)
+    added.layers.append(layer)
+    added.replaced.append(layer)
+    return layer
+
+
+def _instead(
+    viewer: ViewerLike, old: LayerLike, output: JobOutput, look: Mapping[str, object]
+) -> LayerLike:
+    """Put a new layer in the place of `old`: as visible, as selected, with its name."""
+    chosen, place = [*viewer.layers.selection], viewer.layers.index(old)
+    layer = _add(viewer, output, look)
+    for name in _STAYS:
+        setattr(layer, name, getattr(old, name))
+    viewer.layers.move(len(viewer.layers) - 1, place)
+    called = old.name
+    viewer.layers.remove(old)
+    layer.name = called
+    viewer.layers.selection.clear()
+    viewer.layers.selection.update(layer if one is old else one for one in chosen)
+    return layer
 
 
 def lift(viewer: ViewerLike, layers: list[object], sources: Mapping[str, object]) -> None:

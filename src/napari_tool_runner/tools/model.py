@@ -483,6 +483,9 @@ class DataOutput:
     join : str
         The labels or points output or input whose objects the rows of this
         table are.
+    size : str
+        The parameter that says how large the detected spots are, in pixels: by its name a sigma,
+        a diameter, else a radius.
     from_work_dir : str
         Name of the file that the tool writes in its working directory.
     filters : tuple of str
@@ -503,6 +506,7 @@ class DataOutput:
     axes: str = ""
     reference: str = ""
     join: str = ""
+    size: str = ""
     hidden: bool = False
     from_work_dir: str = ""
     filters: tuple[str, ...] = ()

@@ -54,7 +54,7 @@ _KNOWN = frozenset(
 )
 _OUTPUT_ATTRIBUTES = frozenset(
     {"name", "label", "format", "from_work_dir", "hidden"}
-    | {"layer", "ndim", "axes", "reference", "join"}  # our own
+    | {"layer", "ndim", "axes", "reference", "join", "size"}  # our own
 )
 _REQUIREMENTS = {
     "package": {"", "conda"},
@@ -192,6 +192,8 @@ def _outputs(
             notes.warning(where, f"reference=“{output.reference}” names no input.")
         if output.join and aliases.get(output.join) is None:
             notes.warning(where, f"join=“{output.join}” names no input or output.")
+        if output.size and aliases.get(output.size) is None:
+            notes.warning(where, f"size=“{output.size}” names no input.")
     return tuple(found.values())
 
 
@@ -215,6 +217,7 @@ def _output(element: Element, name: str, notes: Notes, known: Formats) -> DataOu
         axes=element.get("axes", "").strip().upper(),
         reference=element.get("reference", "").strip(),
         join=element.get("join", "").strip(),
+        size=element.get("size", "").strip(),
         from_work_dir=element.get("from_work_dir", "").strip(),
         hidden=element.get("hidden", "").strip().lower() == "true",
     )

@@ -82,6 +82,7 @@ def _shared(source: GalaxySource, element: Element, where: str, notes: Notes) ->
         "axes": (element.get("axes") or "").upper(),
         "reference": element.get("reference") or "",
         "join": element.get("join") or "",
+        "size": element.get("size") or "",
         "filters": tuple((f.text or "").strip() for f in element.findall("filter")),
     }
 

@@ -25,6 +25,7 @@ from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
 from napari_tool_runner.widgets.parts.texts import notify
 from napari_tool_runner.widgets.results.dock import show_table
+from napari_tool_runner.widgets.results.first_looks import first_look
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.run_bar import progress_text
 
@@ -178,7 +179,8 @@ def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) 
     """
     from napari_tool_runner.jobs import add_result, placed_result
 
-    added = add_result(viewer, placed_result(job, result) if job is not None else result, job)
+    placed = placed_result(job, result) if job is not None else result
+    added = add_result(viewer, placed, job, looks=first_look)
     for title, columns in added.tables.items():
         show_table(viewer, title, columns, added.owners.get(title))
     return added

@@ -19,6 +19,7 @@ from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.results.dock import PreviewTables
+from napari_tool_runner.widgets.results.first_looks import first_look
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class LiveBar(QWidget):
         super().__init__(parent)
         self._tool, self._form, self._extents, self._run_bar = tool, form, extents, run_bar
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
-        self._layers = PreviewLayers(viewer) if viewer is not None else None
+        self._layers = PreviewLayers(viewer, first_look) if viewer is not None else None
         self._tables = PreviewTables(viewer) if viewer is not None else None
         self._live = LivePreview(tool, self._show, bell().ring, manager)
         self._seen = form.values()
