@@ -104,15 +104,13 @@ class Stage:
 
 
 def window(stage: Stage) -> np.ndarray:
-    """A sample, four tools, and the objects with their measures."""
+    """A sample, three tools, and the objects that they found."""
     stage.widget.open_sample("cells_2d")
     stage.run(stage.page("gaussian_filter", input="Nuclei"))
     smooth = stage.viewer.layers[-1].name
     stage.run(stage.page("threshold", input=smooth))
     mask = stage.viewer.layers[-1].name
     stage.run(stage.page("split_touching", input=mask))
-    for name in (smooth, mask):
-        stage.viewer.layers[name].visible = False
     stage.viewer.reset_view()
     return stage.window()
 
@@ -284,12 +282,10 @@ def history(stage: Stage) -> np.ndarray:
 
 
 def light(stage: Stage) -> np.ndarray:
-    """Spots found as points, with the light theme."""
+    """Spots found as points, with the light theme: rings in the colour of their strength."""
     stage.viewer.theme = "light"
     stage.widget.open_sample("spots_2d")
     stage.run(stage.page("detect_spots", input=stage.viewer.layers[-1].name))
-    spots = stage.viewer.layers[-1]
-    spots.face_color, spots.border_color, spots.border_width = "transparent", "orange", 0.15
     stage.viewer.reset_view()
     return stage.window()
 

@@ -114,7 +114,7 @@ def renew(
     """
     made = _made[layer]
     old, given = made.output, new.attributes.get(_LIMITS)
-    sizes = look.get(_SIZE) if _is_as_told(layer, made.look) else None
+    sizes = _sizes(layer, made.look, look) if old.kind is LayerKind.POINTS else None
     seen = getattr(layer, _LIMITS, None)
     setattr(layer, "data", new.data)  # noqa: B010 (layers are known by their attributes)
     for name in ("features", *PLACE):
@@ -134,11 +134,14 @@ def renew(
         setattr(layer, _LIMITS, given)
 
 
-def _is_as_told(layer: object, look: Mapping[str, object]) -> bool:
-    """Whether points have the sizes that they got at first."""
-    told, present = (np.asarray(one) for one in (look.get(_SIZE), getattr(layer, _SIZE, None)))
-    known = told.dtype != object and told.shape in ((), present.shape)
-    return known and bool(np.all(present == told))
+def _sizes(layer: object, told: Mapping[str, object], look: Mapping[str, object]) -> object:
+    """Return the sizes for other points: of `look`, unless somebody chose one for all."""
+    present = np.asarray(getattr(layer, _SIZE))
+    first = np.asarray(told.get(_SIZE))
+    as_told = first.dtype != object and first.shape in ((), present.shape)
+    if as_told and bool(np.all(present == first)):
+        return look.get(_SIZE)
+    return present[0] if len(np.unique(present)) == 1 else None
 
 
 def _layer(layer: object) -> _Layer:

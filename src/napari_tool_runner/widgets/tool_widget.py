@@ -208,7 +208,8 @@ class ToolWidget(QWidget):
         self.form.chooser.pin()
         self.preset_menu.keep_last(values, kinds)
         self.run_bar.say("")
-        self._attach(follow_job(job, self.viewer, self.manager()))
+        switches = self.form.outputs.switches()
+        self._attach(follow_job(job, self.viewer, self.manager(), switches))
         self.live_bar.rest()
         self.job_started.emit(job)
         return job

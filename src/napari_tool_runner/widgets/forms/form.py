@@ -5,27 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFrame,
-    QGridLayout,
-    QLabel,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
 from napari_tool_runner.widgets.forms.form_model import FormModel, RepeatNode
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
+from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
 from napari_tool_runner.widgets.parts.background import IdleWork, soon
-from napari_tool_runner.widgets.parts.folding import Folding
-from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
-from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,74 +25,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import Node, Problem
 
 __all__ = ["FormWidget"]
-
-_KINDS = {kind.value: kind for kind in LayerKind if kind is not LayerKind.ANY}
-
-
-class OutputsBox(Folding):
-    """A closed part "Results" with the kind of layer that each output becomes."""
-
-    changed = Signal()
-
-    def __init__(self, tool: Tool, parent: QWidget | None = None) -> None:
-        self._outputs = [output for output in tool.outputs if not output.hidden]
-        self._kinds: dict[str, LayerKind] = {}
-        self._combos: dict[str, QComboBox] = {}
-        super().__init__("Results", "Which kind of layer each result becomes.", parent)
-        if not self._outputs:
-            self.hide()
-
-    def kinds(self) -> dict[str, LayerKind]:
-        """Return output name -> kind, of the outputs that are not automatic."""
-        return dict(self._kinds)
-
-    def set_kinds(self, kinds: Mapping[str, str]) -> None:
-        """Choose kinds by name; what is not known is left automatic."""
-        names = {output.name for output in self._outputs}
-        self._kinds = {
-            name: _KINDS[kind] for name, kind in kinds.items() if name in names and kind in _KINDS
-        }
-        self._show()
-        if self._kinds:
-            self.set_expanded(True)
-
-    def make_content(self) -> QWidget:
-        """Return a row for each output."""
-        content = QWidget()
-        grid = QGridLayout(content)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setColumnStretch(1, 1)
-        for row, output in enumerate(self._outputs):
-            label = plain_label(output.name if "$" in output.label else output.label, wrap=True)
-            combo = QComboBox()
-            keep_narrow(combo)
-            usual = f"automatic ({output.kind.value})" if output.kind else "automatic"
-            combo.addItem(usual, "")
-            for kind in _KINDS:
-                combo.addItem(kind, kind)
-            keep_wheel_away(combo)
-            combo.setAccessibleName(f"{label.text()} becomes")
-            combo.activated.connect(lambda _, name=output.name: self._chosen(name))
-            label.setBuddy(combo)
-            label.setFixedWidth(label.fontMetrics().averageCharWidth() * 16)
-            grid.addWidget(label, row, 0)
-            grid.addWidget(combo, row, 1)
-            self._combos[output.name] = combo
-        self._show()
-        return content
-
-    def _chosen(self, name: str) -> None:
-        kind = self._combos[name].currentData()
-        if kind:
-            self._kinds[name] = LayerKind(kind)
-        else:
-            self._kinds.pop(name, None)
-        self.changed.emit()
-
-    def _show(self) -> None:
-        for name, combo in self._combos.items():
-            kind = self._kinds.get(name)
-            combo.setCurrentIndex(combo.findData(kind.value) if kind is not None else 0)
 
 
 class FormWidget(QScrollArea):

@@ -93,11 +93,12 @@ class PresetMenu(QMenu):
         if last is not None:
             self._form.set_values(self._form.without_data(last.values))
             self._form.outputs.set_kinds(last.kinds)
+            self._form.outputs.set_switches(last.switches)
 
     def keep_last(self, values: Mapping[str, object], kinds: Mapping[str, LayerKind]) -> None:
         """Remember what is run now."""
         try:
-            self._store.keep_last(self._tool, values, kinds)
+            self._store.keep_last(self._tool, values, kinds, self._form.outputs.switches())
         except PresetError as error:
             # the run itself goes on: only the memory of the values is lost
             _log.warning("%s", error)

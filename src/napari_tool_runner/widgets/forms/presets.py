@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ class Preset:
         Nested values of JSON types.
     kinds : mapping
         Output name -> kind of layer that the user wants it to be.
+    switches : collection of str
+        How results are shown (`OutputsBox.switches`); of the values that were run last.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Preset:
     version: str
     values: Mapping[str, object] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    switches: Collection[str] = ()
 
     @classmethod
     def of(
@@ -79,6 +82,7 @@ class Preset:
                 "version": self.version,
                 "values": self.values,
                 "results": dict(self.kinds),
+                **({"switches": sorted(self.switches)} if self.switches else {}),
             },
             indent=2,
             ensure_ascii=False,
@@ -156,7 +160,11 @@ class PresetStore:
         self._path(tool, name).unlink(missing_ok=True)
 
     def keep_last(
-        self, tool: Tool, values: Mapping[str, object], kinds: Mapping[str, str] | None = None
+        self,
+        tool: Tool,
+        values: Mapping[str, object],
+        kinds: Mapping[str, str] | None = None,
+        switches: Collection[str] = (),
     ) -> None:
         """Keep the values of a run; they come back when the tool is opened again.
 
@@ -164,7 +172,8 @@ class PresetStore:
         ------
         PresetError
         """
-        self.write(self._last_path(tool), Preset.of(tool, _LAST, values, kinds))
+        preset = replace(Preset.of(tool, _LAST, values, kinds), switches=switches)
+        self.write(self._last_path(tool), preset)
 
     def last(self, tool: Tool) -> Preset | None:
         """Return the values of the last run of this version of `tool`."""
@@ -193,7 +202,7 @@ class PresetStore:
             raise PresetError(
                 f"{path} is no preset.", hint="A preset has “tool”, “version” and “values”."
             )
-        kinds = data.get("results")
+        kinds, switches = data.get("results"), data.get("switches")
         return Preset(
             str(data.get("name", path.stem)),
             str(data.get("tool", "")),
@@ -202,6 +211,7 @@ class PresetStore:
             {str(name): str(kind) for name, kind in kinds.items()}
             if isinstance(kinds, dict)
             else {},
+            [str(name) for name in switches] if isinstance(switches, list) else (),
         )
 
     def write(self, path: Path, preset: Preset) -> None:

@@ -7,7 +7,7 @@ colour that it has elsewhere. (An image takes the look of its input: that the ex
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.jobs import JobOutput
 
-__all__ = ["first_look"]
+__all__ = ["CONTOUR", "first_look", "show_contours"]
+
+CONTOUR = 1
+"""Width of the lines around labels, in pixels of the image."""
 
 _Columns = Mapping[str, np.ndarray]
 _RADIUS = {"radius": 1.0, "diameter": 0.5, "sigma": 2**0.5}
@@ -58,6 +61,13 @@ def first_look(output: JobOutput, sources: Mapping[str, object]) -> dict[str, ob
     else:
         return {}
     return {name: value for name, value in look.items() if name not in made.attributes}
+
+
+def show_contours(layers: Iterable[object]) -> None:
+    """Show those of `layers` that are labels as lines around their objects."""
+    for layer in layers:
+        if layer_kind(layer) is LayerKind.LABELS:
+            cast("Labels", layer).contour = CONTOUR
 
 
 def _columns(made: LoadedOutput) -> _Columns:
@@ -112,7 +122,7 @@ def _outlines(made: LoadedOutput, sources: Mapping[str, object]) -> dict[str, ob
 
     columns = _columns(made)
     key = id_column(pd.DataFrame(columns))
-    look: dict[str, object] = {"face_color": "transparent", "edge_color": _PLAIN}
+    look: dict[str, object] = {"face_color": "transparent", "edge_color": _PLAIN, "opacity": 1.0}
     if key is not None and len(columns[key]) == len(cast("Sequence[object]", made.data)) > 0:
         look["edge_color"] = _object_colors(columns[key], sources)
     return look

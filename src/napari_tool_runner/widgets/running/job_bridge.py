@@ -22,10 +22,11 @@ from qtpy.QtCore import QCoreApplication, QObject, QThreadPool, QTimer, Signal
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.plugins import OutputLine
+from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
 from napari_tool_runner.widgets.parts.texts import notify
 from napari_tool_runner.widgets.results.dock import show_table
-from napari_tool_runner.widgets.results.first_looks import first_look
+from napari_tool_runner.widgets.results.first_looks import first_look, show_contours
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.run_bar import progress_text
 
@@ -52,6 +53,8 @@ class JobBridge(QObject):
     job : Job
     viewer : napari viewer, optional
         Where the layers go. Only a weak reference is kept.
+    switches : frozenset of str
+        How its result is shown (`OutputsBox.switches`).
     """
 
     progressed = Signal()
@@ -60,7 +63,12 @@ class JobBridge(QObject):
     """The job ended and its layers are there; carries the job. Emitted once."""
 
     def __init__(
-        self, job: Job, parent: QObject | None = None, *, viewer: ViewerModel | None = None
+        self,
+        job: Job,
+        parent: QObject | None = None,
+        *,
+        viewer: ViewerModel | None = None,
+        switches: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(parent)
         self.job = job
@@ -68,6 +76,7 @@ class JobBridge(QObject):
         """What the result became; None when there is none (yet)."""
         self.problem = ""
         """Why the result of a job that succeeded could not be shown."""
+        self._switches = switches
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
         self._ended = self._looking = self._again = False
@@ -137,7 +146,7 @@ class JobBridge(QObject):
             self.problem = "The viewer is closed; the results are in the workspace."
             return
         try:
-            self.shown = show_result(viewer, self.job.result(), self.job)
+            self.shown = show_result(viewer, self.job.result(), self.job, self._switches)
         except (ToolRunnerError, ValueError, TypeError) as error:
             _log.exception("The result of job %s could not be shown", self.job.id)
             self.problem = f"The tool worked, but its result could not be shown: {error}"
@@ -169,31 +178,45 @@ def _results() -> IdleWork:
 _running: dict[Job, JobBridge] = {}
 
 
-def show_result(viewer: ViewerModel, result: JobResult, job: Job | None = None) -> AddedResult:
+def show_result(
+    viewer: ViewerModel,
+    result: JobResult,
+    job: Job | None = None,
+    switches: frozenset[str] = frozenset(),
+) -> AddedResult:
     """Add the outputs of a job to `viewer`; call it on the GUI thread.
 
     Parameters
     ----------
     job : Job, optional
         Where its inputs lie the layers come; without it (a job of the past) on top.
+    switches : frozenset of str
+        What a form says of how results are shown (`OutputsBox.switches`).
     """
     from napari_tool_runner.jobs import add_result, placed_result
 
     placed = placed_result(job, result) if job is not None else result
-    added = add_result(viewer, placed, job, looks=first_look)
+    added = add_result(viewer, placed, job, looks=first_look, replaces=REPLACE in switches)
+    if CONTOURS in switches:
+        show_contours([layer for layer in added.layers if layer not in added.replaced])
     for title, columns in added.tables.items():
         show_table(viewer, title, columns, added.owners.get(title))
     return added
 
 
-def follow_job(job: Job, viewer: ViewerModel | None, manager: JobManager) -> JobBridge:
+def follow_job(
+    job: Job,
+    viewer: ViewerModel | None,
+    manager: JobManager,
+    switches: frozenset[str] = frozenset(),
+) -> JobBridge:
     """Follow a job of `manager`: its bridge, started, lives until the job has ended.
 
     The job is in napari's lists, and ends when the application quits.
     """
     _cancel_jobs_at_quit(manager)
     _register_with_napari(job)
-    bridge = JobBridge(job, QCoreApplication.instance(), viewer=viewer)
+    bridge = JobBridge(job, QCoreApplication.instance(), viewer=viewer, switches=switches)
     ActivityMirror(bridge)
     _running[job] = bridge
 

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import LivePreview, PreviewLayers, is_quick, note_time
@@ -14,12 +14,13 @@ from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.extents import view_events
 from napari_tool_runner.widgets.forms.layers import as_list, path_of
+from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.parts.background import bell, soon
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.results.dock import PreviewTables
-from napari_tool_runner.widgets.results.first_looks import first_look
+from napari_tool_runner.widgets.results.first_looks import first_look, show_contours
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,10 +84,21 @@ class LiveBar(QWidget):
                 "Run works on all of it, and keeps the result.",
             )
         )
+        self.replace = QCheckBox("Replace the last result")
+        self.replace.setToolTip(
+            tooltip(
+                "The next result comes in the place of the last one of the same layers.",
+                "What you changed by hand is kept. The history has all results.",
+            )
+        )
         self.words = MessageLabel()
-        filled(QVBoxLayout(self), self.switch, self.words, margins=(6, 2, 6, 0), spacing=2)
+        row = filled(QHBoxLayout(), self.switch, self.replace, spacing=12)
+        row.addStretch(1)
+        filled(QVBoxLayout(self), row, self.words, margins=(6, 2, 6, 0), spacing=2)
         self._moved = soon(self._follow_view, _REST_MS, self)
         self.switch.clicked.connect(self._switched)
+        self.replace.clicked.connect(lambda on: form.outputs.switch(REPLACE, on))
+        form.outputs.changed.connect(self._follow_switches)
         form.changed.connect(self._follow_form)
         bell().heard.connect(self._look)
         for event in view_events(viewer):
@@ -147,6 +159,9 @@ class LiveBar(QWidget):
             pixels = self._extents.live(values).pixels
             self.switch.setChecked(is_quick(self._tool, pixels))
 
+    def _follow_switches(self) -> None:
+        self.replace.setChecked(REPLACE in self._form.outputs.switches())
+
     def _refuses(self, values: Mapping[str, object]) -> str:
         data = [leaf for leaf in leaves(self._tool.inputs, values) if _is_data(leaf.parameter)]
         files = [leaf for leaf in data if any(path_of(one) for one in as_list(leaf.value))]
@@ -201,6 +216,8 @@ class LiveBar(QWidget):
         if made.job is not None and made.job.shown is not None:
             try:
                 self._layers.show(made.job.shown, made.job)
+                if CONTOURS in self._form.outputs.switches():
+                    show_contours(self._layers.layers)
                 self._tables.show(self._layers.tables)
                 self._run_bar.show_live(self._extents.whole)
             except (ToolRunnerError, ValueError, TypeError) as problem:
