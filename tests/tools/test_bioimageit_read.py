@@ -272,6 +272,7 @@ def test_what_is_not_honoured_is_told() -> None:
         "outputs/collection",
         "reference=“nothing”",
         "join=“nobody”",
+        "size=“nowhere” names no input",
         "It has no id; “odd”",
         "The type “parallel”",
         "“interpreter”",
