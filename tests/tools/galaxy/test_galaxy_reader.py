@@ -267,7 +267,7 @@ def test_what_a_viewer_needs(descriptor: Make) -> None:
         ' ndim="2 3" axes="zyx"/>'
         '<param name="l" type="data" layer="lables"/></inputs><outputs>'
         '<data name="o" format="tiff" layer="labels" ndim="2" axes="YX" reference="i" join="i"'
-        ' label="${tool.name} on ${on_string}: mask"/>'
+        ' size="n" label="${tool.name} on ${on_string}: mask"/>'
         '<collection name="c" type="list" layer="points"/></outputs>'
     )
     i = tool.inputs[0]
@@ -281,7 +281,7 @@ def test_what_a_viewer_needs(descriptor: Make) -> None:
         "i",
         "i",
     )
-    assert o.label == "T: mask"
+    assert (o.label, o.size) == ("T: mask", "n")
     assert isinstance(c, CollectionOutput)
     assert c.kind is LayerKind.POINTS
     assert [note.severity for note in tool.notes] == [Severity.WARNING]
