@@ -139,27 +139,39 @@ def add_result(
     for layer, loaded, look, origin in ours:
         note_made(layer, loaded, look, origin)
     for element, table in tables:
-        columns = table.columns or {}
-        name = table.join or table.output.join
-        target = made.get((name, element)) or made.get((name, ""))
-        if target is None and name and job is not None:
-            target = _input_layer(name, job, viewer)
-        given, key = columns, table.column
-        if table.numbers:
-            key = unique_name("label", set(columns), " {}", 2)
-            given = {**columns, key: table.numbers}
-        features = None if target is None else features_for(target, given, key)
-        if target is None or features is None:
-            added.tables[table.layer_name] = columns
-            if target is not None:  # a label comes again in each frame
-                added.owners[table.layer_name] = target
-        else:
-            target.features = features
-            added.joined[table.name] = target
+        _join(viewer, table, element, made, job, added)
     # a folder is read as it is shown, also by copies of its layer; a file was told to be there
     if not added.files and not any(one.path.is_dir() for one in result.outputs.values()):
         room().shown(result.workspace, [*added.layers, result])
     return added
+
+
+def _join(
+    viewer: ViewerLike,
+    table: JobOutput,
+    element: str,
+    made: Mapping[tuple[str, str], LayerLike],
+    job: Job | None,
+    added: AddedResult,
+) -> None:
+    """Add a table to the features of the layer that it joins; else it is one of no layer."""
+    columns = table.columns or {}
+    name = table.join or table.output.join
+    target = made.get((name, element)) or made.get((name, ""))
+    if target is None and name and job is not None:
+        target = _input_layer(name, job, viewer)
+    given, key = columns, table.column
+    if table.numbers:
+        key = unique_name("label", set(columns), " {}", 2)
+        given = {**columns, key: table.numbers}
+    features = None if target is None else features_for(target, given, key)
+    if target is None or features is None:
+        added.tables[table.layer_name] = columns
+        if target is not None:  # a label comes again in each frame
+            added.owners[table.layer_name] = target
+    else:
+        target.features = features
+        added.joined[table.name] = target
 
 
 def _notes(result: JobResult, job: Job | None) -> tuple[str, ...]:
