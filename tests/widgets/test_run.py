@@ -331,7 +331,7 @@ def test_the_users_kind_of_result_wins_and_is_remembered(
         combo.activated.emit(combo.currentIndex())
         with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
             press_run(qtbot, widget)
-        assert type(model_viewer.layers[1]).__name__.lower() == kind
+        assert type(model_viewer.layers[-1]).__name__.lower() == kind
     again = page(tool)
     assert again.form.outputs.kinds() == {"o": "image"}
     assert again.form.outputs.content().isVisibleTo(again)
