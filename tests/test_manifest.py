@@ -59,7 +59,9 @@ def test_every_referenced_command_is_declared(manifest):
         for item in items
         if hasattr(item, "command")
     }
-    assert used == set(commands), "a command is missing, or nothing uses it"
+    in_palette_only = {"napari-tool-runner.panel"}
+    assert used == set(commands) - in_palette_only, "a command is missing, or nothing uses it"
+    assert next(iter(commands)) in in_palette_only  # the first of those that fit is shown first
     assert all(name.startswith("napari-tool-runner.") for name in commands)
 
 

@@ -19,7 +19,8 @@ from napari_tool_runner.tools.model import SelectOption
 from napari_tool_runner.widgets.parts.icons import SHAPES, IconButton, pixmap
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import option_labels, tooltip
-from napari_tool_runner.widgets.running.run_bar import clean_line, elapsed_text
+from napari_tool_runner.widgets.running.log_view import clean_line
+from napari_tool_runner.widgets.running.run_bar import elapsed_text
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 SOURCES = sorted(Path(room.__file__).parent.rglob("*.py"))

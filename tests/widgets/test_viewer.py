@@ -12,8 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari._app_model import get_app_model
+from napari.settings import get_settings
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QApplication
+from qtpy.QtGui import QAction, QShortcut
+from qtpy.QtWidgets import QAbstractButton, QApplication
 from run_tools import invert_tool, sleep_tool
 from widget_tools import long_tool, opened
 
@@ -234,3 +237,79 @@ def test_a_slice_and_what_is_seen_of_the_real_canvas(qtbot, viewer, manager, tmp
     assert start[1] > 0
     box = tuple(slice(a, a + n) for a, n in zip(start, part.data.shape, strict=True))
     np.testing.assert_array_equal(np.asarray(part.data), 255 - stack[box])
+
+
+def test_the_panel_is_found_by_its_name_and_search_has_the_keyboard(qtbot, viewer):
+    get_settings().experimental.command_palette_fuzzy_search = "Disabled"
+    palette = next(
+        widget
+        for widget in QApplication.allWidgets()
+        if type(widget).__name__ == "QCommandPalette"
+    )
+    commands = palette.commandPalette() if hasattr(palette, "commandPalette") else palette
+    first = next(iter(commands._list.iter_top_hits("tool runner")))
+    assert first.id == "napari-tool-runner.panel"
+    get_app_model().commands.execute_command(first.id).result()
+    (dock,) = (
+        widget
+        for widget in viewer.window.dock_widgets.values()
+        if isinstance(widget, ToolRunnerWidget)
+    )
+    qtbot.waitUntil(lambda: dock.window().focusWidget() is dock.finder.search)
+
+
+def test_opening_the_panel_gives_the_keyboard_to_the_search(qtbot, viewer):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
+    qtbot.waitUntil(lambda: dock.window().focusWidget() is dock.finder.search)
+
+
+def _keys_of(menu) -> set[str]:
+    """Every key of a menu of napari's window, also of menus in it."""
+    found = set()
+    for action in menu.actions():
+        found |= {key.toString() for key in action.shortcuts()}
+        if action.menu() is not None:
+            found |= _keys_of(action.menu())
+    return found
+
+
+def test_no_key_of_ours_is_one_of_naparis(qtbot, viewer):
+    for name in ("Tool Runner", "Tool History", "Tool Tables"):
+        viewer.window.add_plugin_dock_widget("napari-tool-runner", name)
+    dock = next(
+        widget
+        for widget in viewer.window.dock_widgets.values()
+        if isinstance(widget, ToolRunnerWidget)
+    )
+    assert opened(qtbot, dock, "threshold") is not None
+    ours = {
+        key.toString()
+        for widget in viewer.window.dock_widgets.values()
+        for kind in (QAction, QShortcut)
+        for owner in widget.findChildren(kind)
+        for key in (owner.shortcuts() if kind is QAction else [owner.key()])
+    }
+    ours |= {b.shortcut().toString() for b in dock.findChildren(QAbstractButton)}
+    assert {"Ctrl+Return", "Ctrl+F"} <= ours
+    window = viewer.window._qt_window
+    assert (ours - {""}) & _keys_of(window.menuBar()) == set()
+
+
+def test_docks_that_share_a_column_leave_the_run_bar_its_room(qtbot, viewer):
+    _, dock = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
+    page = opened(qtbot, dock, "threshold")
+    size = viewer.window._qt_window.size()
+    parts = (
+        page.run_bar.run_button,
+        page.run_bar.cancel_button,
+        page.run_bar.where,
+        page.log.toggle,
+    )
+    QApplication.processEvents()
+    heights = [part.height() for part in parts]
+    viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool History")
+    qtbot.waitUntil(lambda: dock.height() < size.height() * 2 / 3)
+    page.run_bar.say("A sentence that is much too long for one line. " * 4, "failed")
+    QApplication.processEvents()
+    assert [part.height() for part in parts] == heights
+    assert viewer.window._qt_window.size() == size

@@ -252,7 +252,7 @@ class Run:
         told = (*verdict.warnings, *parse_notes(f"{stdout}\n{stderr}"))
         self.notes += [note for note in told if note not in self.notes]  # of each slice
         if not verdict.ok:
-            raise self.failure(verdict.reason, self._unseen or "The log below says more.")
+            raise self.failure(verdict.reason, self._unseen or "The log says more.")
 
     def collect(
         self, values: BoundValues, rendered: RenderedCommand, paths: JobPaths

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
-from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.widgets.commands import expect_tools, known_toolbox, show_tools
 from napari_tool_runner.widgets.docks import why_no_tool
@@ -20,7 +20,8 @@ from napari_tool_runner.widgets.finding.finder import ToolFinder
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
-from napari_tool_runner.widgets.parts.background import IdleWork, Task
+from napari_tool_runner.widgets.opening import NEXT, read_toolboxes
+from napari_tool_runner.widgets.parts.background import IdleWork, Task, soon
 from napari_tool_runner.widgets.parts.docking import dock_of
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry
@@ -37,11 +38,18 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.history.panel import HistoryPanel
-    from napari_tool_runner.widgets.parts.messages import MessageKind
+    from napari_tool_runner.widgets.opening import ReadToolboxes
     from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["SAMPLES", "ToolRunnerWidget", "history_dock", "open_in_dock", "runner_dock"]
+__all__ = [
+    "SAMPLES",
+    "ToolRunnerWidget",
+    "history_dock",
+    "open_in_dock",
+    "runner_dock",
+    "show_panel",
+]
 
 SAMPLES = (
     ("cells_2d", "Cells, two channels (2-D)"),
@@ -51,42 +59,9 @@ SAMPLES = (
     ("spots_2d", "RNA spots (2-D)"),
 )
 _KEPT_PAGES = 6
-_NEXT = (
-    *("regex", "rapidfuzz.process", "PIL.Image", "tifffile", "psutil"),
-    *("napari_tool_runner.tools.model", "napari_tool_runner.tools.values"),
-    *("napari_tool_runner.tools.dialect", "napari_tool_runner.tools.isolation.client"),
-    *("napari_tool_runner.exchange", "napari_tool_runner.jobs.record"),
-    *("napari_tool_runner.plugins.contract", "napari_tool_runner.plugins.runners_factory"),
-    *("napari_tool_runner.jobs.outputs", "napari_tool_runner.jobs.execution"),
-    *("napari_tool_runner.jobs.manager", "napari_tool_runner.widgets.forms.form"),
-    *("napari_tool_runner.widgets.running.job_bridge", "napari_tool_runner.widgets.tool_widget"),
-)
-"""What typing, a tool's page and a run need: imported bit by bit while the window is idle.
-
-In the order in which they need one another, so that no bit is long. A thread would hold
-Python's lock for as long, and more often.
-"""
-
-
-class _Read(NamedTuple):
-    """The toolboxes, and what is to be said of them."""
-
-    toolbox: Toolbox
-    said: str = ""
-    kind: MessageKind = "info"
-
-
-def _read_toolboxes() -> _Read:
-    from napari_tool_runner.tools.toolbox.box import load_toolbox
-
-    try:
-        config = load_config()
-        toolbox = load_toolbox(config).prepare()
-    except ToolRunnerError as error:
-        # a broken configuration must not hide the tools that ship
-        return _Read(load_toolbox(Config()).prepare(), str(error), "problem")
-    more = f" ({len(config.notes) - 1} more in Settings)" if len(config.notes) > 1 else ""
-    return _Read(toolbox, f"{config.notes[0]}{more}" if config.notes else "")
+_SPACING = 4
+_TALLEST = 400
+"""Pixels of height that the dock asks for at most, however long a sentence under Run is."""
 
 
 class ToolRunnerWidget(QWidget):
@@ -126,7 +101,7 @@ class ToolRunnerWidget(QWidget):
         self.stack = QStackedWidget()
         self.made_by = MadeByBar(napari_viewer, self.show_history, self.show_tool)
         parts = self.message, (self.stack, 1), self.made_by
-        filled(QVBoxLayout(self), *parts, margins=(0, 4, 0, 0), spacing=4)
+        filled(QVBoxLayout(self), *parts, margins=(0, _SPACING, 0, 0), spacing=_SPACING)
         self._session_toolbox = toolbox is None
         self._wanted = ""
         self._loading: Task | None = None
@@ -159,6 +134,7 @@ class ToolRunnerWidget(QWidget):
         self.layer_source.changed.connect(self._layers_changed)
         self.destroyed.connect(self.layer_source.disconnect_layers)
         self._layers_changed()
+        self._opened = soon(self._begin_search, 0, self)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.show_finder)
@@ -168,6 +144,16 @@ class ToolRunnerWidget(QWidget):
         button.clicked.connect(slot)
         self.finder.buttons.addWidget(button)
         return button
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Let typing search at once, when the panel is opened or raised."""
+        super().showEvent(event)
+        if event is not None and not event.spontaneous():
+            self._opened.start()  # napari gives the keyboard to its canvas after docking
+
+    def _begin_search(self) -> None:
+        if self.stack.currentWidget() is self.home:
+            self.finder.search.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # -- pages ---------------------------------------------------------------------------
 
@@ -341,11 +327,11 @@ class ToolRunnerWidget(QWidget):
     def _load_toolbox(self) -> None:
         if self._loading is not None:
             self._loading.drop()
-        self._loading = Task(_read_toolboxes, self)
+        self._loading = Task(read_toolboxes, self)
         self._loading.done.connect(self._take)
         self._loading.start()
 
-    def _take(self, read: _Read) -> None:
+    def _take(self, read: ReadToolboxes) -> None:
         self._loading = None
         if read.said or self._wanted:
             self.message.say(read.said, read.kind)
@@ -357,7 +343,7 @@ class ToolRunnerWidget(QWidget):
         if self._wanted:
             self.open_tool(self._wanted)
         ahead = IdleWork(self, ahead=True)
-        ahead.add([partial(importlib.import_module, name) for name in _NEXT])
+        ahead.add([partial(importlib.import_module, name) for name in NEXT])
 
     def open_sample(self, key: str) -> None:
         """Add the layers of a sample to the viewer."""
@@ -371,13 +357,31 @@ class ToolRunnerWidget(QWidget):
         return QSize(340, 600)
 
     def minimumSizeHint(self) -> QSize:
-        """Return a size that never pushes the window."""
-        return QSize(280, 200)
+        """Return room for what never scrolls, also beside other docks."""
+        page = self.page
+        inside = page.layout() if page is not None else None
+        if inside is None:
+            return QSize(280, 200)
+        around = [self.made_by, *([] if self.message.isHidden() else [self.message])]
+        rest = sum(part.minimumSizeHint().height() + _SPACING for part in around)
+        width = max(280, self.width())
+        height = max(inside.minimumSize().height(), inside.minimumHeightForWidth(width))
+        return QSize(280, min(max(200, height + rest), _TALLEST))
 
 
 def runner_dock(viewer: ViewerModel) -> ToolRunnerWidget | None:
     """Return the dock "Tool Runner" of the viewer's window; None without a window."""
     return dock_of(viewer, ToolRunnerWidget, "Tool Runner", lambda: ToolRunnerWidget(viewer))
+
+
+def show_panel() -> None:
+    """Show the search of the dock "Tool Runner" of the window in front, ready for typing."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    dock = runner_dock(viewer) if viewer is not None else None
+    if dock is not None:
+        dock.show_finder()
 
 
 def history_dock(viewer: ViewerModel) -> HistoryPanel | None:

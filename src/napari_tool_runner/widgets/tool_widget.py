@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QApplication, QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import JobState
@@ -20,13 +20,15 @@ from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.inputs import finish_typing
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
 from napari_tool_runner.widgets.results.dock import show_features
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.live_bar import LiveBar
+from napari_tool_runner.widgets.running.log_view import LogView
 from napari_tool_runner.widgets.running.report import report_text
-from napari_tool_runner.widgets.running.run_bar import LogView, RunBar, elapsed_text, took_text
+from napari_tool_runner.widgets.running.run_bar import RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.running.sweep import SweepOpener
 from napari_tool_runner.widgets.settings.trust import TrustDialog, trust_sentence
@@ -106,8 +108,8 @@ class ToolWidget(QWidget):
         can_open = toolbox is not None and open_tool is not None and SEGMENTING in toolbox
         segment = self._segment if can_open else None
         self.form = FormWidget(tool, self.layer_source, segment=segment)
-        self.run_bar = RunBar()
         self.log = LogView()
+        self.run_bar = RunBar(self.log.head)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
@@ -120,9 +122,9 @@ class ToolWidget(QWidget):
             tool, self.form, self.extent_bar, self.run_bar, viewer, self, manager=manager
         )
         self._column.addWidget(self.live_bar)
+        self._column.addLayout(filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 0)))
         self._column.addWidget(self.run_bar)
         self.sweeps = SweepOpener(self.form, self.extent_bar, self.run_bar, viewer, self)
-        self._column.addLayout(filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 2)))
 
         self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
         self.header.menu_button.set_menu(self.preset_menu)
@@ -185,6 +187,7 @@ class ToolWidget(QWidget):
             self.form.show_problems()
             self._judge()
             return None
+        self.run_bar.show_starting()
         values, kinds = self.form.values(), self.form.outputs.kinds()
         try:
             job = self.manager().submit(
@@ -205,6 +208,8 @@ class ToolWidget(QWidget):
             text = str(error)
             self.run_bar.say(text, "failed", [("Copy", lambda: copy_text(text))])
             return None
+        finally:
+            self._show_progress()
         self.form.chooser.pin()
         self.preset_menu.keep_last(values, kinds)
         self.run_bar.say("")
@@ -382,12 +387,12 @@ class ToolWidget(QWidget):
             shortcut.activated.connect(self._run_by_key)
 
     def _run_by_key(self) -> None:
-        # what is being typed counts: leave the field first
-        focus = QApplication.focusWidget()
-        if focus is not None and self.isAncestorOf(focus):
-            focus.clearFocus()
-            focus.setFocus()
-        self.run()
+        finish_typing(self)
+        self._judge()
+        if self.run_bar.run_button.isEnabled():
+            self.run()
+        else:
+            self.form.show_problems()
 
     def sizeHint(self) -> QSize:
         """Return a modest size; the dock decides."""

@@ -24,7 +24,7 @@ from napari_tool_runner.exchange import (
 )
 from napari_tool_runner.widgets.forms.layers import axes_told, path_of
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -72,10 +72,9 @@ class AxesRow(QWidget):
         self._layers: list[Layer] = []
         self._ndim, self._edited, self._told = 0, False, False
         self._task: Task | None = None
-        self.combo = QComboBox()
+        self.combo = NarrowCombo()
         self.combo.setEditable(True)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        keep_narrow(self.combo)
         keep_wheel_away(self.combo)
         self.combo.setAccessibleName(f"Axes of {name}")
         self.combo.setToolTip(

@@ -29,7 +29,7 @@ from napari_tool_runner.tools.model import DrillDownParameter, SelectParameter
 from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.parts.icons import TextIconButton
-from napari_tool_runner.widgets.parts.inputs import keep_narrow
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import option_labels, tooltip
 
@@ -144,7 +144,7 @@ class SelectField(_OptionsField):
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
         searchable = len(self.parameter.options) > _SEARCH_FROM
-        self.combo: QComboBox = QSearchableComboBox() if searchable else QComboBox()
+        self.combo: QComboBox = QSearchableComboBox() if searchable else NarrowCombo()
         keep_narrow(self.combo)
         self.widget = self.combo
         self._before = int(node.parameter.optional)

@@ -13,7 +13,7 @@ from napari_tool_runner.tools.formats import Formats, LayerKind
 from napari_tool_runner.tools.model import DataColumnParameter
 from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
-from napari_tool_runner.widgets.parts.inputs import keep_narrow
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
@@ -28,9 +28,8 @@ class ColumnField(Field):
         super().__init__(node, context)
         assert isinstance(node.parameter, DataColumnParameter)
         self._parameter = node.parameter
-        self.combo = QComboBox()
+        self.combo = NarrowCombo()
         self.combo.setEditable(True)
-        keep_narrow(self.combo)
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.widget = self.combo
         self._columns: list[str] = []

@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
@@ -20,7 +20,7 @@ from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.axes_row import axes_of
 from napari_tool_runner.widgets.forms.layers import as_list
 from napari_tool_runner.widgets.parts.background import soon
-from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -280,8 +280,7 @@ class ExtentBar(QWidget):
         self._chosen: Choice | None = None
         self._found: Sliced | None = None
         self._label = QLabel("Work on")
-        self.combo = QComboBox()
-        keep_narrow(self.combo)
+        self.combo = NarrowCombo()
         keep_wheel_away(self.combo)
         self.combo.setAccessibleName("Work on")
         self.combo.setToolTip(

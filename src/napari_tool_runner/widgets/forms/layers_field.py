@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QListWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QListWidgetItem, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
@@ -43,7 +35,7 @@ from napari_tool_runner.widgets.forms.layers import (
 from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
-from napari_tool_runner.widgets.parts.inputs import keep_narrow
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
@@ -236,8 +228,7 @@ class LayerField(_DataField):
 
     def __init__(self, node: LeafNode, context: FormContext) -> None:
         super().__init__(node, context)
-        self.combo = QComboBox()
-        keep_narrow(self.combo)
+        self.combo = NarrowCombo()
         self.widget = self.combo
         self._values: list[object] = []
         self.combo.activated.connect(self._activated)

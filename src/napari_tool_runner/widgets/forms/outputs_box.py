@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.parts.folding import Folding
-from napari_tool_runner.widgets.parts.inputs import keep_narrow, keep_wheel_away
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import plain_label
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class OutputsBox(Folding):
         grid.setColumnStretch(1, 1)
         for row, output in enumerate(self._outputs):
             label = plain_label(output.name if "$" in output.label else output.label, wrap=True)
-            combo = QComboBox()
-            keep_narrow(combo)
+            combo = NarrowCombo()
             usual = f"automatic ({output.kind.value})" if output.kind else "automatic"
             combo.addItem(usual, "")
             for kind in _KINDS:

@@ -23,7 +23,7 @@ from napari_tool_runner.sealed import open_file
 from napari_tool_runner.widgets.history.model import when_text
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, shown, tooltip
-from napari_tool_runner.widgets.running.run_bar import clean_line, log_text
+from napari_tool_runner.widgets.running.log_view import clean_line, log_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -130,6 +130,9 @@ class MadeByBar(QWidget):
         self.again_button.clicked.connect(self.run_again)
         parts = Sign("clock", 12), (self.text, 1), self.how_button, self.again_button
         filled(QHBoxLayout(self), *parts, margins=(6, 0, 6, 2), spacing=4)
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # what stands above it does not move
+        self.setSizePolicy(policy)
         self.hide()
         self._layers = LayerSource(viewer, self)
         self._layers.changed.connect(self.update_layer)

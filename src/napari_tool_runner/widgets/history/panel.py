@@ -10,7 +10,6 @@ from qtpy.QtCore import QItemSelectionModel, QPoint, QSize, Qt
 from qtpy.QtGui import QAction, QKeySequence
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -32,7 +31,7 @@ from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
 from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
-from napari_tool_runner.widgets.parts.inputs import keep_narrow
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
 
@@ -121,8 +120,7 @@ class HistoryPanel(QWidget):
         self.search.setPlaceholderText("Tool, parameter, layer, message…")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search in the jobs")
-        self.states = QComboBox()
-        keep_narrow(self.states)
+        self.states = NarrowCombo()
         self.states.addItems(list(_STATES))
         self.states.setFixedWidth(self.fontMetrics().averageCharWidth() * 15)
         self.states.setAccessibleName("State of the jobs that are shown")
@@ -164,11 +162,13 @@ class HistoryPanel(QWidget):
         self.compare_action = self._action("Compare two runs", "Ctrl+D", self.tabs.show_facts)
         self.log_action = self._action("Show log", "Ctrl+G", self.tabs.show_log)
         self.menu.addSeparator()
-        self.python_action = self._copying("Copy as Python", "Ctrl+Shift+P", "python")
+        self.python_action = self._copying("Copy as Python", "Ctrl+Shift+Y", "python")
         self.command_action = self._copying("Copy as command line", "", "command")
         self.json_action = self._copying("Copy as JSON", "", "json")
         self.export_action = self._with_one("Export crate…", "", self._export)
-        self.folder_action = self._with_one("Open workspace folder", "Ctrl+O", does.open_folder)
+        self.folder_action = self._with_one(
+            "Open workspace folder", "Ctrl+Shift+W", does.open_folder
+        )
         self.menu.addSeparator()
         self.cancel_action = self._action("Cancel", "", self._cancel)
         self.delete_action = self._action("Delete…", QKeySequence.StandardKey.Delete, self._delete)

@@ -30,6 +30,7 @@ __all__ = [
     "Themed",
     "icon",
     "pixmap",
+    "sign_color",
     "text_color",
 ]
 
@@ -80,6 +81,16 @@ SHAPES = {
         '<circle cx="12" cy="7.5" r="1.3" fill="{c}"/>'
     ),
     "failed": f'<circle cx="12" cy="12" r="9" {_LINE}/><path d="M9 9l6 6M15 9l-6 6" {_LINE}/>',
+    # with grounds of their own, so that any colour of a theme is seen on any of its grounds
+    "failed_sign": (
+        '<circle cx="12" cy="12" r="11" fill="{c}"/><path d="M8 8l8 8M16 8l-8 8" fill="none" '
+        'stroke="#ffffff" stroke-width="2.6" stroke-linecap="round"/>'
+    ),
+    "warning_sign": (
+        '<path d="M12 2L23.5 22H.5z" fill="{c}"/><path d="M12 9v6.5" fill="none" '
+        'stroke="#000000" stroke-width="2.4" stroke-linecap="round"/>'
+        '<circle cx="12" cy="18.8" r="1.4" fill="#000000"/>'
+    ),
     "log": f'<path d="M4 6h16M4 11h16M4 16h10" {_LINE}/>',
     "clock": f'<circle cx="12" cy="12" r="9" {_LINE}/><path d="M12 7v5.3l3.5 2" {_LINE}/>',
     "picture": (
@@ -117,6 +128,16 @@ def pixmap(name: str, color: str, size: int, ratio: float = 1.0, opacity: float 
 def text_color(widget: QWidget, role: QPalette.ColorRole = QPalette.ColorRole.Text) -> QColor:
     """Return the colour that the theme gives to the text of `widget`."""
     return widget.palette().color(QPalette.ColorGroup.Active, role)
+
+
+def sign_color(name: str, widget: QWidget) -> QColor:
+    """Return the colour that the theme gives to ``error`` or ``warning``; else that of text."""
+    try:
+        from napari.settings import get_settings
+        from napari.utils.theme import get_theme
+    except ImportError:  # a form alone, without napari
+        return text_color(widget, QPalette.ColorRole.WindowText)
+    return QColor(getattr(get_theme(get_settings().appearance.theme), name).as_hex())
 
 
 def icon(name: str, widget: QWidget, size: int = 16) -> QIcon:

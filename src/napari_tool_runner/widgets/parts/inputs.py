@@ -11,10 +11,21 @@ import math
 from decimal import Decimal, InvalidOperation
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
-from qtpy.QtGui import QValidator
-from qtpy.QtWidgets import QAbstractSpinBox, QComboBox, QWidget
+from qtpy.QtGui import QHelpEvent, QPaintEvent, QValidator
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolTip,
+    QWidget,
+)
 
-__all__ = ["NumberBox", "keep_narrow", "keep_wheel_away"]
+from napari_tool_runner.widgets.parts.texts import tooltip
+
+__all__ = ["NarrowCombo", "NumberBox", "finish_typing", "keep_narrow", "keep_wheel_away"]
 
 
 def number_text(value: object) -> str:
@@ -170,6 +181,53 @@ def keep_narrow(combo: QComboBox) -> None:
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(8)
     combo.setMinimumWidth(70)
+
+
+class NarrowCombo(QComboBox):
+    """Shrinks with the dock; what is cut ends in an ellipsis and has a tooltip."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        keep_narrow(self)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw the present entry, as far as there is room."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        option.currentText = self._shortened()
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def event(self, event: QEvent | None) -> bool:
+        """Show all of an entry that is cut, unless there is more to say."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip:
+            text = self.toolTip() or (
+                tooltip(self.currentText()) if self._shortened() != self.currentText() else ""
+            )
+            QToolTip.showText(event.globalPos(), text, self)
+            return True
+        return super().event(event)
+
+    def _shortened(self) -> str:
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        style = self.style()
+        assert style is not None
+        field = style.subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        icon = 0 if option.currentIcon.isNull() else option.iconSize.width() + 4
+        room = field.width() - icon - 4
+        mode = Qt.TextElideMode.ElideRight
+        return option.fontMetrics.elidedText(option.currentText, mode, room)
+
+
+def finish_typing(within: QWidget) -> None:
+    """Let what is being typed below `within` count: leave the field, and come back."""
+    focus = QApplication.focusWidget()
+    if focus is not None and within.isAncestorOf(focus):
+        focus.clearFocus()
+        focus.setFocus()
 
 
 def keep_wheel_away(widget: QWidget) -> None:

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QPainter, QPalette
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_tool_runner.widgets.parts.icons import pixmap, text_color
+from napari_tool_runner.widgets.parts.icons import pixmap, sign_color, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import shown
 
@@ -22,17 +22,19 @@ Button = tuple[str, Callable[[], object]]
 """The text of a button, and what it does."""
 MessageKind = Literal["problem", "info", "failed", "done", "busy"]
 _ICONS: dict[MessageKind, str] = {
-    "problem": "warning",
+    "problem": "warning_sign",
     "info": "info",
-    "failed": "failed",
+    "failed": "failed_sign",
     "done": "check",
     "busy": "clock",
 }
+_THEMED = {"warning_sign": "warning", "failed_sign": "error"}
+"""Icons in a colour of the theme that says what they are; the others are as the text."""
 _SPOKEN: dict[MessageKind, str] = {"problem": "Problem: ", "failed": "Failed: ", "done": "Done: "}
 
 
 class Sign(QWidget):
-    """A small icon in the colour of the text around it, whatever the theme."""
+    """A small icon in the colour of the text, or in the theme's own of failures and warnings."""
 
     def __init__(self, name: str = "info", size: int = 14, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,7 +50,9 @@ class Sign(QWidget):
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw the icon."""
         super().paintEvent(event)
-        color = text_color(self, QPalette.ColorRole.WindowText).name()
+        role = _THEMED.get(self._name)
+        own = text_color(self, QPalette.ColorRole.WindowText)
+        color = (sign_color(role, self) if role else own).name()
         painter = QPainter(self)
         painter.drawPixmap(0, 2, pixmap(self._name, color, self._size, self.devicePixelRatioF()))
         painter.end()
