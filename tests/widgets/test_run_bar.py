@@ -10,12 +10,13 @@ from run_tools import fail_tool, invert_tool, sleep_tool
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobManager
-from napari_tool_runner.plugins import Progress
+from napari_tool_runner.plugins import Fetch, Plan, Progress
 from napari_tool_runner.tools.toolbox.trust import Trust, TrustState
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.running.run_bar import RunBar
+from napari_tool_runner.widgets.running.services import Services
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 WAIT = 30_000
@@ -114,6 +115,16 @@ def test_a_run_that_is_refused_leaves_no_progress(qtbot, page, tmp_path, monkeyp
     assert not widget.run_bar.progress.isVisible()
     assert widget.run_bar.phase.text() == ""
     assert "It is not to be." in widget.run_bar.message.text()
+
+
+def test_a_first_download_is_announced_before_run(qtbot, page, tmp_path):
+    widget = page(sleep_tool(tmp_path))
+    qtbot.waitUntil(lambda: bool(widget.services.choice), timeout=WAIT)
+    plan = Plan(fetches=(Fetch("31 packages", 120_000_000),))
+    widget.service_lookup.services = Services(choice="CONDA", plans={"CONDA": plan})
+    widget.service_lookup.found.emit()
+    assert widget.run_bar.run_button.isEnabled()
+    assert "The first run fetches 31 packages (120 MB)." in widget.run_bar.message.text()
 
 
 def test_slices_are_counted_once(bar):
