@@ -1,8 +1,9 @@
 from ._version import __version__
 from .errors import ToolFailedError, ToolRunnerError
 from .exchange import resample_onto
-from .jobs import Job, JobResult, Sweep, run, run_in_viewer, submit, sweep
+from .jobs import Job, JobResult, Sweep, run, submit, sweep
 from .tools import Tool, Toolbox, load_toolbox, read_tool
+from .widgets.in_viewer import run_in_viewer
 
 __all__ = [
     "Job",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+from napari.components import ViewerModel
 
 import napari_tool_runner as ntr
 from napari_tool_runner import cli
@@ -26,6 +27,7 @@ from napari_tool_runner.jobs import (
     as_python,
     prepare,
     read_record,
+    remembered,
     rerun,
     run_job,
 )
@@ -252,3 +254,164 @@ def test_axes_that_a_file_cannot_tell_are_copied_too(
     assert {f"i={given.path}", "--axes=i=tyx"} <= {*line}
     again, _ = rerun(entry, load_config(config))
     assert run_job(again).outputs["o"].as_layer_data_tuple()[1]["axis_labels"] == ("t", "y", "x")
+
+
+# -- the chain that led to a result ---------------------------------------------------------
+
+
+def blobs() -> np.ndarray:
+    image = np.zeros((40, 44), np.uint16)
+    for row, column, size in ((4, 5, 6), (20, 9, 9), (12, 30, 5), (30, 28, 8)):
+        image[row : row + size, column : column + size] = 1000 * size
+    return image
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    viewer = ViewerModel()
+    viewer.add_image(blobs(), name="cells", scale=(0.5, 0.5), units=("um", "um"))
+    return viewer
+
+
+def record_of(layer: object) -> RunRecord:
+    told = remembered(layer)
+    assert told is not None
+    return read_record(told.path)
+
+
+def last_files(text: str, tmp_path: Path) -> dict[str, Path]:
+    """Run what was copied, in another process; return the files that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", text],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    return {name: Path(path) for name, _, path in lines}
+
+
+def called(text: str) -> list[str]:
+    return [line.split(" = ")[0] for line in text.splitlines() if line.endswith(" = run(")]
+
+
+def test_all_that_led_to_a_result_is_copied(
+    viewer: ViewerModel, config: dict[str, object], tmp_path: Path
+) -> None:
+    run = ntr.run_in_viewer
+    (smooth,) = run(viewer, "gaussian_filter", input="cells", sigma=1, config=config)
+    (mask,) = run(viewer, "threshold", input=smooth, objects="bright", config=config)
+    (sharp,) = run(viewer, "gaussian_filter", input=smooth, sigma=0.5, config=config)
+    (labels,) = run(viewer, "label_components", input=mask, config=config)
+    run(viewer, "measure_regions", labels=labels, image=sharp, config=config)
+    (folder,) = (tmp_path / "jobs" / "measure_regions").iterdir()
+    entry = read_record(folder / "record.json")
+    text = as_python(entry)
+    assert called(text) == [
+        "gaussian_filter", "threshold", "label_components", "gaussian_filter_2", "measure_regions",
+    ]  # fmt: skip
+    assert "'image': gaussian_filter_2.outputs['output']," in text
+    assert text.count("/io/inputs/") == 1  # that of the layer that was there first
+    assert text.count("“cells” is a layer that no tool made") == 1
+    (table,) = last_files(text, tmp_path).values()
+    assert table.read_text() == entry.output_paths()["table"].read_text()
+    assert len(table.read_text().splitlines()) == 5
+
+
+def test_what_was_changed_by_hand_is_told_and_read_from_its_file(
+    viewer: ViewerModel, config: dict[str, object], tmp_path: Path
+) -> None:
+    (mask,) = ntr.run_in_viewer(viewer, "threshold", input="cells", config=config)
+    mask.data_setitem((np.array([0, 1]), np.array([40, 40])), 1)
+    (labels,) = ntr.run_in_viewer(viewer, "label_components", input=mask, config=config)
+    text = as_python(record_of(labels))
+    assert called(text) == ["label_components"]
+    assert f"# “{mask.name}” is a layer that no tool made, or that was changed since." in text
+    (path,) = last_files(text, tmp_path).values()
+    np.testing.assert_array_equal(tifffile.imread(path), labels.data)
+    assert labels.data.max() == 5
+
+
+def test_points_and_their_features_are_followed_until_they_change(
+    viewer: ViewerModel, config: dict[str, object]
+) -> None:
+    movie = np.stack([blobs(), np.roll(blobs(), 1, 0), np.roll(blobs(), 2, 0)])
+    viewer.add_image(movie, name="movie", axis_labels=("t", "y", "x"))
+    run = ntr.run_in_viewer
+    (spots,) = run(viewer, "detect_spots", input="movie", sigma=3, config=config)
+    given = {"distance": 4, "min_length": 2, "config": config}
+    (tracks,) = run(viewer, "track_points", points=spots, **given)
+    assert called(as_python(record_of(tracks))) == ["detect_spots", "track_points"]
+    spots.features = spots.features.assign(kind="mine")
+    (tracks,) = run(viewer, "track_points", points=spots, **given)
+    assert called(as_python(record_of(tracks))) == ["track_points"]
+
+
+def test_what_is_gone_is_told_and_the_job_has_its_own_copy(
+    viewer: ViewerModel, config: dict[str, object], tmp_path: Path
+) -> None:
+    (smooth,) = ntr.run_in_viewer(viewer, "gaussian_filter", input="cells", config=config)
+    (mask,) = ntr.run_in_viewer(viewer, "threshold", input=smooth, config=config)
+    (labels,) = ntr.run_in_viewer(viewer, "label_components", input=mask, config=config)
+    entry, first = record_of(labels), record_of(smooth)
+    shutil.rmtree(first.folder / "io" / "inputs")
+    text = as_python(entry)
+    assert called(text) == ["threshold", "label_components"]
+    assert "was made by another job: what that began with is gone." in text
+    shutil.rmtree(record_of(mask).folder)
+    text = as_python(entry)
+    assert called(text) == ["label_components"]
+    assert "was made by another job: its record is gone." in text
+    (path,) = last_files(text, tmp_path).values()
+    np.testing.assert_array_equal(tifffile.imread(path), labels.data)
+
+
+def test_an_element_of_a_collection_and_a_path_are_followed(
+    config: dict[str, object], tmp_path: Path
+) -> None:
+    labels = np.zeros((20, 20), np.int32)
+    labels[2:6, 2:6], labels[10:18, 10:18] = 1, 2
+    sorted_ = ntr.run("sort_objects", labels=labels, config=config, count=2)
+    large = sorted_.outputs["classes"].elements["class_2"]
+    filled = ntr.run("fill_holes", input=large.path, config=config)
+    text = as_python(entry_of(filled))
+    assert called(text) == ["sort_objects", "fill_holes"]
+    assert "sort_objects.outputs['classes'].elements['class_2'].path" in text
+    (path,) = last_files(text, tmp_path).values()
+    np.testing.assert_array_equal(tifffile.imread(path), filled.outputs["output"].data)
+
+
+@pytest.mark.parametrize("name", ["import os", "1st", "class", "run", "Ünï-ß", "a\nimport os"])
+def test_a_variable_is_a_name_whatever_the_tool_is_called(name: str, tmp_path: Path) -> None:
+    from napari_tool_runner.jobs import RunRecord
+
+    told = {
+        "id": "1",
+        "tool": {"id": name, "name": name, "version": name, "descriptor": "gone.xml"},
+        "runner": {"service": "LOCAL"},
+        "inputs": [],
+        "parameters": {},
+    }
+    text = as_python(RunRecord.from_json(told, tmp_path))
+    (variable,) = called(text)
+    assert variable.isidentifier()
+    assert variable.isascii()
+    compile(text, "copied", "exec")
+    assert not any(line.startswith("import ") for line in text.splitlines())
+
+
+def test_records_of_others_are_not_followed(
+    viewer: ViewerModel, config: dict[str, object]
+) -> None:
+    (smooth,) = ntr.run_in_viewer(viewer, "gaussian_filter", input="cells", config=config)
+    (mask,) = ntr.run_in_viewer(viewer, "threshold", input=smooth, config=config)
+    path = record_of(smooth).path
+    told = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**told, "seal": "forged"}), encoding="utf-8")
+    text = as_python(record_of(mask))
+    assert called(text) == ["threshold"]
+    assert "its record is gone" in text

@@ -264,6 +264,8 @@ class LayerSnapshot(_Layer):
         that it was opened from, or what it was made of. Its axes are those of `geometry`.
     remarks : tuple of str
         What else a person should know of that.
+    made_by : str
+        ``JOB/OUTPUT``: the result that it is, all of it and unchanged.
     """
 
     data: object
@@ -278,6 +280,7 @@ class LayerSnapshot(_Layer):
     key: str = ""
     behind: Geometry | None = None
     remarks: tuple[str, ...] = ()
+    made_by: str = ""
 
     @property
     def image(self) -> int:

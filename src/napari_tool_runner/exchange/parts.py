@@ -57,6 +57,7 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     """
     if snap.data is None:
         return snap
+    snap = replace(snap, made_by="")
     if snap.kind in PIXELS:
         return _cut_pixels(snap, grid, index)
     if snap.kind in (LayerKind.POINTS, LayerKind.SHAPES):

@@ -1,5 +1,5 @@
 from .ahead import begin
-from .api import run, run_in_viewer, run_job, submit, sweep
+from .api import merged, run, run_job, submit, sweep
 from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json, write_table
 from .extent import Extent
@@ -27,17 +27,18 @@ from .past.snippets import as_command, as_given, as_json, as_python
 from .preview import dry_run
 from .question import Question
 from .record import JobState, RecordedInput, RunRecord
-from .request import Request
+from .request import ConfigLike, Request, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
-from .viewer import AddedResult, add_result, placed_result
+from .viewer import AddedResult, ViewerLike, add_result, named_layers, placed_result
 
 __all__ = [
     "MOST_CELLS",
     "AddedResult",
     "BatchItem",
     "Cell",
+    "ConfigLike",
     "Extent",
     "Job",
     "JobManager",
@@ -56,6 +57,8 @@ __all__ = [
     "Stamp",
     "Sweep",
     "TestReport",
+    "ToolLike",
+    "ViewerLike",
     "add_result",
     "allowed_values",
     "as_command",
@@ -85,6 +88,8 @@ __all__ = [
     "job_manager",
     "known_record",
     "live_row",
+    "merged",
+    "named_layers",
     "note_time",
     "notes_by_kind",
     "notes_of",
@@ -103,7 +108,6 @@ __all__ = [
     "rerun",
     "run",
     "run_batch",
-    "run_in_viewer",
     "run_job",
     "run_test",
     "run_tests",

@@ -1,4 +1,4 @@
-"""The calls of a script: `run`, `submit` and `run_in_viewer`."""
+"""The calls of a script: `run`, `submit` and `sweep`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,17 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.jobs.job import execute
 from napari_tool_runner.jobs.manager import job_manager, prepare
 from napari_tool_runner.jobs.sweeps import Sweep
-from napari_tool_runner.jobs.viewer import add_result, named_layers
-from napari_tool_runner.tools import find_tool
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobResult
     from napari_tool_runner.jobs.request import ConfigLike, ToolLike
-    from napari_tool_runner.jobs.viewer_like import ViewerLike
 
-__all__ = ["run", "run_in_viewer", "run_job", "submit", "sweep"]
+__all__ = ["merged", "run", "run_job", "submit", "sweep"]
 
 
 def run(
@@ -63,7 +59,7 @@ def run(
     ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
         Before anything was started.
     """
-    given = _merge(values, more)
+    given = merged(values, more)
     return run_job(_warned(prepare(tool, given, runner=runner, config=config, cache=cache)))
 
 
@@ -83,7 +79,7 @@ def submit(
         ``job.state``, ``job.progress``; ``job.events.connect(listener)`` for every change
         (called in the thread of the run); ``job.cancel()``; ``job.result()`` waits.
     """
-    given = _merge(values, more)
+    given = merged(values, more)
     return job_manager().submit(tool, given, runner=runner, config=config, cache=cache)
 
 
@@ -119,7 +115,7 @@ def sweep(
     ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
         Before anything was started.
     """
-    given = _merge(values, more)
+    given = merged(values, more)
     made = Sweep(tool, over, given, kept=True, runner=runner, config=config, cache=cache)
     _warn(made.notes)
     made.finish()
@@ -139,45 +135,6 @@ def run_job(job: Job) -> JobResult:
     return job.result()
 
 
-def run_in_viewer(
-    viewer: ViewerLike,
-    tool: ToolLike,
-    *,
-    runner: str | None = None,
-    config: ConfigLike = None,
-    values: Mapping[str, object] | None = None,
-    cache: bool = True,
-    **more: object,
-) -> list[object]:
-    """Run a tool on layers of `viewer`, wait, and add its results as layers.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer or napari.components.ViewerModel
-    values, cache, **more
-        As for `run`; where the tool wants data, text that is the name of a layer
-        means that layer.
-
-    Returns
-    -------
-    list of Layer
-        The new layers; tables that belong to a labels or points layer are in its
-        ``features``, of others a warning says where they are.
-    """
-    settings = load_config(config)
-    found = find_tool(tool, config=settings)
-    given = named_layers(viewer, found, _merge(values, more))
-    job = _warned(prepare(found, given, runner=runner, config=settings, cache=cache))
-    added = add_result(viewer, run_job(job), job)
-    for name in added.tables:
-        warnings.warn(
-            f"The table “{name}” has not one row for each object of a layer, so it is in no "
-            f"layer's features; it lies in {job.workspace.root}, and `run` returns it.",
-            stacklevel=2,
-        )
-    return added.layers
-
-
 def _warned(job: Job) -> Job:
     _warn(job.request.notes, above=1)
     return job
@@ -189,12 +146,13 @@ def _warn(notes: Iterable[str], above: int = 0) -> None:
         warnings.warn(note, stacklevel=3 + above)
 
 
-def _merge(values: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:
-    merged = dict(values or {})
-    twice = merged.keys() & more.keys()
+def merged(values: Mapping[str, object] | None, more: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of a call, given in either way; raises ParameterError for one in both."""
+    found = dict(values or {})
+    twice = found.keys() & more.keys()
     if twice:
         name = sorted(twice)[0]
         raise ParameterError(
             f"“{name}” is given twice, in values and by itself.", name=name, hint="Give it once."
         )
-    return {**merged, **more}
+    return {**found, **more}

@@ -26,7 +26,6 @@ from napari_tool_runner.jobs.record import (
     RecordedTimes,
     RecordedTool,
     RunRecord,
-    SourceKind,
 )
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.secrets import Secrets
@@ -171,9 +170,7 @@ class Run:
         """Note an input for the record; results are named after the first."""
         if not self.inputs:
             self._named_after = named_after(file, snap)
-        source = RecordedSource.of(snap.source if snap else str(file.path))
-        if snap and snap.path is None and source.kind is SourceKind.FILE:
-            source = replace(source, kind=SourceKind.LAYER)  # its data are not the file's
+        source = RecordedSource.of_input(snap, file.path)
         layer = geometry_record(snap, file.metadata.get("axes")) if snap else None
         path = lent_original(file.path)
         self.inputs.append(

@@ -116,12 +116,24 @@ class SourceKind(StrEnum):
 class RecordedSource:
     """Where an input came from: `path` of a file (absolute), or a plugin's `sample`, if any.
 
-    A layer may tell the file that it was once opened from; its data are its own.
+    A layer may tell the file that it was once opened from; its data are its own. `job`: of a
+    layer that a job made and nobody changed, ``ID/OUTPUT``.
     """
 
     kind: SourceKind
     path: str = ""
     sample: str = ""
+    job: str = ""
+
+    @classmethod
+    def of_input(cls, snap: LayerSnapshot | None, path: Path) -> RecordedSource:
+        """Return where the data came from that a tool got as `path`."""
+        if snap is None:
+            return cls.of(str(path))
+        source = replace(cls.of(snap.source), job=snap.made_by)
+        if snap.path is None and source.kind is SourceKind.FILE:
+            source = replace(source, kind=SourceKind.LAYER)  # its data are not the file's
+        return source
 
     @classmethod
     def of(cls, text: str) -> RecordedSource:

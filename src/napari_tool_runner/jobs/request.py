@@ -21,6 +21,7 @@ from napari_tool_runner.exchange import (
     snapshot,
     with_known_axes,
 )
+from napari_tool_runner.jobs.makers import maker_of
 from napari_tool_runner.plugins import (
     Choice,
     choose_service,
@@ -327,4 +328,4 @@ def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
 def _take(value: object, name: str) -> LayerSnapshot:
     # what has a name of its own keeps it; a bare array is called as its parameter
     bare = hasattr(value, "dtype") and not hasattr(value, "as_layer_data_tuple")
-    return snapshot(value, name if bare else "")
+    return replace(snapshot(value, name if bare else ""), made_by=maker_of(value))

@@ -15,6 +15,7 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
 from napari_tool_runner.jobs.in_place import fits, newest, note_made, renew, was_edited
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
+from napari_tool_runner.jobs.makers import note_maker
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.binding import bind
@@ -140,6 +141,8 @@ def add_result(
         note_made(layer, loaded, look, origin)
     for element, table in tables:
         _join(viewer, table, element, made, job, added)
+    for shown in added.layers:
+        note_maker(shown)
     # a folder is read as it is shown, also by copies of its layer; a file was told to be there
     if not added.files and not any(one.path.is_dir() for one in result.outputs.values()):
         room().shown(result.workspace, [*added.layers, result])

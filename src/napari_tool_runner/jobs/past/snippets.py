@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import WorkspaceError
+from napari_tool_runner.jobs.past.chain import chain_of
 from napari_tool_runner.quoting import comment, python_value, shell_line
 from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.toolbox.entries import ships
@@ -14,7 +15,8 @@ from napari_tool_runner.tools.toolbox.entries import ships
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_tool_runner.jobs.record import RecordedInput, RunRecord
+    from napari_tool_runner.jobs.past.chain import Step
+    from napari_tool_runner.jobs.record import RecordedInput, RecordedOutput, RunRecord
 
 __all__ = ["as_command", "as_given", "as_json", "as_python"]
 
@@ -32,31 +34,65 @@ def as_given(entry: RecordedInput, place: Path | None = None) -> str | tuple[str
 
 
 def as_python(record: RunRecord) -> str:
-    """Return a script that runs the job again on the files that went in.
+    """Return a script that runs the job again, and before it the jobs that its inputs came from.
 
-    The script needs nothing but this package; its last lines show how to reach the
-    results.
+    What no known job made is read from the files that went in. The script needs nothing but
+    this package; its last lines show how to reach the results.
     """
-    extent = record.slices
-    values = _values(record)
-    entries = (f"{python_value(name)}: {_written(value)}" for name, value in values.items())
+    steps = chain_of(record)
+    taken_apart = [step for step in steps if step.record.slices is not None]
+    head = "from napari_tool_runner import run\n" if len(taken_apart) < len(steps) else ""
+    if taken_apart:  # only a prepared job knows how
+        head += "from napari_tool_runner.jobs import Extent, prepare, run_job\n"
+    calls = "\n".join(map(_call, steps))
+    tail = f"for name, output in {steps[-1].name}.outputs.items():\n    print(name, output.path)\n"
+    return f"{head}\n{calls}{tail}"
+
+
+def _call(step: Step) -> str:
+    """Return the lines that run one step."""
+    record, extent = step.record, step.record.slices
+    title = comment(f"{record.tool_name} {record.tool.version}, job {record.id}")
+    lines = [title, *(comment(f"{remark} Its data of then are read.") for remark in step.remarks)]
+    entries = (f"{python_value(name)}: {text}" for name, text in _arguments(step).items())
     body = "".join(f"        {entry},\n" for entry in entries)
     arguments = f"    {python_value(_tool(record))},\n" + (
-        f"    values={{\n{body}    }},\n" if values else "    values={},\n"
+        f"    values={{\n{body}    }},\n" if body else "    values={},\n"
     )
     arguments += f"    runner={python_value(record.runner.service)},\n"
-    if extent is None:
-        head = "from napari_tool_runner import run\n\n"
-        call = f"result = run(\n{arguments})\n"
-    else:  # the layers were taken apart: only a prepared job knows how
-        head = "from napari_tool_runner.jobs import Extent, prepare, run_job\n\n"
+    call = f"{step.name} = run(\n{arguments})\n"
+    if extent is not None:
         arguments += (
             f"    extent=Extent(mode={extent.mode!r}, ndim={extent.ndim}, crop={extent.crop!r}),\n"
         )
-        call = f"job = prepare(\n{arguments})\nresult = run_job(job)\n"
-    tail = "for name, output in result.outputs.items():\n    print(name, output.path)\n"
-    title = comment(f"{record.tool_name} {record.tool.version}, job {record.id}")
-    return f"{title}\n{head}{call}{tail}"
+        call = f"job = prepare(\n{arguments})\n{step.name} = run_job(job)\n"
+    return "\n".join(lines) + f"\n{call}"
+
+
+def _arguments(step: Step) -> dict[str, str]:
+    """Return Python for each value of a step; what another step made is that step's output."""
+    made: dict[str, list[str]] = {}
+    record = step.record
+    for number, entry in enumerate(record.inputs):
+        if number in step.made:
+            text = _output(entry, *step.made[number])
+        else:
+            text = _written(_given(entry, record))
+        made.setdefault(entry.name, []).append(text)
+    data = {n: f"[{', '.join(some)}]" if len(some) > 1 else some[0] for n, some in made.items()}
+    return data | {name: _written(value) for name, value in record.settable.items()}
+
+
+def _output(entry: RecordedInput, step: str, output: RecordedOutput) -> str:
+    """Return Python for the output of a step as it went into another one."""
+    text = f"{step}.outputs[{python_value(output.name)}]"
+    if output.element:
+        text += f".elements[{python_value(output.element)}]"
+    if (entry.layer or {}).get("kind") in (None, "any"):  # its file was given
+        told = as_given(entry)
+        axes = f", {python_value(told[1])}" if isinstance(told, tuple) else ""
+        return f"({text}.path{axes})" if axes else f"{text}.path"
+    return text
 
 
 def as_command(record: RunRecord) -> str:
@@ -99,12 +135,17 @@ def _values(record: RunRecord) -> dict[str, object]:
     """Return data as paths, then the other parameters, flat, as far as one may set them."""
     found: dict[str, list[object]] = {}
     for entry in record.inputs:
-        place = entry.locate(record.root)
-        if place is None and record.root and os.path.lexists(entry.path):  # what is pasted, runs
-            raise WorkspaceError(entry.remark(record.root), hint="Choose the data yourself.")
-        found.setdefault(entry.name, []).append(as_given(entry, place))
+        found.setdefault(entry.name, []).append(_given(entry, record))
     data = {name: paths if len(paths) > 1 else paths[0] for name, paths in found.items()}
     return {**data, **record.settable}
+
+
+def _given(entry: RecordedInput, record: RunRecord) -> str | tuple[str, dict[str, str]]:
+    """Return the file of an input, where it lies now; what is pasted, runs."""
+    place = entry.locate(record.root)
+    if place is None and record.root and os.path.lexists(entry.path):
+        raise WorkspaceError(entry.remark(record.root), hint="Choose the data yourself.")
+    return as_given(entry, place)
 
 
 def _written(value: object) -> str:

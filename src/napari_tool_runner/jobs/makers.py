@@ -1,0 +1,41 @@
+"""Which job made a layer, for as long as nobody changes it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+
+from napari_tool_runner.errors import UnsupportedLayerError
+from napari_tool_runner.exchange import layer_kind, snapshot
+from napari_tool_runner.jobs.record import METADATA_KEY
+
+__all__ = ["maker_of", "note_maker"]
+
+_makers: weakref.WeakKeyDictionary[object, tuple[object, str]] = weakref.WeakKeyDictionary()
+
+
+def note_maker(layer: object) -> None:
+    """Remember that a layer is as a job made it, which its metadata name."""
+    told = getattr(layer, "metadata", {}).get(METADATA_KEY)
+    if isinstance(told, Mapping) and told.get("id") and told.get("output"):
+        element = f"/{told['element']}" if told.get("element") else ""
+        _makers[layer] = _state(layer), f"{told['id']}/{told['output']}{element}"
+
+
+def maker_of(layer: object) -> str:
+    """Return the id of the job, and the title of its output, that a layer is; else empty."""
+    try:
+        state, maker = _makers.get(layer, (None, ""))
+    except TypeError:  # an array is no key
+        return ""
+    return maker if maker and state == _state(layer) else ""
+
+
+def _state(layer: object) -> tuple[str, int]:
+    """Return what changes with the data of a layer, and with its features where they go out."""
+    try:
+        key = snapshot(layer).key
+    except UnsupportedLayerError:
+        return "", 0
+    features = 0 if layer_kind(layer).is_pixels else id(getattr(layer, "features", None))
+    return key, features

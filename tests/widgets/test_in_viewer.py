@@ -1,0 +1,150 @@
+"""`run_in_viewer`: the window goes on while it waits; it can be awaited, or call back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QTimer
+
+import napari_tool_runner as ntr
+from napari_tool_runner.errors import JobCancelledError, ParameterError, ToolFailedError
+from napari_tool_runner.tools import Tool, read_tool
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+WAITS = """
+import os, sys, time, tifffile
+end = time.monotonic() + 120
+while not os.path.exists(sys.argv[3]):
+    if time.monotonic() > end:
+        sys.exit("the window stood still")
+    time.sleep(0.01)
+tifffile.imwrite(sys.argv[2], tifffile.imread(sys.argv[1]) + 1)
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict[str, object]:
+    (tmp_path / "tools").mkdir()
+    return {
+        "workspace": str(tmp_path / "jobs"),
+        "process": {"xml_dirs": [str(tmp_path / "tools")]},
+        "runner": {"service": "LOCAL"},
+    }
+
+
+@pytest.fixture
+def tool(tmp_path: Path, config: dict[str, object]) -> Tool:
+    """A tool that waits for a file, which somebody has to make meanwhile."""
+    folder = tmp_path / "tools"
+    (folder / "waits.py").write_text(WAITS)
+    (folder / "waits.xml").write_text(
+        '<tool id="waits" name="Wait" version="1">'
+        "<command>python '$__tool_directory__/waits.py' ${i} ${o} ${sign}</command>"
+        '<inputs><param name="i" type="data" format="imagetiff" label="Image"/>'
+        '<param name="sign" type="file" value="" label="Sign"/></inputs>'
+        '<outputs><data name="o" format="imagetiff" label="Brighter"/></outputs></tool>'
+    )
+    return read_tool(folder / "waits.xml")
+
+
+@pytest.fixture
+def start(
+    model_viewer: ViewerModel, tool: Tool, config: dict[str, object], tmp_path: Path
+) -> Callable[..., list[object]]:
+    model_viewer.add_image(np.zeros((4, 5), np.uint8), name="cells")
+    (tmp_path / "sign").mkdir()
+
+    def run(**more: object) -> list[object]:
+        sign = tmp_path / "sign" / "file"
+        return ntr.run_in_viewer(
+            model_viewer, tool, config=config, i="cells", sign=str(sign), **more
+        )
+
+    return run
+
+
+@pytest.fixture
+def sign(tmp_path: Path) -> Callable[[], object]:
+    return lambda: (tmp_path / "sign" / "file").write_text("go on")
+
+
+def test_the_window_goes_on_while_it_waits(qtbot, start, sign, model_viewer):
+    QTimer.singleShot(0, sign)
+    layers = start()
+    assert layers == [model_viewer.layers["cells · Brighter"]]
+    assert layers[0].data.tolist() == np.ones((4, 5)).tolist()
+    assert layers.job.state.is_finished
+
+
+def test_it_calls_back(qtbot, start, sign, model_viewer):
+    heard = []
+    layers = start(callback=heard.append)
+    assert (layers, heard) == ([], [])
+    sign()
+    qtbot.waitUntil(lambda: bool(heard), timeout=60_000)
+    assert heard[0] is layers
+    assert layers == [model_viewer.layers["cells · Brighter"]]
+    assert layers.error is None
+    assert layers.wait() is layers
+    assert len(heard) == 1
+
+
+def test_layers_appear_by_themselves(qtbot, start, sign, model_viewer):
+    layers = start(wait=False)
+    sign()
+    qtbot.waitUntil(lambda: len(layers) == 1, timeout=60_000)
+    assert layers[0] in model_viewer.layers
+
+
+def test_it_is_awaited_while_others_go_on(start, sign, model_viewer):
+    async def both() -> list[object]:
+        async def give() -> None:
+            sign()
+
+        layers, _ = await asyncio.gather(awaited(), give())
+        return layers
+
+    async def awaited() -> list[object]:
+        return await start(wait=False)
+
+    assert asyncio.run(both()) == [model_viewer.layers["cells · Brighter"]]
+
+
+def test_a_failure_is_told_to_whoever_asks(qtbot, start, tool, model_viewer):
+    (tool.folder / "waits.py").write_text("import sys; sys.exit('no more paper')")
+    with pytest.raises(ToolFailedError, match="no more paper"):
+        start()
+    with pytest.raises(ToolFailedError, match="no more paper"):
+        asyncio.run(_awaited(start(wait=False)))
+    heard = []
+    start(callback=heard.append)
+    qtbot.waitUntil(lambda: bool(heard), timeout=60_000)
+    assert isinstance(heard[0].error, ToolFailedError)
+    layers = start(wait=False)
+    with pytest.warns(UserWarning, match="no more paper"):
+        qtbot.waitUntil(lambda: layers.error is not None, timeout=60_000)
+    assert len(model_viewer.layers) == 1
+
+
+def test_it_can_be_cancelled_from_the_window(qtbot, start):
+    jobs = ntr.jobs.job_manager()
+    jobs.submitted.connect(cancel := lambda job: QTimer.singleShot(0, job.cancel))
+    with pytest.raises(JobCancelledError):
+        start()
+    jobs.submitted.disconnect(cancel)
+
+
+def test_what_is_wrong_before_the_start_is_told_at_once(start):
+    with pytest.raises(ParameterError, match="twice"):
+        start(wait=False, values={"i": "cells"})
+
+
+async def _awaited(layers: object) -> object:
+    return await layers
