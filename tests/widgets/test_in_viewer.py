@@ -141,6 +141,12 @@ def test_it_can_be_cancelled_from_the_window(qtbot, start):
     jobs.submitted.disconnect(cancel)
 
 
+def test_a_closed_window_ends_the_run(qtbot, qapp, start):
+    QTimer.singleShot(0, qapp.exit)
+    with pytest.raises(JobCancelledError):
+        start()
+
+
 def test_what_is_wrong_before_the_start_is_told_at_once(start):
     with pytest.raises(ParameterError, match="twice"):
         start(wait=False, values={"i": "cells"})
