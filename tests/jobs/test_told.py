@@ -19,8 +19,10 @@ from napari_tool_runner.errors import UnknownToolError, WorkspaceError
 from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import (
     JobState,
+    RunRecord,
     Scan,
     compare_outputs,
+    compare_runs,
     delete_job,
     facts_of,
     find_record,
@@ -316,3 +318,37 @@ def test_a_file_of_another_format_is_converted_and_recorded(
     (given,) = result.record["inputs"]
     assert given["format"] == "tabular"
     assert given["source"]["path"] == str(path)
+
+
+CHOICES = (
+    '<param name="i" type="data" format="imagetiff" label="Picture"/>'
+    '<param name="m" type="select" label="Method"><option value="x1">Otsu’s way</option>'
+    '<option value="x2">Li</option></param>'
+    '<param name="r" type="float" value="2.5" label="Radius"/>'
+    '<param name="b" type="boolean" value="true" label="Bright"/>'
+)
+
+
+def test_people_read_labels(make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(
+        "import sys, shutil; shutil.copy(*sys.argv[1:3])", inputs=CHOICES, arguments="${i} ${o}"
+    )
+    made = [ntr.run(tool, i=np.ones((3, 4), np.uint8), r=r, config=config) for r in (1, 2.5)]
+    first, second = (read_record(one.workspace / "record.json") for one in made)
+    row = row_of(first)
+    assert row.parameters == (("Method", "Otsu’s way"), ("Radius", "1"), ("Bright", "yes"))
+    assert row.summary().endswith("Method Otsu’s way · Radius 1 · Bright yes")
+    for word in ("m=x1", "method otsu’s way", "r=1", "radius 1"):  # both are found
+        assert word in row.words
+    told = {(fact.section, fact.what): fact.text for fact in facts_of(first)}
+    assert told["Parameters", "Method"] == "Otsu’s way"
+    assert ("Inputs", "Picture") in told
+    (difference,) = [one for one in compare_runs(first, second) if one.section == "Parameters"]
+    assert (difference.what, difference.first, difference.second) == ("Radius", "1.0", "2.5")
+    # a record of before has no labels: the other one's serve both
+    told_before = {k: v for k, v in first.to_json().items() if k != "words"}
+    before = RunRecord.from_json(told_before, first.folder)
+    assert row_of(before).parameters == (("m", "x1"), ("r", "1"), ("b", "yes"))
+    for one, two in ((before, second), (second, before)):
+        found = [one.what for one in compare_runs(one, two) if one.section == "Parameters"]
+        assert found == ["Radius"]

@@ -32,6 +32,7 @@ from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
 from napari_tool_runner.plugins.docker.program import Program, not_started
 from napari_tool_runner.plugins.docker.spec import Spec, _covering_mounts, _links
+from napari_tool_runner.plugins.docker.words import why_no_image
 from napari_tool_runner.seals import seal_of
 from plugins.runner_helpers import Events
 
@@ -736,3 +737,36 @@ def test_an_event_of_another_kind_is_passed_on(tmp_path: Path) -> None:
     assert reader.finished.wait(10)
     assert reader.never_ran == "OCI runtime exec failed: no prog"
     assert told.report.all == [OutputLine(reader.never_ran, "stdout")]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (
+            "dial tcp: lookup reg.example on 127.0.0.11:53: no such host",
+            "is not known to this network",
+        ),
+        ("dial tcp: lookup reg.example on 10.0.0.2:53: server misbehaving", "is not known to"),
+        ("dial tcp 192.0.2.1:443: connect: connection refused", "takes no connections"),
+        ("x509: certificate signed by unknown authority", "shows a certificate that the engine"),
+        ("dial tcp 192.0.2.1:443: i/o timeout", "does not answer in time"),
+        ("dial tcp 192.0.2.1:443: connect: network is unreachable", "cannot be reached from this"),
+        ("unexpected end: EOF", "cannot be reached"),
+    ],
+)
+def test_a_registry_that_cannot_be_reached_is_one_sentence(said: str, why: str) -> None:
+    sentence, hint = why_no_image(said)
+    names = {"image": "reg.example/a/b:1", "registry": "reg.example", "platform": "linux/amd64"}
+    told = sentence.format(**names, said=said)
+    assert told.startswith(
+        f"The registry reg.example, which has the image reg.example/a/b:1, {why}"
+    )
+    assert said not in told
+    assert told.count(". ") == 0
+    assert hint == "Check the network (and the engine’s proxy), then try again."
+
+
+def test_what_we_have_no_words_for_is_told_in_the_engines() -> None:
+    sentence, _ = why_no_image("something {odd}")
+    told = sentence.format(image="a:1", registry="r", platform="p", said="something {odd}")
+    assert told == "The image a:1 cannot be pulled. The engine said: something {odd}"

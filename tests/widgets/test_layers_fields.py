@@ -175,6 +175,24 @@ def test_other_dimensions_are_told_not_refused(form, add):
     assert widget.problems() == []
 
 
+def test_a_plane_for_a_tool_of_stacks_is_told_why_and_what_to_do(form, add):
+    plane = add("image", "plane")
+    tool = tool_of(replace(IMAGE, ndim=(3, 4)))
+    row = form(tool).row("image")
+    assert row.node.value is plane
+    assert row.message() == (
+        "The tool works on 3 or 4 dimensions; “plane” has 2: choose a stack or a movie."
+    )
+    stack = add("image", "stack", ndim=3)
+    add("image", "another plane")  # the selected one
+    row = form(tool).row("image")
+    assert row.node.value is stack
+    assert row.message() == ""
+    row = form(tool_of(replace(IMAGE, ndim=(4,)))).row("image")
+    row.node.set(stack)
+    assert row.message().endswith("“stack” has 3: choose a layer with more axes.")
+
+
 def test_what_takes_no_layer_asks_for_a_file(form, add):
     add("image", "a")
     only_files = DataParameter(name="z", label="Archive", formats=("zip",), kinds=(LayerKind.ANY,))

@@ -53,6 +53,7 @@ from napari_tool_runner.tools.model import CollectionOutput, DataParameter, Hidd
 from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.toolbox.gate import pass_image
 from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.tools.wording import in_words, label_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
@@ -261,10 +262,10 @@ class Run:
         for planned in (one for one in rendered.outputs if one.output.name not in found):
             output, may_lack = planned.output, not self.request.must_write
             if may_lack or isinstance(output, CollectionOutput) or output.discovers:
-                self.notes.append(f"Output “{output.name}” is empty: nothing was found for it.")
+                self.notes.append(f"“{label_of(output)}” is empty: nothing was found for it.")
             else:
                 place = output.from_work_dir or planned.path.name
-                wanted.append(f"“{output.label or output.name}” ({place})")
+                wanted.append(f"“{label_of(output)}” ({place})")
         if wanted:
             raise self.failure(
                 f"The tool ended without an error but did not write {', '.join(wanted)}.",
@@ -389,6 +390,7 @@ class Run:
                 tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
             ),
             parameters=self._secrets.hidden(plain),
+            words=in_words(values, plain),
             hidden=tuple(v.name for v in values if isinstance(v.parameter, HiddenParameter)),
             extent=request.extent,
             user=self._user,

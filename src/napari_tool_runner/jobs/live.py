@@ -26,6 +26,7 @@ from napari_tool_runner.jobs.request import make_request
 from napari_tool_runner.jobs.viewer import placed_result
 from napari_tool_runner.jobs.workspace import PREVIEW, TRIED
 from napari_tool_runner.processes import process_mark
+from napari_tool_runner.tools.wording import label_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerSnapshot
@@ -274,7 +275,7 @@ def _read(output: JobOutput) -> JobOutput:
         size, blocks = getattr(level, "nbytes", 0), getattr(level, "npartitions", 1)
         if size > _MOST or blocks > _MOST_BLOCKS:
             raise OutputError(
-                f"{output.name} is too large for a preview.",
+                f"“{label_of(output.output)}” is too large for a preview.",
                 hint="Run the tool: what it gives is opened bit by bit.",
             )
         attributes = {**loaded.attributes, "multiscale": False}

@@ -19,6 +19,7 @@ from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
+from napari_tool_runner.tools.wording import label_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput, ReadFile
@@ -309,11 +310,11 @@ class OutputLoader:
 
     def _tell(self, output: Output, files: Iterable[JobOutput]) -> None:
         """Say what was decided or lost, once for all files of which it is the same."""
-        told = Counter(note for file in files for note in file.notes)
+        told, name = Counter(note for file in files for note in file.notes), label_of(output)
         for note, count in told.most_common(_NOTES):
-            self.note(f"{output.name}: {note}{f' ({count} files)' * (count > 1)}")
+            self.note(f"{name}: {note}{f' ({count} files)' * (count > 1)}")
         if (more := told.total() - sum(n for _, n in told.most_common(_NOTES))) > 0:
-            self.note(f"{output.name}: {more} files have other notes like these.")
+            self.note(f"{name}: {more} files have other notes like these.")
 
     def _load_file(
         self,

@@ -338,6 +338,8 @@ class RunRecord:
         This installation wrote it there: known by its seal, never by what it says.
     parameters : mapping
         Full name -> value of what is no data, in JSON types.
+    words : mapping
+        Full name -> label, and the labels of what was chosen, for people; older records have none.
     hidden : tuple of str
         Parameters that nobody may set.
     extent : Extent or None
@@ -353,6 +355,7 @@ class RunRecord:
     tool: RecordedTool
     runner: RecordedRunner = RecordedRunner()
     parameters: Mapping[str, object] = field(default_factory=dict)
+    words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     extent: Extent | None = None
     inputs: tuple[RecordedInput, ...] = ()
@@ -405,6 +408,10 @@ class RunRecord:
     def settable(self) -> dict[str, object]:
         """The parameters that one may set."""
         return {name: v for name, v in self.parameters.items() if name not in self.hidden}
+
+    def label(self, name: str) -> str:
+        """Return what a person reads of an input or a parameter; of older records its name."""
+        return self.words.get(name, ("", ""))[0] or name.rsplit("|", 1)[-1]
 
     @property
     def slices(self) -> Extent | None:

@@ -62,9 +62,17 @@ class Difference:
     second: str
 
 
-def facts_of(record: RunRecord) -> list[Fact]:
-    """Return what the record says about how its results were made."""
+def facts_of(record: RunRecord, words: RunRecord | None = None) -> list[Fact]:
+    """Return what the record says about how its results were made.
+
+    `words`: the record that says what parameters are called, another one to compare both.
+    """
     facts: list[Fact] = []
+    label, names = (words or record).label, dict[str, int]()
+
+    def called(name: str) -> str:
+        names[label(name)] = count = names.get(label(name), 0) + 1
+        return label(name) if count == 1 else f"{label(name)} ({count})"
 
     def add(section: str, what: str, value: object, key: object = None) -> None:
         if value not in (None, ""):
@@ -76,13 +84,12 @@ def facts_of(record: RunRecord) -> list[Fact]:
     add("Run", "Hint", record.error.hint if record.error else "")
     add("Run", "Exit code", record.exit_code)
     add("Run", "Part of the data", record.extent.mode if record.extent else "")
-    names: dict[str, int] = {}
     for one in record.inputs:
-        names[one.name] = names.get(one.name, 0) + 1
-        what = one.name if names[one.name] == 1 else f"{one.name} ({names[one.name]})"
-        add("Inputs", what, one.label, one.sha256 or one.label)
+        add("Inputs", called(one.name), one.label, one.sha256 or one.label)
     for name, value in record.parameters.items():
-        add("Parameters", name, "not set" if value is None else value, repr(value))
+        chosen = record.words.get(name, ("", ""))[1]
+        told = chosen or ("not set" if value is None else value)
+        add("Parameters", called(name), told, repr(value))
     for made in record.outputs:
         text = f"{made.layer_name} ({made.layer_type})"
         add("Outputs", made.title, text, made.sha256 or text)
@@ -113,8 +120,9 @@ def compare_runs(first: RunRecord, second: RunRecord) -> list[Difference]:
 
     Data is compared by its content hash, so a copy of a file is the same data.
     """
+    words = first if first.words else second
     one, two = (
-        {(fact.section, fact.what): fact for fact in facts_of(record) if fact.key}
+        {(fact.section, fact.what): fact for fact in facts_of(record, words) if fact.key}
         for record in (first, second)
     )
     found: list[Difference] = []

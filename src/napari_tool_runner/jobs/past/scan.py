@@ -40,7 +40,7 @@ class JobRow:
     live : bool
         It belongs to this session and has not ended.
     parameters : tuple of (str, str)
-        Names and values that are no data, as text.
+        Labels and values that are no data, in words.
     inputs : tuple of str
         What the data was called.
     """
@@ -81,14 +81,17 @@ class JobRow:
 
 def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     """Return the row of a record."""
+    plain = [(name.split("|")[-1], _text(value)) for name, value in record.parameters.items()]
     parameters = tuple(
-        (name.split("|")[-1], _text(value)) for name, value in record.parameters.items()
+        (_text(record.label(name)), _text(record.words.get(name, ("", ""))[1]) or _text(value))
+        for name, value in record.parameters.items()
     )
     inputs = tuple(entry.label for entry in record.inputs)
     said = record.message or record.answered
     words = " ".join(
         [record.tool.id, record.tool_name, record.state.word, said, record.id]
-        + [f"{name} {value} {name}={value}" for name, value in parameters]
+        + [f"{name} {value} {name}={value}" for name, value in plain]
+        + [f"{label} {value}" for label, value in parameters]
         + list(inputs)
     )
     return JobRow(

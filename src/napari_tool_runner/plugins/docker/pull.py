@@ -26,7 +26,7 @@ from napari_tool_runner.plugins.docker.images import Image, find_image
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest
 from napari_tool_runner.plugins.docker.storage import note_image
 from napari_tool_runner.plugins.docker.words import LONGEST_LINE, lines_of, said_by, why_no_image
-from napari_tool_runner.plugins.process import ExecContext, Progress
+from napari_tool_runner.plugins.process import ExecContext, OutputLine, Progress
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.images import Reference
@@ -319,8 +319,9 @@ class _Pull:
         hint = hint.format(**names)
         if self.credentials_problem:
             hint += f" The stored credentials could not be read: {self.credentials_problem}."
-        text = f"{message.format(**names)} The engine said: {said}"
-        return PreparationError(text, hint=hint)
+        if "{said}" not in message:
+            self.context.report(OutputLine(f"The engine said: {said}", "runner"))
+        return PreparationError(message.format(**names, said=said), hint=hint)
 
 
 class _Layer:

@@ -53,13 +53,30 @@ def last_words(engine: Engine, container: str) -> str:
 def why_no_image(said: str) -> tuple[str, str]:
     """Return a sentence and a hint for a pull that failed, by what the engine said.
 
-    Both have places for the names ``{image}``, ``{registry}`` and ``{platform}``.
+    Both have places for the names ``{image}``, ``{registry}`` and ``{platform}``, and ``{said}``
+    where our words do not tell all of it.
     """
     lowered = said.lower()
     for signs, sentence, hint in _WORDS:
         if any(sign in lowered for sign in signs):
-            return sentence, hint
-    return "The image {image} cannot be pulled.", "Try `docker pull` by hand."
+            return f"{sentence} The engine said: {{said}}", hint
+    for signs, why in _UNREACHED:
+        if any(sign in lowered for sign in signs):
+            return f"The registry {{registry}}, which has the image {{image}}, {why}.", _NETWORK
+    sentence = "The image {image} cannot be pulled. The engine said: {said}"
+    return sentence, "Try `docker pull` by hand."
+
+
+_NETWORK = "Check the network (and the engine’s proxy), then try again."
+_UNREACHED = (
+    (("no such host", "server misbehaving", "name resolution"), "is not known to this network"),
+    (("connection refused",), "takes no connections"),
+    (("x509", "certificate"), "shows a certificate that the engine does not accept"),
+    (("unreachable", "no route to host"), "cannot be reached from this network"),
+    (("timeout", "deadline exceeded", "timed out"), "does not answer in time"),
+    (("dial tcp", "eof"), "cannot be reached"),
+)
+"""What an engine says, as Go does, when it cannot reach a registry, and what it means."""
 
 
 _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
@@ -102,11 +119,6 @@ _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("connection reset", "unexpected eof", "short read", "broken pipe", "use of closed"),
         "The download of the image {image} broke off in the middle.",
         "Try again; layers that are complete are kept.",
-    ),
-    (
-        ("connection refused", "no such host", "timeout", "unreachable", "dial tcp", "eof"),
-        "The registry {registry}, which has the image {image}, cannot be reached.",
-        "Check the network (and the engine’s proxy), then try again.",
     ),
     (
         ("http status", "internal server error", "status code 5"),

@@ -90,7 +90,7 @@ class _Wrapping:
             if isinstance(rule, ValueRule) and not (empty and parameter.optional):
                 problem = rule.problem(value, final=True)
                 if problem:
-                    raise ParameterError(f"{name}: {problem}", name=name)
+                    raise ParameterError(problem, name=name)
         source = getattr(parameter, "source", None)
         if isinstance(parameter, SelectParameter) and isinstance(source, ComputedOptions):
             # the tool may have been read with other formats

@@ -34,6 +34,7 @@ __all__ = [
     "takes_time",
     "told",
     "with_axes",
+    "wrong_dimensions",
 ]
 
 
@@ -118,6 +119,25 @@ def hardly_fits(parameter: DataParameter, layer: object) -> str:
     pixels = data if isinstance(data, np.ndarray) and data.ndim else None
     rgb = bool(getattr(layer, "rgb", False))
     return misfit(parameter, layer_kind(layer), pixels, told(layer)[0], rgb=rgb)
+
+
+def _is_too_flat(parameter: DataParameter, layer: object) -> bool:
+    """Whether a layer has fewer dimensions than a tool can work on."""
+    ndim = getattr(layer, "ndim", None)
+    return bool(parameter.ndim) and isinstance(ndim, int) and ndim < min(parameter.ndim)
+
+
+def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
+    """Return a sentence when a layer has other dimensions than a tool works on, else nothing."""
+    ndim = getattr(layer, "ndim", None)
+    if not parameter.ndim or not isinstance(ndim, int) or ndim in parameter.ndim:
+        return ""
+    numbers = " or ".join(map(str, parameter.ndim))
+    sentence = f"The tool works on {numbers} dimensions; “{told(layer)[0]}” has {ndim}"
+    if not _is_too_flat(parameter, layer):
+        return f"{sentence}."
+    more = "a stack or a movie" if ndim == 2 else "a layer with more axes"
+    return f"{sentence}: choose {more}."
 
 
 def takes_time(value: object) -> bool:
@@ -250,12 +270,13 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            return place, wants_objects(parameter) and bool(hardly_fits(parameter, layer))
+            unlike = wants_objects(parameter) and bool(hardly_fits(parameter, layer))
+            return place, unlike or _is_too_flat(parameter, layer)
 
         best = min(pool, key=rank, default=None)
         if best is None:
             return []
-        # objects are preferred to intensities, even to selected ones
+        # objects are preferred to intensities, and stacks to planes, even to selected ones
         if meant and any(active is one for one in pool) and (not rank(active)[1] or rank(best)[1]):
             return [active]
         return [best]

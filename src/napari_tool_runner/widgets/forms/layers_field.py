@@ -31,6 +31,7 @@ from napari_tool_runner.widgets.forms.layers import (
     takes_time,
     told,
     with_axes,
+    wrong_dimensions,
 )
 from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Task
@@ -186,12 +187,9 @@ class _DataField(Field):
 
     def hint(self) -> str:
         """Say when the chosen layer is hardly what the tool is for, or of other dimensions."""
-        wanted = self.parameter.ndim
         for value in as_list(self.node.value):
-            ndim = getattr(value, "ndim", None)
-            if wanted and isinstance(ndim, int) and ndim not in wanted:
-                numbers = " or ".join(str(number) for number in wanted)
-                return f"The tool works on {numbers} dimensions; “{told(value)[0]}” has {ndim}."
+            if text := wrong_dimensions(self.parameter, value):
+                return text
             if text := self._misfit(value) or self._apart(value)[0]:
                 return text
         return "No objects are open yet: make them of an image." if self._unsegmented() else ""
