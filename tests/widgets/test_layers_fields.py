@@ -177,11 +177,11 @@ def test_other_dimensions_are_told_not_refused(form, add):
 
 def test_a_plane_for_a_tool_of_stacks_is_told_why_and_what_to_do(form, add):
     plane = add("image", "plane")
-    tool = tool_of(replace(IMAGE, ndim=(3, 4)))
+    tool = tool_of(replace(IMAGE, ndim=(3, 4, 5)))
     row = form(tool).row("image")
     assert row.node.value is plane
     assert row.message() == (
-        "The tool works on 3 or 4 dimensions; “plane” has 2: choose a stack or a movie."
+        "The tool works on 3, 4 or 5 dimensions; “plane” has 2: choose a stack or a movie."
     )
     stack = add("image", "stack", ndim=3)
     add("image", "another plane")  # the selected one

@@ -132,7 +132,8 @@ def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
     ndim = getattr(layer, "ndim", None)
     if not parameter.ndim or not isinstance(ndim, int) or ndim in parameter.ndim:
         return ""
-    numbers = " or ".join(map(str, parameter.ndim))
+    *first, last = map(str, parameter.ndim)
+    numbers = f"{', '.join(first)} or {last}" if first else last
     sentence = f"The tool works on {numbers} dimensions; “{told(layer)[0]}” has {ndim}"
     if not _is_too_flat(parameter, layer):
         return f"{sentence}."
