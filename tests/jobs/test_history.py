@@ -282,7 +282,9 @@ def test_an_edited_layer_is_not_the_file_that_it_was_opened_from(
         layer = pytest.importorskip("napari.layers").Image(IMAGE * 2 + 5, name="edited")
     result = ntr.run(make_tool(INVERT), i=layer, config=config)
     told = result.record
-    assert told["inputs"][0]["source"] == {"kind": "layer", "path": str(path), "sample": ""}  # type: ignore[index]
+    assert told["inputs"][0]["source"] == {  # type: ignore[index]
+        "kind": "layer", "path": str(path), "sample": "", "job": "",
+    }  # fmt: skip
     if old:  # as it was recorded before
         told["inputs"][0]["source"]["kind"] = "file"  # type: ignore[index]
         (result.workspace / "record.json").write_text(json.dumps(told))

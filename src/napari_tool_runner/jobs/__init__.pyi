@@ -31,7 +31,8 @@ from .request import ConfigLike, Request, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
-from .viewer import AddedResult, ViewerLike, add_result, named_layers, placed_result
+from .viewer import AddedResult, add_result, named_layers, placed_result
+from .viewer_like import ViewerLike
 
 __all__ = [
     "MOST_CELLS",
