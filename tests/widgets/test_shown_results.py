@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QCheckBox
-from run_tools import make_tool
+from run_tools import make_tool, measure_tool
 
 from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
@@ -105,3 +105,9 @@ def test_switches_are_no_part_of_a_preset_that_is_shared(page, tmp_path, tool):
     assert "switches" not in path.read_text()
     widget.preset_menu.apply(Preset(tool=tool.id, name="other", version="", switches=[CONTOURS]))
     assert widget.form.outputs.switches() == {REPLACE}
+
+
+def test_where_all_results_are_tables_nothing_is_to_be_replaced(shown, model_viewer, tmp_path):
+    widget = shown(ToolWidget(measure_tool(tmp_path), model_viewer))
+    assert widget.live_bar.isVisible()
+    assert not widget.live_bar.replace.isVisible()

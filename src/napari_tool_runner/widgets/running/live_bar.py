@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import LivePreview, PreviewLayers, is_quick, note_time
-from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.extents import view_events
 from napari_tool_runner.widgets.forms.layers import as_list, path_of
@@ -105,7 +105,9 @@ class LiveBar(QWidget):
             event.connect(self._view_moved)
         if viewer is not None:
             viewer.layers.events.removed.connect(self._layer_removed)
-        self.setVisible(viewer is not None and any(not one.hidden for one in tool.outputs))
+        seen = [one.kind for one in tool.outputs if not one.hidden]
+        self.setVisible(viewer is not None and bool(seen))
+        self.replace.setVisible(any(kind is not LayerKind.TABLE for kind in seen))
         self._offer()
 
     @property
