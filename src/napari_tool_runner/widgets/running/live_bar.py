@@ -124,6 +124,7 @@ class LiveBar(QWidget):
         """Take the preview away until a value changes."""
         self._live.stop()
         self._asked = None
+        self._seen = self._form.values()  # a change that is told later is no new one
         self._clear()
         self._say("")
 
