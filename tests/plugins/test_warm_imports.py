@@ -72,13 +72,18 @@ def test_a_module_is_the_one_that_the_program_had(programs: Programs, installed:
     assert programs.both("python", name)[1] == ["own"]
 
 
-def test_a_package_that_imports_what_is_the_script_s(programs: Programs, installed: Path) -> None:
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_package_that_tries_to_import_what_is_the_script_s(
+    programs: Programs, installed: Path, is_there: bool
+) -> None:
     (installed / "package.py").write_text(
         "try: import faster\nexcept ImportError: faster = None\nWHO = getattr(faster, 'WHO', 0)"
     )
     name = programs.script("import numpy\nimport package\nprint(package.WHO)")
+    if not is_there:
+        assert programs.both("python", name)[1] == ["0"]
     programs.script("WHO = 'own'", "faster.py")
-    assert programs.both("python", name)[1] == ["own"]
+    assert programs.both("python", name, warms=is_there)[1] == ["own"]
 
 
 LEADING = """
@@ -185,6 +190,17 @@ READS = {
         "[os.nice(0), resource.getrlimit(resource.RLIMIT_NOFILE)]",
     ),
     "printed": ("import sys\nprint('said', file=sys.stderr)\nprint('and')", "1"),
+    "a number of its process": ("import os\nPID = os.getpid()", "PID == os.getpid()"),
+    "the program": ("import sys\nF = vars(sys.modules['__main__']).get('__file__')", "F"),
+    "the program itself": ("import sys\nM = sys.modules['__main__']", "M.__file__"),
+    "words that it keeps": ("from sys import argv as WORDS", "WORDS"),
+    "a listing": ("import os\nLISTED = sorted(os.listdir())", "LISTED"),
+    "another listing": ("import glob, os\nL = glob.glob(os.path.abspath('*.py'))", "L"),
+    "a link": ("import os\nIS_THERE = os.path.lexists('script.py')", "IS_THERE"),
+    "lines at once": (
+        "import sys\nsys.stdout.reconfigure(line_buffering=True)",
+        "sys.stdout.line_buffering",
+    ),
     "filters": ("import warnings\nwarnings.simplefilter('ignore')", "warnings.filters"),
 }
 
@@ -274,6 +290,12 @@ def test_a_package_that_hangs_keeps_no_job_waiting(programs: Programs, installed
     programs.run("python", name)
     for _ in range(2):
         assert programs.run("python", name)[:2] == (0, ["1"])
+
+
+def test_a_constant_that_a_package_reads(programs: Programs, installed: Path) -> None:
+    (installed / "package.py").write_text("from __main__ import LEVEL")
+    name = programs.script("LEVEL = 3\nimport package\nprint(package.LEVEL)")
+    assert programs.both("python", name)[1] == ["3"]
 
 
 SET = "import os\nos.environ['SEEN'] = '1'"
@@ -389,16 +411,19 @@ def test_hooks_of_forks_are_for_those_of_the_program(programs: Programs, install
     assert [one for server in programs.servers for one in server._said_once] == []
 
 
-def test_a_path_file_that_was_written_meanwhile_counts(installed: Path, tmp_path: Path) -> None:
-    """As one is by an installation that can be edited."""
+@pytest.mark.parametrize("name", ["editable.pth", "sitecustomize.py"])
+def test_what_python_begins_with_counts(installed: Path, tmp_path: Path, name: str) -> None:
+    """As what an installation writes that can be edited."""
     programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=False)
-    (installed / "source").mkdir()
-    (installed / "source" / "of_source.py").write_text("")
-    (installed / "sitecustomize.py").write_text(
-        f"import site; site.addsitedir({str(installed)!r})"
-    )
+    source = installed / "source"
+    source.mkdir()
+    (source / "of_source.py").write_text("")
+    if name.endswith(".pth"):
+        code = f"import site; site.addsitedir({str(installed)!r})"
+        (installed / "sitecustomize.py").write_text(code)
     programs.learn("python", programs.script("import numpy"))
-    (installed / "editable.pth").write_text(f"{installed / 'source'}\n")
-    name = programs.script("import of_source\nprint(1)", "other.py")
-    assert programs.run("python", name) == (0, ["1"], [])
-    assert programs.warmed("python", name) == (0, ["1"], [])
+    code = f"import sys; sys.path.append({str(source)!r})"
+    (installed / name).write_text(f"{source}\n" if name.endswith(".pth") else code)
+    other = programs.script("import of_source\nprint(1)", "other.py")
+    assert programs.run("python", other) == (0, ["1"], [])
+    assert programs.warmed("python", other) == (0, ["1"], [])

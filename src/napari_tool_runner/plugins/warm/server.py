@@ -261,6 +261,7 @@ class Server:
             return
         try:
             number, serial = struct.unpack_from("=QQ", data, 1)
+            self._told.send(b"H" + struct.pack("=Q", serial))
             root = os.fsdecode(data[17:])
             connection = socket.socket(fileno=files[0])
             connection.settimeout(30)
@@ -303,13 +304,15 @@ class Server:
         """Raise where the program would find other modules than this process did."""
         for one in self.ahead.appeared(root):
             raise _Cold(f"a package would find {one}")
+        if found := self._begin.user_site(root, self._root):
+            raise _Cold(f"{found} has packages of the job's own")
         for one in self.ahead.elsewhere():
             raise _Cold(f"other modules lie in {one}")
         place = call.first_place()
         if any((one and not os.path.isabs(one)) or one.startswith(self._root) for one in sys.path):
             raise _Cold("modules are looked for in a folder of the job")
-        if place and (name := _standing_before(place)):
-            raise _Cold(f"{name} in {place} is called like a module that is installed")
+        if place and (name := _standing_before(place, self.ahead.asked.missing)):
+            raise _Cold(f"{name} in {place} is called like a module that was imported, or tried")
 
     def _enter(self, namespaces: list[int]) -> None:
         """Enter the caller's enclosure and give up all rights; raises when a step fails."""
@@ -344,9 +347,9 @@ def _installed() -> Iterator[str]:
     yield from (one for one in sys.path if os.path.isabs(one))
 
 
-def _standing_before(place: str) -> str:
-    """Return what lies in `place` and is called like a module that is there already."""
-    tops = {one.partition(".")[0] for one in sys.modules}
+def _standing_before(place: str, missing: set[str]) -> str:
+    """Return what lies in `place` and is called like a module that was imported, or tried."""
+    tops = {one.partition(".")[0] for one in sys.modules} | missing
     suffixes = tuple(importlib.machinery.all_suffixes())
     with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
         for one in entries:

@@ -11,16 +11,21 @@ import sys
 
 from warm_imports import origin_of, state_of  # type: ignore[import-not-found]
 
+_CUSTOM = ("sitecustomize", "usercustomize")
+
 
 class Begin:
     """What decided where modules are looked for when this Python began."""
 
     def __init__(self) -> None:
         self._folders = {one: state_of(one) for one in sys.path}
-        paths = [one for folder in self._folders for one in _path_files(folder)]
-        own = [sys.modules.get(one, sys) for one in ("sitecustomize", "usercustomize")]
+        paths = [one for folder in self._folders for one in _read_at_begin(folder)]
+        own = [sys.modules.get(one, sys) for one in _CUSTOM]
         paths += [os.path.join(sys.prefix, "pyvenv.cfg"), *filter(None, map(origin_of, own))]
         self._files = {one: state_of(one) for one in paths}
+        site = sys.modules.get("site")
+        used = getattr(site, "ENABLE_USER_SITE", None)
+        self._user = str(getattr(site, "USER_SITE", None) or "") if used else ""
 
     def changed(self) -> str:
         """Return what is not as it was; empty when all is."""
@@ -29,14 +34,21 @@ class Begin:
                 return one
         for folder, known in self._folders.items():
             if state_of(folder) != known:
-                for one in _path_files(folder):
+                for one in _read_at_begin(folder):
                     if one not in self._files:
                         return one
         return ""
 
+    def user_site(self, root: str, stands_for: str) -> str:
+        """Return the folder of the user's own packages in a job, if there is one now only."""
+        place = self._user.replace(stands_for, root)
+        new = self._user not in self._folders and state_of(place) is not None
+        return place if new and place else ""
 
-def _path_files(folder: str) -> list[str]:
+
+def _read_at_begin(folder: str) -> list[str]:
     with contextlib.suppress(OSError):
         names = os.listdir(folder or ".")
-        return [os.path.join(folder, one) for one in names if one.endswith(".pth")]
+        wanted = [one for one in names if one.endswith(".pth") or one.startswith(_CUSTOM)]
+        return [os.path.join(folder, one) for one in wanted]
     return []

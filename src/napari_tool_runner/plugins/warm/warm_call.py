@@ -228,6 +228,9 @@ def _draw_anew() -> None:
                 sys.modules[name].seed()
     if "tempfile" in sys.modules:
         forget_temporary()
+    if "threading" in sys.modules:
+        with contextlib.suppress(AttributeError):
+            sys.modules["threading"].main_thread()._set_native_id()
     if "logging" in sys.modules:
         begun = sys.modules["logging"]._startTime
         now = time.time_ns() if isinstance(begun, int) else time.time()

@@ -13,7 +13,6 @@ import gc
 import importlib
 import importlib.machinery
 import os
-import pathlib  # noqa: F401 (of what it looks for is heard)
 import re
 import resource
 import shutil
@@ -23,17 +22,16 @@ import threading
 import time
 import types
 from collections.abc import Callable, Iterator
-from typing import Any, List  # noqa: UP035 (of Python 3.8)
 
+from warm_asked import Asked, Words  # type: ignore[import-not-found]
 from warm_chance import is_constant, kinds_of_chance, shared_memory, usual_chance  # type: ignore[import-not-found]
 
 _POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 _VOLATILE = ("/proc/", "/dev/", "/sys/")
-_READS = ("open", "os.listdir", "os.scandir")
+_OF_STREAMS = ("encoding", "errors", "line_buffering", "write_through")
 _SEEDS = ("random", "numpy.random")
 _MARK = "NAPARI_TOOL_RUNNER_RUN"
-_ASKING = ("genericpath", "posixpath", "pathlib")
 _DEEPEST = 6
 
 
@@ -43,39 +41,6 @@ class Refused(Exception):
     def __init__(self, package: str, why: str) -> None:
         super().__init__(why)
         self.package = package
-
-
-class _Words(List[str]):  # noqa: UP006 (Python 3.8)
-    """Words of a command that tell whether somebody asks for them."""
-
-    asked = False
-
-    def __getitem__(self, which: Any) -> Any:
-        _Words.asked = True
-        return super().__getitem__(which)
-
-    def __iter__(self) -> Iterator[str]:
-        _Words.asked = True
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        _Words.asked = True
-        return super().__len__()
-
-
-class _Asked:
-    """Stands for ``os`` where files are looked for, and notes which."""
-
-    def __init__(self, read: set[str]) -> None:
-        self._read = read
-
-    def stat(self, path: Any, *args: Any, **more: Any) -> os.stat_result:
-        with contextlib.suppress(TypeError, ValueError):
-            self._read.add(os.fsdecode(path))
-        return os.stat(path, *args, **more)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
 
 
 class Ahead:
@@ -103,7 +68,7 @@ class Ahead:
         self.held = False
         """Whether they have noted a standard stream."""
         self._begun_with = set(sys.modules)
-        self._read: set[str] | None = set()
+        self.asked = Asked(root, work)
         self._absent: list[str] = []
         """What packages looked for and did not find."""
         self._places: dict[str, list[str]] = {}
@@ -127,17 +92,23 @@ class Ahead:
             os.close(printed)
         before, variables = self._state(), dict(os.environ)
         holders = [sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)]
-        words, sys.argv = sys.argv, _Words([os.path.join(self.root, "program")])
         register = os.register_at_fork
         setattr(os, "register_at_fork", self._register)  # noqa: B010 (it is another type)
         self._register_really = register
         gc.collect()
         gc.freeze()
-        sys.addaudithook(self._hear)
-        assert self._read is not None
-        asked = _Asked(self._read)
-        for one in _ASKING:
-            setattr(sys.modules[one], "os", asked)  # noqa: B010
+        with self.asked.standing():
+            self._take_each(names, before, closely=closely)
+        self._look("", before, closely=True)
+        setattr(os, "register_at_fork", register)  # noqa: B010
+        self._compare(told)
+        self._note_variables(variables)
+        self.held = holders != [
+            sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)
+        ]
+        self._note_files(self.asked.files)
+
+    def _take_each(self, names: list[str], before: dict[str, object], *, closely: bool) -> None:
         first = [one for one in _SEEDS if one in names]
         last = ""
         for name in [*first, *names, ""]:
@@ -147,20 +118,9 @@ class Ahead:
             last = top
             if name:
                 begun = time.monotonic()
-                _import(name)
+                with self.asked.hearing():
+                    _import(name)
                 self.seconds += time.monotonic() - begun
-        self._look("", before, closely=True)
-        sys.argv = words
-        setattr(os, "register_at_fork", register)  # noqa: B010
-        for one in _ASKING:
-            setattr(sys.modules[one], "os", os)  # noqa: B010
-        read, self._read = self._read or set(), None
-        self._compare(told)
-        self._note_variables(variables)
-        self.held = holders != [
-            sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)
-        ]
-        self._note_files(read)
 
     def changed(self) -> str:
         """Return what was read and is not as it was; empty when all is."""
@@ -198,10 +158,6 @@ class Ahead:
             if place.startswith(self.root):
                 os.makedirs(place, exist_ok=True)
 
-    def _hear(self, event: str, args: tuple[object, ...]) -> None:
-        if self._read is not None and event in _READS and args and isinstance(args[0], str):
-            self._read.add(args[0])
-
     def _register(self, **hooks: Callable[[], None]) -> None:
         """Register what a package wants to be done at forks of programs, not at those ahead."""
         place = sys._getframe(1).f_code.co_filename
@@ -219,8 +175,8 @@ class Ahead:
             if now[what] != was:
                 raise Refused(package, f"it leaves or changes {what} when it is imported")
         del now  # it would be found
-        if _Words.asked:
-            raise Refused(package, "it reads the words of the command when it is imported")
+        if what := self.asked.of_the_program():
+            raise Refused(package, f"it {what} when it is imported")
         for one in os.listdir("/proc/self/task"):
             with contextlib.suppress(OSError), open(f"/proc/self/task/{one}/comm", "rb") as file:
                 if _POOLS.search(file.read().decode(errors="replace")):
@@ -238,7 +194,7 @@ class Ahead:
             with contextlib.suppress(Exception):
                 stream.flush()
         names = [one for one in dir(resource) if one.startswith("RLIMIT_")]
-        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+        with open("/proc/thread-self/children", "rb") as file:
             children = file.read()
         return {
             "a umask": umask,
@@ -248,7 +204,10 @@ class Ahead:
             "blocked signals": signal.pthread_sigmask(signal.SIG_BLOCK, ()),
             "the working folder": os.getcwd(),
             "timers": [signal.getitimer(one) for one in range(3)],
-            "standard streams": [id(one) for one in (sys.stdin, sys.stdout, sys.stderr)],
+            "standard streams": [
+                (id(one), *(getattr(one, name, None) for name in _OF_STREAMS))
+                for one in (sys.stdin, sys.stdout, sys.stderr)
+            ],
             "threads": threading.active_count(),
             "processes": children,
             "open files": list(_open_files()),
@@ -280,10 +239,11 @@ class Ahead:
         self.moved = []
         chance = tuple(kinds_of_chance())
         own = {id(one) for one in usual_chance()}
-        own |= {id(vars(self)), id(self.moved), id(sys.argv), id(self._read), id(self)}
+        own |= {id(vars(self)), id(self.moved), id(sys.argv), id(self)}
+        own |= {id(self.asked), id(vars(self.asked)), id(self.asked.files)}
         for one in gc.get_objects():
             kind = type(one)
-            if id(one) in own or kind is _Words:
+            if id(one) in own or kind is Words:
                 continue
             if issubclass(kind, chance) and not is_constant(one):
                 yield "it draws random numbers when it is imported"
