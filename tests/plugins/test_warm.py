@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.warm import patience, pool, serving
+from napari_tool_runner.plugins.warm.learned import known
 from plugins.runner_helpers import wait_until
 from plugins.warm_programs import Programs, installed
 
@@ -48,6 +51,7 @@ shown({k: v for k, v in os.environ.items() if k not in hidden})
 shown([str(signal.getsignal(n)) for n in range(1, 32)])
 shown([threading.active_count(), threading.current_thread().name, threading.main_thread().name])
 shown(threading.current_thread() is threading.main_thread())
+shown(threading.main_thread().native_id == os.getpid())
 shown([locale.setlocale(locale.LC_ALL), locale.getpreferredencoding(False)])
 files = [f"/proc/self/fd/{n}" for n in os.listdir("/proc/self/fd")]
 shown([os.readlink(one).partition(":")[0] for one in files if os.path.exists(one)])
@@ -153,11 +157,11 @@ def test_a_script_that_changed_runs_as_it_is_now(programs: Programs) -> None:
 def test_own_modules_of_a_tool_are_not_learned(programs: Programs) -> None:
     programs.script("print('imported')", "helper.py")
     programs.learn("python", programs.script("import numpy\nimport helper, json"))
-    (known,) = pool.learned._found.values()
-    assert known.told is not None
-    assert "+\tnumpy\t" in known.told
-    assert "-\thelper\t" in known.told
-    assert "-\tjson\t" in known.told  # it could see what the one before it has done
+    (imports,) = known._found.values()
+    assert imports.told is not None
+    assert "+\tnumpy\t" in imports.told
+    assert "-\thelper\t" in imports.told
+    assert "-\tjson\t" in imports.told  # it could see what the one before it has done
 
 
 def test_what_is_installed_and_changed_is_imported_anew(
@@ -241,6 +245,31 @@ def test_a_server_that_was_killed_is_replaced(programs: Programs) -> None:
     assert programs.servers != [server]
 
 
+def test_a_server_that_stands_still_is_replaced_once(
+    programs: Programs, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Programs start cold then, and do not wait for it for ever."""
+    monkeypatch.setattr(pool._pool, "_silent", {})
+    monkeypatch.setattr(pool._pool, "_failed", set())
+    name = programs.script("import numpy\nprint(1)")
+    for anew in (True, False):
+        programs.warmed("python", name)
+        (server,) = programs.servers
+        leader = psutil.Process(server.pid)
+        for one in (leader, *leader.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # a fork of before
+                if one.name() != "bwrap":
+                    one.suspend()
+        process, events = programs.process()
+        service = LocalRunnerService({"enclose": programs.enclose})
+        assert service.exec(process, ["python", name]) == 0
+        assert events.lines("stdout") == ["1"]
+        (said,) = events.lines("runner")
+        assert ("it is started anew" in said) is anew
+    assert programs.run("python", name)[:2] == (0, ["1"])
+    assert programs.servers == []
+
+
 @enclosed
 @pytest.mark.parametrize("command", ["python script.py", "sleep 600 # python"])
 def test_a_job_ends_with_the_server_around_it(tmp_path: Path, command: str) -> None:
@@ -298,10 +327,10 @@ def test_what_imports_next_to_nothing_starts_cold(
     monkeypatch.setattr(serving, "LEAST", 0.3)
     (installed / "heavy.py").write_text("import time; time.sleep(0.4)")
     name, heavy = programs.script("import json"), programs.script("import heavy", "heavy_one.py")
-    for known in (True, None):
+    for told in (True, None):
         programs.learn("python", name, "1")
         programs.run("python", name, "2")
-        assert programs.told is known
+        assert programs.told is told
     programs.warmed("python", heavy)
     programs.warmed("python", heavy)
 

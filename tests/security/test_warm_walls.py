@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
-from napari_tool_runner.plugins.warm import pool
+from napari_tool_runner.plugins.warm.learned import known
 from plugins.runner_helpers import wait_until
 from plugins.warm_programs import Programs
 
@@ -170,7 +170,7 @@ print("done")
 def test_what_a_program_writes_into_the_socket_is_not_believed(programs: Programs) -> None:
     assert programs.run("python", programs.script(ABUSE))[1:] == (["done"], [])
     (server,) = programs.servers
-    for one in pool.learned._found.values():
+    for one in known._found.values():
         told = [line.split("\t") for line in (one.told or "").split("\n")]
         assert not {line[1] for line in told if line[0] == "+"} & {"../../x", "-c", "import os"}
     assert programs.both("python", programs.script("print(1)"))[1] == ["1"]
@@ -191,19 +191,19 @@ def test_a_call_from_no_enclosure_is_refused_where_there_should_be_one(programs:
 
 
 def test_what_programs_tell_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool.learned, "_found", {})
+    monkeypatch.setattr(known, "_found", {})
     for number in range(400):
-        pool.learned.of("python", "one", b"%d" % number)
-        pool.learned.of("python", "one", b"0")
-    assert 100 < len(pool.learned._found) < 300
-    assert ("python", "one", b"0") in pool.learned._found
+        known.of("python", "one", b"%d" % number)
+        known.of("python", "one", b"0")
+    assert 100 < len(known._found) < 300
+    assert ("python", "one", b"0") in known._found
 
 
 def test_a_tool_tells_nothing_of_another(programs: Programs) -> None:
-    known = pool.learned.of("python", "one", b"its script")
-    assert pool.learned.hear("another", known.number, "+\tnumpy\t/x") is None
-    assert known.told is None
-    assert pool.learned.hear("one", known.number, "+\tnumpy\t/x") is known
+    imports = known.of("python", "one", b"its script")
+    assert known.hear("another", imports.number, "+\tnumpy\t/x") is None
+    assert imports.told is None
+    assert known.hear("one", imports.number, "+\tnumpy\t/x") is imports
 
 
 def test_a_job_does_not_find_the_calls_of_another(programs: Programs, tmp_path: Path) -> None:

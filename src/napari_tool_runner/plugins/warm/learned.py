@@ -9,7 +9,7 @@ import struct
 import threading
 from dataclasses import dataclass, field
 
-__all__ = ["Imports", "Learned", "kind_of_call", "receive_told"]
+__all__ = ["Imports", "kind_of_call", "known", "receive_told"]
 
 _MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*")
 _MOST = 1 << 20  # bytes that a program may tell
@@ -82,6 +82,9 @@ class Learned:
             for one in self._found.values():
                 if one.number == number:
                     one.forget()
+
+
+known = Learned()
 
 
 def kind_of_call(connection: socket.socket) -> bytes | None:

@@ -8,39 +8,35 @@ memory is short, or when what it has imported changes.
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import re
-import select
-import socket
-import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
-from functools import cached_property, partial
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import WARM, Stored
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
+from napari_tool_runner.plugins.warm.handing import Handing
 from napari_tool_runner.plugins.warm.interpreter import (
     Interpreter,
     by_name,
     calls_python,
     interpreter_of,
 )
-from napari_tool_runner.plugins.warm.learned import Learned, kind_of_call, receive_told
-from napari_tool_runner.plugins.warm.patience import Watch, gave_up, took_cold
+from napari_tool_runner.plugins.warm.learned import known
+from napari_tool_runner.plugins.warm.patience import gave_up, took_cold
+from napari_tool_runner.plugins.warm.rooms import sweep
 from napari_tool_runner.plugins.warm.serving import JOB, Server
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext
-    from napari_tool_runner.plugins.programs.enclosure import Enclosure
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["handing", "stored"]
@@ -48,134 +44,8 @@ __all__ = ["handing", "stored"]
 _SOCKET = "NAPARI_TOOL_RUNNER_WARM"
 _IDLE = 600.0
 _LOOK = 20.0
-_AFTER = 1.0  # seconds that bubblewrap may outlive what it started
 _LEAST_MEMORY = 0.1  # of the computer's: below it idle processes end
 _MOST = 4  # processes that are kept, each for another environment or other variables
-_SLOW = 10.0  # seconds in which a program has to say what it wants
-_log = logging.getLogger(__name__)
-
-
-class Handing:
-    """How a job's program is started, and who takes the calls that it hands over.
-
-    Parameters
-    ----------
-    args : list of str
-    environment : mapping
-    server : Server, optional
-        Without it the program starts cold.
-    """
-
-    def __init__(
-        self,
-        args: list[str],
-        environment: Mapping[str, str],
-        server: Server | None = None,
-        root: str = "",
-        tool: str = "",
-    ) -> None:
-        self.args, self.environment = args, environment
-        self.around = server.around if server else None
-        self._server, self._root, self._tool = server, root, tool
-        self._enclosure: Enclosure | None = None
-        self._started, self._ended = threading.Event(), threading.Event()
-        self.calls: list[int] = []
-        self._numbers: list[int] = []
-        self.watch = Watch(args, server.worked) if server else None
-
-    @property
-    def stuck(self) -> bool:
-        """Whether it was ended since it did nothing any more; it starts cold from now on."""
-        return self.watch is not None and self.watch.stuck
-
-    @cached_property
-    def starts_warm(self) -> bool:
-        """Whether a program started with imports ahead; asked when the job's has ended."""
-        server = self._server
-        return server is not None and sum(map(server.was_warm, self.calls)) > 0
-
-    @property
-    def is_light(self) -> bool:
-        """Whether all that its programs import takes less than to hand their calls over."""
-        server = self._server
-        return server is not None and bool(self.calls) and server.light >= {*self._numbers}
-
-    def heard(self, context: ExecContext) -> ExecContext:
-        """Return `context`, by whose reports it is known that the program goes on."""
-        if self.watch is None:
-            return context
-        return replace(context, report=self.watch.heard(context.report))
-
-    def end_all(self) -> None:
-        """End what runs in the enclosure; without one, what was handed over goes on."""
-        if self._enclosure is not None and self.calls:
-            self._enclosure.end()
-
-    def begin(self, enclosure: Enclosure | None) -> None:
-        """Say in which enclosure the program is about to be started."""
-        self._enclosure = enclosure
-        self._started.set()
-
-    def end(self) -> None:
-        """Take no more calls: what comes now has no walls any more."""
-        self.begin(None)
-        self._ended.set()
-
-    def take(self, listener: socket.socket) -> None:
-        """Pass on the calls that come, until `listener` is shut down or the enclosure ends."""
-        self._started.wait()
-        ready = select.poll()
-        ready.register(listener, select.POLLIN)
-        with ExitStack() as stack:
-            walls = self._enclosure
-            first = -1
-            if walls is not None and walls.held.wait(_LOOK):
-                with suppress(OSError):  # bubblewrap did not come so far
-                    first = walls.first()
-                    stack.callback(os.close, first)
-                    ready.register(first, select.POLLIN)
-            while first not in [one for one, _ in ready.poll()]:
-                if not self._take_one(listener):
-                    return
-            if walls is not None and not self._ended.wait(_AFTER):
-                walls.end_bubblewrap()
-
-    def _take_one(self, listener: socket.socket) -> bool:
-        """Pass a call on; False when no more come."""
-        try:
-            connection = listener.accept()[0]
-        except OSError:
-            return False
-        with connection, ExitStack() as stack:
-            assert self._server is not None
-            server = self._server
-            try:
-                connection.settimeout(_SLOW)
-                kind = kind_of_call(connection)
-                if kind is None:
-                    new = learned.hear(self._tool, *receive_told(connection))
-                    if new is not None:
-                        server.prepare(new)
-                    return True
-                files = self._namespaces()
-                for one in files:
-                    stack.callback(os.close, one)
-                imports = learned.of(server.name, self._tool, kind) if kind else None
-                connection.settimeout(None)  # as it is handed over
-                passed = [connection.fileno(), *files]
-                self._numbers.append(imports.number if imports is not None else 0)
-                self.calls.append(server.hand_over(imports, self._root, passed))
-            except (OSError, ValueError, struct.error) as error:  # the program starts cold
-                _log.info("A call was not handed over: %s", error)
-        return True
-
-    def _namespaces(self) -> list[int]:
-        """Return what a fork enters; its own number of the user the last."""
-        if self._enclosure is None or self._server is None or self._server.around is None:
-            return []
-        inner = self._server.around.inner
-        names = ("mnt", "pid", "net", "ipc", "uts", *(("user",) if inner is not None else ()))
-        return self._enclosure.namespaces(*names)
 
 
 class _Pool:
@@ -184,6 +54,7 @@ class _Pool:
     def __init__(self) -> None:
         self._servers: dict[object, Server] = {}
         self._failed: set[object] = set()
+        self._silent: dict[object, Server] = {}
         self._lock, self._owner = threading.Lock(), os.getpid()
         self._looking = False
 
@@ -212,8 +83,7 @@ class _Pool:
                     assert context.root is not None
                     jobs = context.root.parents[2]
                     server = Server(
-                        *(found, environment, shown, jobs, work, learned.refused),
-                        enclosed=enclosed,
+                        *(found, environment, shown, jobs, work, known.refused), enclosed=enclosed
                     )
                 except (OSError, ValueError, subprocess.SubprocessError) as error:
                     self._failed.add(key)
@@ -232,8 +102,18 @@ class _Pool:
                     server.users -= 1
                     server.used = time.monotonic()
 
+    def lost(self, server: Server) -> str:
+        """Say what becomes of a server that answers no more: of the second, nothing follows."""
+        with self._lock:
+            key = next((key for key, one in self._servers.items() if one is server), None)
+            if key is None or self._silent.setdefault(key, server) is server:
+                return "it is started anew"
+            self._failed.add(key)
+        return "from now on programs start without imports ahead"
+
     def stored(self) -> list[Stored]:
         """Return what could be ended now."""
+        sweep()
         with self._lock:
             idle = [(key, one) for key, one in self._servers.items() if not one.users]
         return [
@@ -249,7 +129,7 @@ class _Pool:
 
     def close(self) -> None:
         """End all, and forget what they have learned."""
-        learned.clear()
+        known.clear()
         _light.clear()
         with self._lock:
             if os.getpid() == self._owner:
@@ -311,7 +191,6 @@ def _kind(tool: Tool, args: Sequence[str]) -> tuple[str, ...]:
     return (tool.digest or tool.id, *(re.sub(r"[\d.]+|\S*/\S*", "", one) for one in args))
 
 
-learned = Learned()
 _light: set[tuple[str, ...]] = set()  # what starts cold, since it imports next to nothing
 _pool = _Pool()
 stored, close = _pool.stored, _pool.close
@@ -385,6 +264,8 @@ def _tell(warm: Handing, server: Server, context: ExecContext, kind: tuple[str, 
     """Write into record and log how programs started, when the job's has ended."""
     if warm.is_light:
         _light.add(kind)
+    if server.silent:
+        context.say(f"What imports ahead for {server.name} answers no more: {_pool.lost(server)}.")
     for why in server.remarks():
         context.say(f"With {server.name}, {why}.")
     if warm.calls:

@@ -6,12 +6,10 @@ import itertools
 import logging
 import os
 import secrets
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,6 +22,7 @@ from napari_tool_runner.plugins.programs.enclosure import outer_enclosure
 from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.plugins.warm.interpreter import lay_out
+from napari_tool_runner.plugins.warm.rooms import room
 from napari_tool_runner.tools.isolation.walls import program_filter
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["JOB", "Server"]
 
 LEAST = 0.02  # seconds
+_PATIENCE = 3.0  # seconds, less than a program waits until its call is taken
+_LOOKS = 500  # milliseconds
 JOB = "\0"
 """Stands for a job's own folder in variables."""
 _SHOWN = Path("/run/warm")  # in an enclosure
@@ -70,13 +71,16 @@ class Server:
         """Which imports are asked for and not yet done."""
         self.outdated = False
         self._serials, self._warm = itertools.count(1), set[int]()
+        self.silent = False
+        """Whether it did not answer in time."""
+        self._unheard: dict[int, tuple[float, socket.socket]] = {}
+        """Calls that nothing was forked for yet: since when, and their connections."""
         self._said_once: dict[str, bool] = {}
         self.around: Around | None = None
         self._lock, self._numbers = threading.Lock(), 0
         self._end = ExitStack()
         with ExitStack() as stack:
-            self._folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
-            stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+            self._folder = stack.enter_context(room())
             # it is looked for in what packages note, so it is like nothing else
             token = f"warm-{secrets.token_hex(8)}"
             self._seen, self._scratch = self._folder / "shown", self._folder / token
@@ -139,8 +143,34 @@ class Server:
             self.prepare(imports)
             number = 0 if imports.is_given_up else imports.number
         data = b"R" + struct.pack("=QQ", number, serial) + os.fsencode(root)
-        socket.send_fds(self._control, [data], files)
+        with self._lock:
+            self._unheard[serial] = time.monotonic(), socket.socket(fileno=os.dup(files[0]))
+        try:
+            socket.send_fds(self._control, [data], files)
+        except OSError:
+            self._let_go(serial)
+            raise
         return serial
+
+    def waits(self) -> int | None:
+        """Return after how many milliseconds `take_back` is to be called; None for never."""
+        with self._lock:
+            return _LOOKS if self._unheard else None
+
+    def take_back(self) -> None:
+        """Let calls start cold that nothing is forked for, and do not let it hold their files."""
+        now = time.monotonic()
+        with self._lock:
+            late = [one for one, (begun, _) in self._unheard.items() if now - begun > _PATIENCE]
+            links = [self._unheard.pop(one)[1] for one in late]
+        for link in links:
+            self.silent = self.outdated = True
+            with link, suppress(OSError):
+                link.setblocking(False)
+                _, files, _, _ = socket.recv_fds(link, 1 << 16, 253)
+                for one in files:
+                    os.close(one)
+                link.send(b"c")
 
     def was_warm(self, serial: int) -> bool:
         """Whether a call started with imports ahead; asked once, when its program has ended."""
@@ -269,8 +299,18 @@ class Server:
             if not data:
                 with self._lock:
                     self.ready, self.waited, self.outdated = set(), set(), True
+                    serials = list(self._unheard)
+                for one in serials:
+                    self._let_go(one)
                 return
             self._hear(data[:1], data[1:])
+
+    def _let_go(self, serial: int) -> None:
+        """Leave the connection of a call to the fork."""
+        with self._lock:
+            found = self._unheard.pop(serial, None)
+        if found is not None:
+            found[1].close()
 
     def _hear(self, kind: bytes, rest: bytes) -> None:
         if kind == b"C":
@@ -280,6 +320,8 @@ class Server:
                 if len(self._said_once) < _MOST_SAID:  # packages could tell more
                     said = rest[:_LONGEST_SAID].decode("utf-8", "replace")
                     self._said_once.setdefault(said, False)
+        elif kind == b"H" and len(rest) == 8:
+            self._let_go(*struct.unpack("=Q", rest))
         elif kind == b"T" and len(rest) == 8:
             with self._lock:
                 if len(self._warm) < _MOST_CALLS:
