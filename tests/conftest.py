@@ -256,7 +256,9 @@ def cold(
     """Start programs cold, but in tests that ask for `warm` (all with NTR_WARM)."""
     from napari_tool_runner.plugins.warm import pool
 
-    if "warm" not in request.fixturenames and not os.environ.get("NTR_WARM"):
+    if os.environ.get("NTR_WARM"):
+        request.getfixturevalue("warm")
+    elif "warm" not in request.fixturenames:
         monkeypatch.setattr(pool, "interpreter_of", lambda _: None)
     yield
     pool.close()

@@ -35,7 +35,7 @@ __all__ = ["installed"]
 
 # what a script can ask of where it runs; lines that differ from run to run anyway are left out
 LOOK = """
-import atexit, gc, json, locale, os, random, resource, signal, sys, tempfile, threading
+import importlib, atexit, gc, json, locale, os, random, resource, signal, sys, tempfile, threading
 import warnings, numpy
 hidden = ("NAPARI_TOOL_RUNNER_RUN", "NAPARI_TOOL_RUNNER_WARM", "PATH", "_")
 def shown(value):
@@ -64,7 +64,7 @@ shown([resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.star
 shown([os.umask(0o22), sorted(os.sched_getaffinity(0)), os.nice(0), os.getuid(), os.getgid()])
 shown([tempfile.gettempdir(), os.path.expanduser("~")])
 shown([sys.excepthook is sys.__excepthook__, sys.getrecursionlimit(), gc.isenabled()])
-shown([hasattr(sys, "ps1"), __annotations__])
+shown([hasattr(sys, "ps1"), __annotations__, sorted(sys.modules), sorted(vars(importlib))])
 """
 
 

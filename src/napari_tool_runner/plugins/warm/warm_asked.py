@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pathlib  # noqa: F401 (of what it looks for is heard)
 import sys
 import types
 from collections.abc import Iterator
@@ -93,6 +92,8 @@ class Asked:
         """What was read, or looked for."""
         self.missing: set[str] = set()
         """Modules that do not exist."""
+        self.aliases = ["__main__"]
+        """Names of the program's own module: multiprocessing gives it another."""
         self._hears = False
 
     @contextlib.contextmanager
@@ -105,17 +106,20 @@ class Asked:
         sys.modules["__main__"] = its_main = _Program("__main__")
         holders = sys.getrefcount(its_words), sys.getrefcount(its_main)
         sys.meta_path.append(missing)
-        for one in _LOOKING:
-            setattr(sys.modules[one], "os", looking)  # noqa: B010
+        modules = [sys.modules[one] for one in _LOOKING if one in sys.modules]
+        for module in modules:
+            setattr(module, "os", looking)  # noqa: B010
         setattr(os, "getpid", _noted_number)  # noqa: B010
         yield
         setattr(os, "getpid", _getpid)  # noqa: B010
-        for one in _LOOKING:
-            setattr(sys.modules[one], "os", os)  # noqa: B010
+        for module in modules:
+            setattr(module, "os", os)  # noqa: B010
         sys.meta_path.remove(missing)
-        if holders != (sys.getrefcount(its_words), sys.getrefcount(its_main)):
+        self.aliases = [name for name, one in sys.modules.items() if one is its_main]
+        sys.modules.update(dict.fromkeys(self.aliases, main))
+        sys.argv = words
+        if holders != (sys.getrefcount(its_words) + 1, sys.getrefcount(its_main) + 1):
             _asked.append("keeps the words of the command, or the program's own module")
-        sys.argv, sys.modules["__main__"] = words, main
         self.missing = missing.names - sys.modules.keys()
 
     @contextlib.contextmanager

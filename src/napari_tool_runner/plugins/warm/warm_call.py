@@ -8,8 +8,8 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import fcntl
 import importlib
-import importlib.machinery
 import io
 import os
 import resource
@@ -21,8 +21,9 @@ import sys
 import time
 import types
 from collections.abc import Mapping
+from importlib.machinery import BuiltinImporter, SourceFileLoader
 
-from warm_imports import Ahead, forget_temporary, origin_of  # type: ignore[import-not-found]
+from warm_imports import Ahead, forget_others, forget_temporary  # type: ignore[import-not-found]
 from warm_leading import Leading  # type: ignore[import-not-found]
 
 # what differs from call to call and is read by no package
@@ -90,7 +91,7 @@ class Call:
         given = dict(zip(self.numbers, self.files))  # noqa: B905 (strict is of Python 3.10)
         return all(_kind(given.get(number, -1)) == _KINDS[number] for number in range(3))
 
-    def settle(self, ahead: Ahead, root: str) -> None:
+    def settle(self, ahead: Ahead, root: str, begun: frozenset[str]) -> None:
         """Make this process what a fresh one would be before it looks at the script."""
         _place_files(self.files, self.numbers)
         _settle_streams()
@@ -116,15 +117,21 @@ class Call:
         ahead.relocate(root)
         ahead.runs = True
         _draw_anew()
-        for name in [one for one in sys.modules if one.startswith("warm_")]:
-            if os.path.dirname(origin_of(sys.modules[name])) == os.path.dirname(__file__):
-                del sys.modules[name]  # none of its own
+        if not ahead.files:
+            forget_others(begun)
         sys.executable = self.program
         if hasattr(sys, "orig_argv"):
             sys.orig_argv = [self.program, *self.words]
 
 
-def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: int) -> None:
+def run(
+    call: Call,
+    ahead: Ahead,
+    root: str,
+    places: tuple[str, ...],
+    number: int,
+    begun: frozenset[str],
+) -> None:
     """Run the script of `call` as Python does, and end as it does.
 
     Parameters
@@ -135,15 +142,17 @@ def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: in
         Folders of what is installed.
     number : int
         Under which modules are told at the end; 0: they are not.
+    begun : frozenset of str
+        The modules that Python has by itself.
     """
     first = call.first_place()
     own = tuple(os.path.join(one, "") for one in {first or call.folder, call.folder})
-    call.settle(ahead, root)
+    call.settle(ahead, root, begun)
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=sys.modules["builtins"], __spec__=None)
     if sys.version_info < (3, 14):
         main.__annotations__ = {}
-    sys.modules["__main__"] = main
+    sys.modules.update(dict.fromkeys(ahead.asked.aliases, main))
     if first:
         sys.path.insert(0, "" if call.words[0] == "-c" else first)
     if number and not ahead.files:
@@ -156,7 +165,7 @@ def run(call: Call, ahead: Ahead, root: str, places: tuple[str, ...], number: in
             importlib.import_module("runpy")._run_module_as_main(call.words[1])
         elif call.words[0] == "-c":
             sys.argv = ["-c", *call.words[2:]]
-            main.__dict__.update(__loader__=importlib.machinery.BuiltinImporter)
+            main.__dict__.update(__loader__=BuiltinImporter)
             exec(compile(call.words[1], "<string>", "exec", 0, True), main.__dict__)  # noqa: S102
         else:
             _run_file(call.words, main)
@@ -201,7 +210,7 @@ def _run_file(words: list[str], main: types.ModuleType) -> None:
     told = path
     if sys.version_info >= (3, 9) and not os.path.isabs(path):
         told = os.path.join(os.getcwd(), path)
-    loader = importlib.machinery.SourceFileLoader("__main__", told)
+    loader = SourceFileLoader("__main__", told)
     main.__dict__.update(__file__=told, __cached__=None, __loader__=loader)
     with open(path, "rb") as file:
         source = file.read()
@@ -229,8 +238,10 @@ def _draw_anew() -> None:
     if "tempfile" in sys.modules:
         forget_temporary()
     if "threading" in sys.modules:
+        main = sys.modules["threading"].main_thread()
+        main._stderr = sys.stderr
         with contextlib.suppress(AttributeError):
-            sys.modules["threading"].main_thread()._set_native_id()
+            main._set_native_id()
     if "logging" in sys.modules:
         begun = sys.modules["logging"]._startTime
         now = time.time_ns() if isinstance(begun, int) else time.time()
@@ -256,8 +267,6 @@ def _numbers(text: bytes) -> list[int]:
 
 def _place_files(files: list[int], numbers: list[int]) -> None:
     """Give `files` their numbers, and close all others."""
-    import fcntl
-
     top = 1 + max([*files, *numbers, *(int(one) for one in os.listdir("/proc/self/fd"))])
     held = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, top) for one in files]
     os.closerange(0, top)

@@ -18,7 +18,6 @@ import resource
 import shutil
 import signal
 import sys
-import threading
 import time
 import types
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ _POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 _VOLATILE = ("/proc/", "/dev/", "/sys/")
 _OF_STREAMS = ("encoding", "errors", "line_buffering", "write_through")
+_FIRST = ("pathlib", "threading")  # what is looked for there is heard; a thread has noted stderr
 _SEEDS = ("random", "numpy.random")
 _MARK = "NAPARI_TOOL_RUNNER_RUN"
 _DEEPEST = 6
@@ -50,9 +50,12 @@ class Ahead:
     ----------
     root, work : str
         The folder that stands for a job's, and the one below it that it works in.
+    begun : frozenset of str
+        The modules that Python has by itself.
     """
 
-    def __init__(self, root: str, work: str) -> None:
+    def __init__(self, root: str, work: str, begun: frozenset[str]) -> None:
+        self._begun = begun
         self.root, self._work = root, work
         # what is looked for: a folder of ours, and a variable of ours, so a copy of all of them
         tokens = [one for one in (os.path.basename(root), os.environ.get(_MARK, "")) if one]
@@ -67,7 +70,6 @@ class Ahead:
         """Whether this is a program by now: forks are its own."""
         self.held = False
         """Whether they have noted a standard stream."""
-        self._begun_with = set(sys.modules)
         self.asked = Asked(root, work)
         self._absent: list[str] = []
         """What packages looked for and did not find."""
@@ -90,6 +92,10 @@ class Ahead:
             printed = os.memfd_create("printed")
             os.dup2(printed, number)
             os.close(printed)
+        forget_others(self._begun)
+        for one in _FIRST:
+            if one in names:
+                _import(one)
         before, variables = self._state(), dict(os.environ)
         holders = [sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)]
         register = os.register_at_fork
@@ -208,7 +214,7 @@ class Ahead:
                 (id(one), *(getattr(one, name, None) for name in _OF_STREAMS))
                 for one in (sys.stdin, sys.stdout, sys.stderr)
             ],
-            "threads": threading.active_count(),
+            "threads": _count_threads(),
             "processes": children,
             "open files": list(_open_files()),
             "shared memory": shared_memory(),
@@ -273,9 +279,9 @@ class Ahead:
             if name == "__main__":
                 continue
             if name in told:
-                if told[name] != origin and (name not in self._begun_with or told[name]):
+                if told[name] != origin and (name not in self._begun or told[name]):
                     raise Refused("", f"{name} is another module than the program's")
-            elif name not in self._begun_with:
+            elif name not in self._begun:
                 raise Refused("", f"the program did not import {name}")
 
     def _note_variables(self, before: dict[str, str]) -> None:
@@ -322,6 +328,23 @@ def _names_in(folder: str) -> list[str]:
         return sorted(one for one in os.listdir(folder) if one != "__pycache__")
     except OSError:
         return []
+
+
+def forget_others(begun: frozenset[str]) -> None:
+    """Take modules away that only this process needed; those that are built in have a state."""
+    names = sys.modules.keys() - begun - {"__main__", *sys.builtin_module_names}
+    modules = {name: sys.modules.pop(name) for name in names}
+    for name, module in modules.items():
+        place, _, last = name.rpartition(".")
+        parent = sys.modules.get(place)  # of those that go, this process goes on with what it has
+        if getattr(parent, last, None) is module:
+            delattr(parent, last)
+
+
+def _count_threads() -> int:
+    found = sys.modules.get("threading")
+    count: int = found.active_count() if found is not None else 1
+    return count
 
 
 def forget_temporary() -> None:
