@@ -135,10 +135,10 @@ def test_two_runs_compared(config: dict[str, object]) -> None:
     one = entry_of(ntr.run("gaussian_filter", input=image, sigma=1, config=config))
     two = entry_of(ntr.run("gaussian_filter", input=image + 1, sigma=2.5, config=config))
     found = {(d.section, d.what): (d.first, d.second) for d in compare_runs(one, two)}
-    assert found["Parameters", "sigma"] == ("1.0", "2.5")
-    assert [what for section, what in found if section == "Parameters"] == ["sigma"]
+    assert found["Parameters", "Sigma"] == ("1.0", "2.5")
+    assert [what for section, what in found if section == "Parameters"] == ["Sigma"]
     assert ("Tool", "Version") not in found
-    first, second = found["Inputs", "input"]
+    first, second = found["Inputs", "Image"]
     assert first != second, "other pixels under the same name are told apart"
     assert any(section == "Outputs" for section, _ in found)
     again = entry_of(ntr.run("gaussian_filter", input=image, sigma=1, config=config))
@@ -152,7 +152,7 @@ def test_what_only_one_run_has_is_told(make_tool: MakeTool, config: dict[str, ob
     found = {(d.section, d.what): (d.first, d.second) for d in compare_runs(one, two)}
     assert found["Tool", "Tool"][0] == "Invert"
     assert found["Parameters", "sigma"][0] == "–"
-    assert found["Inputs", "i"][1] == "–"
+    assert found["Inputs", "Image"][1] == "–"
 
 
 def test_a_form_is_filled_from_a_record(make_tool: MakeTool, tmp_path: Path) -> None:

@@ -132,8 +132,8 @@ def test_jobs_of_earlier_sessions_are_listed(place, tools, cells):
     assert panel.count.text() == "3 jobs"
     index = panel.filter.index(1, 0)
     assert index.data() == "Done", "a word, not only an icon"
-    assert "n: 2" in index.data(Qt.ItemDataRole.ToolTipRole)
-    assert "n 2" in index.data(Qt.ItemDataRole.AccessibleTextRole)
+    assert "Number: 2" in index.data(Qt.ItemDataRole.ToolTipRole)
+    assert "Number 2" in index.data(Qt.ItemDataRole.AccessibleTextRole)
     assert panel.filter.index(1, Column.TOOL).data() == tool.name
     assert "cells" in panel.filter.index(1, Column.PARAMETERS).data()
 
@@ -174,9 +174,9 @@ def test_columns_when_there_is_room(place, tools, cells):
     assert not wide.view.compact
     assert not wide.view.isColumnHidden(Column.PARAMETERS)
     wide.view.sortByColumn(Column.PARAMETERS, Qt.SortOrder.AscendingOrder)
-    assert "n 1" in wide.filter.index(0, Column.PARAMETERS).data()
+    assert "Number 1" in wide.filter.index(0, Column.PARAMETERS).data()
     wide.view.sortByColumn(Column.WHEN, Qt.SortOrder.DescendingOrder)
-    assert "n 9" in wide.filter.index(0, Column.PARAMETERS).data()
+    assert "Number 9" in wide.filter.index(0, Column.PARAMETERS).data()
 
 
 def test_run_again_by_button(qtbot, place, tools, cells):
@@ -312,10 +312,10 @@ def test_compare_two_runs(place, tools, cells):
     assert panel.compare_action.isEnabled()
     assert panel.tabs.tabText(0) == "What differs"
     facts = {row[0]: row[1:] for row in panel.facts.facts()}
-    assert facts["n"] == ["1", "2"], "the older run first"
-    assert "i" not in facts, "the same pixels"
+    assert facts["Number"] == ["1", "2"], "the older run first"
+    assert "Image" not in facts, "the same pixels"
     choose(panel, 0)
-    assert ["n", "2"] in panel.facts.facts()
+    assert ["Number", "2"] in panel.facts.facts()
 
 
 def test_a_record_that_tells_without_end_is_shown_in_part(qtbot, tmp_path):
