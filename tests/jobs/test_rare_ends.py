@@ -244,6 +244,26 @@ def test_a_change_shows_as_far_as_it_can_be_read(box: Path) -> None:
     assert "    (no text)" in shown
 
 
+def test_a_change_in_a_long_text_is_found_without_comparing_all(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(question, "_MOST_COMPARED", 20)
+    monkeypatch.setattr(question, "difflib", None)  # it is quadratic
+    script = box / "first" / "first.py"
+    lines = [f"line {n}" for n in range(30)]
+    script.write_text("\n".join(lines))
+    approve(box)
+    script.write_text("\n".join([*lines[:10], "new", *lines[12:]]))
+    shown = asked(box).difference()
+    assert shown.splitlines()[-4:] == [
+        "    @@ -11,2 +11,1 @@", "    -line 10", "    -line 11", "    +new",
+    ]  # fmt: skip
+    script.write_text("\n".join([*lines, "line 29", "line 29"]))
+    assert asked(box).difference().splitlines()[-3:] == [
+        "    @@ -31,0 +31,2 @@", "    +line 29", "    +line 29",
+    ]  # fmt: skip
+
+
 def test_much_that_changed_is_cut(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(question, "_MOST_DIFFERENT", 3)
     approve(box)

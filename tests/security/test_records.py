@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -392,6 +393,21 @@ def test_a_crate_is_a_whole_job(home: Path, tmp_path: Path) -> None:
     (crate / "inputs").mkdir(exist_ok=True)
     shutil.copy(tmp_path / "harmless.txt", crate / "inputs" / "harmless.txt")
     assert borrowed(sent(crate, told), say()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX's rights")
+def test_a_crate_gives_nobody_rights_that_a_program_gave(home: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rocrate")
+    result = ntr.run(say())
+    output = next(iter(result.outputs.values())).path
+    output.chmod(0o6777)
+    crate = export_crate(read_record(result.workspace / "record.json"), tmp_path / "crate")
+    modes = {path: path.stat().st_mode & 0o7777 for path in crate.rglob("*")}
+    assert modes[next(crate.rglob(output.name))] == 0o644
+    assert not any(mode & 0o7022 for mode in modes.values())
+    (plain := tmp_path / "plain").mkdir()
+    assert crate.stat().st_mode == plain.stat().st_mode
+    assert not list(tmp_path.glob(".crate-*"))
 
 
 def test_a_crate_takes_nothing_for_what_a_layer_says(home: Path, tmp_path: Path) -> None:

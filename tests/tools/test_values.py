@@ -202,6 +202,8 @@ INTEGER = IntegerParameter(name="i", minimum=-5, maximum=10**30)
         (DrillDownParameter(name="d"), "a,b", ("a", "b")),
         (DataColumnParameter(name="c", multiple=True), "1,2", ("1", "2")),
         (DataColumnParameter(name="c"), 3, "3"),
+        pytest.param(INTEGER, 10**400, 10**400, id="no float"),
+        pytest.param(INTEGER, "-" + "9" * 400, 1 - 10**400, id="no float, as text"),
         (TextParameter(name="t"), 5, "5"),
         (DirectoryParameter(name="d"), Path("/x"), "/x"),
         (DataParameter(name="d"), "", None),

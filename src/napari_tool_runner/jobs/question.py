@@ -40,6 +40,8 @@ _LONGEST = 200
 _TEXT = 2**20
 _MOST_SCRIPTS = 6
 _MOST_DIFFERENT = 2000
+_MOST_COMPARED = 5000
+"""Lines of which the time to find those that stayed, quadratic at worst, is seconds at most."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,27 @@ def _unified(old: Path, new: Path, name: str) -> Iterator[str]:
     if before is None or after is None:
         yield "    (no text)"
         return
-    found = difflib.unified_diff(
-        before.splitlines(), after.splitlines(), f"approved/{name}", f"now/{name}", lineterm=""
-    )
+    found = _differences(before.splitlines(), after.splitlines(), name)
     yield from (f"    {part}" for line in found for part in _lines(line))
+
+
+def _differences(old: list[str], new: list[str], name: str) -> Iterator[str]:
+    """Yield a unified difference; of what is long, all between its first and last change."""
+    names = f"approved/{name}", f"now/{name}"
+    if max(len(old), len(new)) <= _MOST_COMPARED:
+        yield from difflib.unified_diff(old, new, *names, lineterm="")
+        return
+    first = _alike(old, new)
+    old, new = old[first:], new[first:]
+    last = _alike(old[::-1], new[::-1])
+    old, new = old[: len(old) - last], new[: len(new) - last]
+    yield from (f"--- {names[0]}", f"+++ {names[1]}")
+    yield f"@@ -{first + 1},{len(old)} +{first + 1},{len(new)} @@"
+    yield from (f"-{line}" for line in old)
+    yield from (f"+{line}" for line in new)
+
+
+def _alike(one: list[str], other: list[str]) -> int:
+    """Return how many lines at the beginning are the same."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

@@ -86,8 +86,10 @@ def _integer(parameter: IntegerParameter, value: object, name: str) -> int | Non
         number = index() if callable(index) else float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if isinstance(number, int) and number.bit_length() > _MAX_BITS:
-        raise ParameterError(f"“{parameter.label or name}” has too many digits.", name=name)
+    if isinstance(number, int):  # of any size: most are no floats
+        if number.bit_length() > _MAX_BITS:
+            raise ParameterError(f"“{parameter.label or name}” has too many digits.", name=name)
+        return number
     if math.isfinite(number) and number == int(number):
         return int(number)
     raise ParameterError(

@@ -6,6 +6,7 @@ Profile: https://w3id.org/ro/wfrun/process/0.5
 from __future__ import annotations
 
 import os
+import tempfile
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,12 +112,24 @@ def export_crate(record: RunRecord, target: Path) -> Path:
             with replacing(target) as draft:
                 crate.write_zip(draft)
         else:
-            crate.write(target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".crate-", dir=target.parent) as room:
+                crate.write(whole := Path(room) / "crate")
+                _take_rights(whole)
+                whole.rename(target)
     except OSError as error:
         raise WorkspaceError(
             f"{target} cannot be written: {error.strerror or error}.", hint="Name another target."
         ) from error
     return target
+
+
+def _take_rights(folder: Path) -> None:
+    """Take from copies the rights that a program gave its files: to run as the user, say."""
+    for top, folders, files in os.walk(folder):
+        for names, most in (folders, 0o755), (files, 0o644):
+            for path in (os.path.join(top, name) for name in names):
+                os.chmod(path, os.stat(path).st_mode & most)
 
 
 def _add(
