@@ -20,7 +20,14 @@ from napari_tool_runner.locks import Once, join_lock
 from napari_tool_runner.names import really, unique_names
 from napari_tool_runner.processes import system_name
 from napari_tool_runner.sealed import content_sha256
-from napari_tool_runner.storage import locked, read_json, sha256_of, write_json, write_whole
+from napari_tool_runner.storage import (
+    locked,
+    read_json,
+    replacing,
+    sha256_of,
+    write_json,
+    write_whole,
+)
 
 
 def test_a_file_is_replaced_as_a_whole_and_alone(tmp_path: Path) -> None:
@@ -54,6 +61,15 @@ def circular() -> list[object]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such pipes on Windows")
+def test_drafts_of_long_names_are_told_apart(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"{'L' * 100}{number}" for number in (1, 2))
+    with replacing(first, alone=True) as draft:
+        draft.write_text("1")
+        with replacing(second, alone=True) as other:
+            other.write_text("2")
+    assert (first.read_text(), second.read_text()) == ("1", "2")
+
+
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

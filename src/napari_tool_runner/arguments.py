@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ def record_of(args: Namespace) -> RunRecord:
 
 
 def delivered(
-    args: Namespace, job: Job, result: JobResult, prefix: str = "", given: Collection[str] = ()
+    args: Namespace, job: Job, result: JobResult, prefix: str = "", given: set[str] | None = None
 ) -> tuple[Mapping[str, Path], dict[str, object]]:
     """Return where the results are, copied if a folder is named, and the facts of the run."""
     to = args.output_dir

@@ -13,6 +13,7 @@ from pathlib import Path
 __all__ = [
     "expanded",
     "file_name",
+    "file_stems",
     "free_path",
     "held",
     "is_folder",
@@ -40,6 +41,7 @@ _LONGEST = 80
 _LOOKED_AT = 1000
 """Characters of a stranger's name: to order accents takes the square of their number."""
 _MAX_BYTES = 200  # of a name that strangers gave: file systems end at 255, and drafts are longer
+_MAX_STEM = 150  # behind it the name of an output and an extension have room
 _INVISIBLE = {"C": "_", "Z": " "}  # by the first letter of the category
 _FORBIDDEN = re.compile(r'[<>:"|?*/\\]')
 
@@ -172,11 +174,11 @@ def safe_name(name: str, *, fallback: str = "data") -> str:
     return f"_{safe}" if _is_device(safe) else safe
 
 
-def file_name(name: str, *, fallback: str = "output") -> str:
+def file_name(name: str, *, fallback: str = "output", most: int = _MAX_BYTES) -> str:
     """Return `name`, which a stranger gave, as the name of one file; the same where harmless.
 
     No separators, no invisible or unassigned characters, no dots at its ends, no name that
-    Windows keeps for devices, and short. Letters of any language stay.
+    Windows keeps for devices, and of `most` bytes. Letters of any language stay.
     """
     text = name[:_LOOKED_AT].encode("utf-8", "replace").decode("utf-8")
     text = unicodedata.normalize("NFC", text)
@@ -188,8 +190,23 @@ def file_name(name: str, *, fallback: str = "output") -> str:
         text = plain
     text = _FORBIDDEN.sub("_", text).strip(". ")
     text = f"_{text}" if _is_device(text) else text
-    text = text.encode()[:_MAX_BYTES].decode("utf-8", "ignore").strip(". ")
+    text = text.encode()[:most].decode("utf-8", "ignore").strip(". ")
     return text if text.strip("_") else fallback
+
+
+def file_stems(wanted: Iterable[str]) -> list[str]:
+    """Return how the names of files of each of `wanted` begin, no two alike on any disk."""
+    taken, numbers = set[str](), dict[str, int]()
+    stems: list[str] = []
+    for name in wanted:
+        stem = free = file_name(name, fallback="run", most=_MAX_STEM)
+        same = stem.casefold()
+        while free.casefold() in taken:
+            numbers[same] = numbers.get(same, 1) + 1
+            free = f"{stem}_{numbers[same]}"
+        taken.add(free.casefold())
+        stems.append(free)
+    return stems
 
 
 def _is_device(name: str) -> bool:

@@ -159,7 +159,7 @@ def replacing(path: Path, *, alone: bool = False) -> Iterator[Path]:
     program that was killed are removed by the next that writes `path`: at once where it
     is `alone`, else when they are an hour old.
     """
-    start = f".{path.name[:80]}."
+    start = f".{path.name if len(path.name) <= 80 else path.name[:60] + short_digest(path.name)}."
     draft = path.with_name(start + secrets.token_hex(4))
     try:
         yield draft

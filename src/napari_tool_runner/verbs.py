@@ -183,8 +183,9 @@ def sweep(args: Namespace) -> int:
     )
     made.finish()
     done = [cell for cell in made.cells if cell.state is jobs.JobState.DONE]
+    given = set[str]()
     places = {
-        cell: delivered(args, cell.job, cell.result(), f"{cell.stem}_")[0]
+        cell: delivered(args, cell.job, cell.result(), f"{cell.stem}_", given)[0]
         for cell in done
         if cell.job is not None
     }
@@ -267,7 +268,7 @@ def run_again(args: Namespace) -> int:
         job.subscribe(_echo)
     result = jobs.run_job(job)
     differences = jobs.compare_outputs(entry, result)
-    places, facts = delivered(args, job, result, given=[one.source.path for one in entry.inputs])
+    places, facts = delivered(args, job, result, given={one.source.path for one in entry.inputs})
     if args.json:
         print_json({**facts, "notes": [*job.run.notes, *remarks], "differences": differences})
     else:

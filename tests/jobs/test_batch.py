@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
 
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
+from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs import (
@@ -23,6 +27,7 @@ from napari_tool_runner.jobs import (
     plan_batch,
     run_batch,
 )
+from napari_tool_runner.names import file_name, file_stems
 
 TWO = '<param name="i" type="data" format="imagetiff"/><param name="j" type="data"/>'
 
@@ -49,6 +54,58 @@ def test_patterns_are_walked_together(make_tool: MakeTool, files: Path) -> None:
     ]
     (single,) = plan_batch(tool, {"n": 3})
     assert (single.stem, single.values) == ("run", {"n": 3})
+
+
+@given(st.lists(st.text(max_size=5) | st.text("aA_2é́.: /", max_size=4) | st.just("L" * 300)))
+def test_files_of_no_two_calls_begin_alike(names: list[str]) -> None:
+    stems = file_stems(names)
+    files = [file_name(f"{stem}_output.tif").casefold() for stem in stems]
+    assert len(set(files)) == len(names)
+    assert all(name.endswith("_output.tif") for name in files)
+    assert file_stems(["a1", "b.c", "Zellkern_é 漢"]) == ["a1", "b.c", "Zellkern_é 漢"]
+
+
+def test_no_result_of_a_batch_takes_the_place_of_another(
+    make_tool: MakeTool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # of the last two one output of each is called the same: y + b_c, y_b + c
+    tool = make_tool(
+        "import shutil, sys\nfor o in sys.argv[2:]: shutil.copy(sys.argv[1], o)",
+        outputs='<data name="c" format="imagetiff"/><data name="b_c" format="imagetiff"/>',
+        arguments="${i} ${c} ${b_c}",
+    )
+    long = "L" * 210
+    names = ["t=0:1", "t=0_1", "caf\u00e9", "cafe\u0301", "A", "a", f"{long}_1", f"{long}_2"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, name in enumerate([*names, "y", "y_b"]):
+        tifffile.imwrite(folder / f"{name}.tif", np.full((4, 5), number, np.uint8))
+    out = str(tmp_path / "out")
+    assert main(["batch", tool.uri, f"i={folder}/*.tif", "--output-dir", out, "--json"]) == 1
+    rows = json.loads(capsys.readouterr().out)
+    *good, bad = rows
+    assert (bad["stem"], bad["state"]) == ("y_b", "failed")
+    assert "another result of this call" in bad["message"]
+    assert [row.get("message") for row in good] == [None] * len(good)
+    for source, row in zip(sorted(folder.iterdir()), good, strict=False):
+        for output in row["outputs"].values():
+            assert np.array_equal(tifffile.imread(output["path"]), tifffile.imread(source))
+            assert output["path"].endswith(("_c.tif", "_b_c.tif"))
+
+
+def test_no_result_of_a_sweep_takes_the_place_of_another(
+    make_tool: MakeTool, tmp_path: Path
+) -> None:
+    options = "".join(f'<option value="{one}">{one}</option>' for one in ("a:b", "a/b", "a_b"))
+    tool = make_tool(
+        "import sys; open(sys.argv[2], 'w').write(sys.argv[1])",
+        inputs=f'<param name="m" type="select">{options}</param>',
+        outputs='<data name="o" format="txt"/>',
+        arguments="${m} ${o}",
+    )
+    out = tmp_path / "out"
+    assert main(["sweep", tool.uri, "--over", "m=a:b, a/b, a_b", "--output-dir", str(out)]) == 0
+    assert sorted(file.read_text() for file in out.iterdir()) == ["a/b", "a:b", "a_b"]
 
 
 @pytest.mark.parametrize(

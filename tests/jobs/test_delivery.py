@@ -69,7 +69,7 @@ def test_where_the_files_of_a_batch_lie_is_not_asked_with_each_result(
         return os.path.realpath(path)
 
     monkeypatch.setattr(module, "real_text", ask)
-    deliver(made(tool, 1), tmp_path / "out", given=given)
+    deliver(made(tool, 1), tmp_path / "out", given={*given})
     assert not asked & given
 
 

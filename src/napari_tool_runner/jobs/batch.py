@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs.delivery import real_text
 from napari_tool_runner.jobs.manager import JobManager
-from napari_tool_runner.names import numbered_image, unique_names
+from napari_tool_runner.names import file_stems, numbered_image
 from napari_tool_runner.tools.model import DataParameter
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def plan_batch(tool: Tool, values: Mapping[str, object]) -> list[BatchItem]:
     total = max((len(files) for files in found.values()), default=1)
     leader = next((n for n in found if len(found[n]) == total), None)
     files = found[leader] if leader else ["run"]
-    wanted = [tool.formats.split(Path(name).name)[0] for name in files]
-    stems = unique_names(wanted, numbered="_{}", first=2)
+    stems = file_stems(tool.formats.split(Path(name).name)[0] for name in files)
 
     items: list[BatchItem] = []
     for index in range(total):

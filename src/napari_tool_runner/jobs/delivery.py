@@ -26,7 +26,7 @@ from napari_tool_runner.storage import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
@@ -43,6 +43,7 @@ __all__ = [
 
 _logger = logging.getLogger(__name__)
 _DRAFT_END = re.compile(r"[0-9a-f]{8}(\.old)?")
+_LONGEST = 190  # bytes of a name: behind it is room for a number
 _WAIT = 600.0  # seconds for another delivery into the same folder
 
 
@@ -61,7 +62,7 @@ def parts_of(outputs: Mapping[str, JobOutput]) -> dict[str, JobOutput]:
 
 
 def deliver(
-    result: JobResult, folder: Path, prefix: str = "", given: Iterable[str] = ()
+    result: JobResult, folder: Path, prefix: str = "", given: set[str] | None = None
 ) -> dict[str, Path]:
     """Copy the outputs into `folder`, as ``PREFIX + output name + extension``.
 
@@ -71,9 +72,9 @@ def deliver(
 
     Parameters
     ----------
-    given : iterable of str
+    given : set of str
         Files that are not replaced, besides the job's own inputs, as `real_text` tells them: a
-        batch asks where thousands lie once, not with each result.
+        batch asks where thousands lie once, not with each result. The copies are added.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def deliver(
     root, taken = result.workspace, set[str]()
     delivered: dict[str, Path] = {}
     collections = set[Path]()
-    kept = {*given, *(real_text(path) for path in result.originals if os.path.isabs(path))}
+    kept = {*(given or ()), *(real_text(path) for path in result.originals if os.path.isabs(path))}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # one delivery at a time: drafts that lie there already are of one that was killed
@@ -117,6 +118,8 @@ def deliver(
             f"The results cannot be copied to {folder}: {error.strerror or error}.",
             hint=f"The results lie in {root}; copy them from there, or name another folder.",
         ) from error
+    if given is not None:
+        given |= {real_text(path) for path in delivered.values()}
     return delivered
 
 
@@ -144,7 +147,7 @@ def _foreign(target: Path, folder: bool, kept: Collection[str]) -> str:
     real = real_text(target)
     above = {real, *map(str, Path(real).parents)}
     if not above.isdisjoint(kept) or any(one.startswith(real + os.sep) for one in kept):
-        return "is, or holds, or lies in what the tool was given"
+        return "is, or holds, or lies in what the tool was given, or another result of this call"
     if target.is_symlink():
         return ""  # the link itself is replaced, not what it leads to
     if target.is_dir() != folder:
@@ -238,7 +241,7 @@ def _free(label: str, suffix: str, place: Path, taken: set[str]) -> str:
 
     Names of outputs and of elements come from descriptors and programs: they are no paths.
     """
-    stem = file_name(label)
+    stem = file_name(label, most=_LONGEST - len(suffix.encode()))
     stem = stem.removesuffix(suffix) if suffix and stem != suffix else stem
     name, number = file_name(stem + suffix), 2
     while f"{place}/{name}".casefold() in taken:

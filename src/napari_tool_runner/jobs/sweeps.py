@@ -28,7 +28,7 @@ from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import make_request
 from napari_tool_runner.jobs.swept import axes_of
 from napari_tool_runner.jobs.workspace import TRIED
-from napari_tool_runner.names import file_name, unique_name
+from napari_tool_runner.names import file_stems, unique_name
 from napari_tool_runner.processes import process_mark
 from napari_tool_runner.tools import bind
 from napari_tool_runner.tools.tree import leaves, with_value
@@ -104,6 +104,8 @@ class Cell:
         What a result is called -> its small picture.
     figures : mapping
         Name -> number: of labels, points and shapes how many, of tables of their columns.
+    stem : str
+        What stands before the names of its files; no other cell has it.
     job : TrialJob or None
         None: its values cannot be used together.
     """
@@ -115,6 +117,7 @@ class Cell:
     seconds: float = 0.0
     thumbnails: Mapping[str, Thumbnail] = field(default_factory=dict)
     figures: Mapping[str, float] = field(default_factory=dict)
+    stem: str = ""
     job: TrialJob | None = field(default=None, repr=False)
 
     def result(self) -> JobResult:
@@ -123,17 +126,15 @@ class Cell:
             raise ToolRunnerError(self.message or "This cell was not run.")
         return self.job.result()
 
-    @property
-    def stem(self) -> str:
-        """What stands before the names of its files."""
-        words = (f"{name.rsplit('|', 1)[-1]}_{value}" for name, value in self.values.items())
-        return file_name("_".join(words))
-
     def files(self) -> dict[str, Path]:
         """Return output name -> file; none where there is no result."""
         if self.job is None or self.state is not JobState.DONE:
             return {}
         return {name: part.path for name, part in parts_of(self.job.run.outputs).items()}
+
+
+def _told(cell: Cell) -> str:
+    return "_".join(f"{name.rsplit('|', 1)[-1]}_{value}" for name, value in cell.values.items())
 
 
 class Sweep:
@@ -173,6 +174,8 @@ class Sweep:
         self.tool = self._base.tool
         self.axes = axes_of(self.tool, self._base.values, over)
         self.cells = tuple(map(self._cell, itertools.product(*(one.values for one in self.axes))))
+        for cell, stem in zip(self.cells, file_stems(map(_told, self.cells)), strict=True):
+            cell.stem = stem
         self._refuse_idle()
         self._told, self._kept = told, kept
         self._manager = JobManager()
