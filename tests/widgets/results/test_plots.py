@@ -134,6 +134,19 @@ def test_names_of_columns_are_no_formulas(dock, name, kind):
     assert dock.plots.axes.get_xlabel().startswith(name[:50])
 
 
+@pytest.mark.parametrize("kind", [HISTOGRAM, SCATTER, LINE])
+@pytest.mark.parametrize(
+    "values",
+    [[1e16, 1e16 + 2, 1e16 + 4], [1e16] * 3, [1.7e308, -1.7e308, 1.0], [np.inf] * 2, [0.0]],
+)
+def test_any_numbers_are_drawn(dock, values, kind):
+    from napari_tool_runner.widgets.results.rows import rows_of_columns
+
+    dock.add_table(rows_of_columns("Numbers", {"n": values}))
+    draw(dock, kind)
+    assert dock.plots.axes.get_xlabel() == "n"
+
+
 def test_long_names_are_cut_and_whole_in_their_tooltips(dock):
     from napari_tool_runner.widgets.results.rows import rows_of_columns
 

@@ -33,6 +33,8 @@ HINTS = {
     LINE: "Click, or drag across a part, to choose its objects.",
 }
 BINS = 50
+LARGEST = 1e300
+"""Beyond it the axes have no numbers for what is plotted."""
 CHOSEN = "#ff9f1c"
 SIZES = ("area", "volume", "size", "pixels", "voxels")
 """What is worth a first look, best first."""
@@ -131,7 +133,7 @@ class PlotPanel(Themed, QWidget):
     def _values(self, box: QComboBox) -> np.ndarray:
         assert self._rows is not None
         column: np.ndarray = self._rows.frame[box.currentData()].to_numpy(float, na_value=np.nan)
-        return column
+        return np.where(np.abs(column) < LARGEST, column, np.nan)
 
     def _draw(self, *_: object) -> None:
         kind = self.kind.currentText()
@@ -160,7 +162,7 @@ class PlotPanel(Themed, QWidget):
         values = self._values(self.across)
         shown = values[self._shown]
         shown = shown[np.isfinite(shown)]
-        self._edges = np.histogram_bin_edges(shown, min(BINS, max(5, int(len(shown) ** 0.5))))
+        self._edges = _bins(shown)
         color = text_color(self).name()
         axes.hist(shown, self._edges.tolist(), color=color, alpha=0.6)
         if len(self._chosen):
@@ -258,6 +260,15 @@ class PlotPanel(Themed, QWidget):
         points = np.column_stack([self._values(self.across), self._values(self.up)])
         shown: np.ndarray = points[self._shown]
         return shown
+
+
+def _bins(values: np.ndarray) -> np.ndarray:
+    """Return the edges of bars; one for numbers that differ by less than their digits tell."""
+    try:
+        return np.histogram_bin_edges(values, min(BINS, max(5, int(len(values) ** 0.5))))
+    except ValueError:
+        ends = np.nextafter(values.min(), -np.inf), np.nextafter(values.max(), np.inf)
+        return np.array(ends)
 
 
 def _imported() -> object:
