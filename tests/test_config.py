@@ -266,6 +266,22 @@ JSON = st.recursive(
 PLAIN = [None, "", " ", "x", True, 0, -1, 1e308, [], {}, [None], [1], {"a": None}, "~nosuchuser/x"]
 
 
+def test_lines_of_the_configuration_hold_no_credentials(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    channels = [
+        "https://h/c?key=SECRET1",
+        "https://bob:p@SECRET2@h/c",
+        "https://h/get/t/SECRET3/c",
+        "https://h?a&token=SECRET4&b=SECRET5",
+    ]
+    mirrors = {"conda-forge": ["https://h/m?token=SECRET6"]}
+    path.write_text(json.dumps({"runner": {"channels": channels, "mirrors": mirrors}}))
+    said = "".join(layer_lines(load_config(path)))
+    assert "SECRET" not in said
+    assert "https://h/c?…" in said
+    assert "h/get/t/…/c" in said
+
+
 def read_or_told(data: dict[str, object], *names: str) -> None:
     told = ""
     try:

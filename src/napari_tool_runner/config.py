@@ -256,8 +256,12 @@ def layer_lines(config: Config) -> Iterator[str]:
                 continue
             heard = holder is layer or (TABLE[key].joined and layer in config.holders(key))
             value = json.dumps(_public(layer.raw(key)), ensure_ascii=False, default=str)
-            public = re.sub(r"(?<=://)[^/@\"]+@|(?<=/t/)[^/\"]+", "…", value)
+            public = _CREDENTIALS.sub("…", value)
             yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\"]+@|(?<=/t/)[^/\"]+|(?<=\?)[^\"?=]*=[^\"]*")
+"""Of addresses in JSON: logins, tokens of channels, queries."""
 
 
 def _public(value: object) -> object:
@@ -360,8 +364,9 @@ def _merged(now: Config, edits: Mapping[str, tuple[object, object]]) -> dict[str
     for key, (before, after) in edits.items():
         there = now.raw(key)
         found[key] = after
-        if isinstance(there, list) and isinstance(before, list) and isinstance(after, list | None):
-            kept = [one for one in after or () if one not in before or one in there]
-            others = [one for one in there if one not in before and one not in kept]
+        known = [] if before is ABSENT else before
+        if isinstance(there, list) and isinstance(known, list) and isinstance(after, list | None):
+            kept = [one for one in after or () if one not in known or one in there]
+            others = [one for one in there if one not in known and one not in kept]
             found[key] = kept + others or None
     return found

@@ -66,6 +66,18 @@ def test_other_keys_stay_and_defaults_leave_nothing(qtbot, dialog):
     assert load_config().memory_bytes == 8 * 2**30
 
 
+@pytest.mark.parametrize("before", [{}, {"process": {"xml_dirs": ["/b/0"]}}])
+def test_folders_of_two_windows_are_kept(dialog, before):
+    write(before)
+    first, second = dialog(), dialog()
+    first.add_folder(Path("/b/1"))
+    first.save()
+    second.add_folder(Path("/b/2"))
+    second.save()
+    folders = written()["process"]["xml_dirs"]
+    assert sorted(folders) == [*before.get("process", {}).get("xml_dirs", []), "/b/1", "/b/2"]
+
+
 def test_nothing_is_written_for_nothing(qtbot, dialog):
     press(qtbot, dialog())
     assert not config_path().exists()

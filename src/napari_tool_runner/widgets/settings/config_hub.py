@@ -56,15 +56,17 @@ class ConfigHub(QObject):
         if new:
             self._watcher.addPaths(new)
 
-    def write(self, values: Mapping[str, object]) -> Config:
+    def write(self, values: Mapping[str, object], read: Config | None = None) -> Config:
         """Change keys of the configuration (see `changed_config`) and tell everybody.
+
+        `read`: the configuration that a person saw and changed, None: as it is now.
 
         Raises
         ------
         ConfigError
             A value is wrong, or the file cannot be written; nothing was changed.
         """
-        config = changed_config(load_config(), values)
+        config = changed_config(load_config() if read is None else read, values)
         save_config(config)
         self.watch()
         self.look()

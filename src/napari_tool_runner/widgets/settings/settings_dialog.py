@@ -137,7 +137,7 @@ class SettingsDialog(QDialog):
             return
         try:
             if changed := self.values():
-                self._hub.write(changed)
+                self._hub.write(changed, self._config)
         except ConfigError as error:
             self.message.say(str(error), "failed")
             return
