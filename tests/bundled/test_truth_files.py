@@ -175,7 +175,7 @@ def test_many_pieces_have_one_note_and_the_size_of_the_pixels_of_the_image(tmp_p
         pieces = result.outputs["objects"].elements.values()
         scales = {piece.as_layer_data_tuple()[1]["scale"] for piece in pieces}
         assert (len(pieces), scales) == (6, {(1.0, 1.0)})
-        told = [note for note in result.record["notes"] if note.startswith("objects:")]
+        told = [note for note in result.record["notes"] if note.startswith("Objects:")]
         assert len(told) == 1
         assert "where in the input it was is not told" in told[0]
         assert "(6 files)" in told[0]
