@@ -144,7 +144,7 @@ def _named_by(spec: str) -> list[str]:
     What is no name with a version is taken for an address, so that nobody reads it otherwise.
     """
     met = re.fullmatch(r"([^\[\]]*)(?:\[([^\[\]]*)\])?", spec)
-    if met is None:
+    if met is None or len(spec) > _LONGEST:
         return [spec]
     head, inner = met[1].strip(), met[2] or ""
     found: list[str] = []
@@ -166,7 +166,9 @@ def _named_by(spec: str) -> list[str]:
 
 
 _PACKAGE = re.compile(r"[\w.*-]+[\s=<>!~,|^$*()\w.+-]*", re.ASCII)
-_PAIR = re.compile(r"\s*(\w+)\s*=\s*('[^']*'|\"[^\"]*\"|[^,'\"]*)\s*(?:,|$)")
+_PAIR = re.compile(r"\s*\b(\w+)\s*=\s*('[^']*'|\"[^\"]*\"|[^,'\"]*)\s*(?:,|$)")
+_LONGEST = 1000
+"""Characters of what may be a name with a version; patterns take time with their square."""
 _HARMLESS = {"version", "build", "build_number", "md5", "sha256", "subdir", "license"}
 
 
@@ -193,7 +195,8 @@ def public_url(url: str) -> str:
     try:
         parts = urlsplit(url.replace("\\", "/") if "://" in url else url)  # as clients read it
     except ValueError:  # it is no address
-        return re.sub(r"//.*@", "//", url)
+        before, mark, rest = url.partition("//")
+        return before + mark + rest.rpartition("@")[2]
     if not parts.netloc:
         return url
     path = re.sub(r"^/t/[^/]+", "", parts.path)

@@ -72,7 +72,7 @@ def cause_of(error: Exception) -> str:
     """
     parts = [part.strip(" .") for part in str(error).replace("Caused by:", "\n").splitlines()]
     text = without_credentials(": ".join(dict.fromkeys(part for part in parts if part)))
-    asked = re.search(r"[a-z][a-z0-9+]*://([^\s/)`'\"]+)", text)
+    asked = re.search(r"[a-z][a-z0-9+]{0,20}://([^\s/)`'\"]+)", text)
     for words, why in _UNREACHED.items():
         if asked and re.search(words, text, re.IGNORECASE):
             return f"{asked[1]} {why}"
@@ -81,4 +81,4 @@ def cause_of(error: Exception) -> str:
 
 def without_credentials(text: str) -> str:
     """Return `text` with addresses that hold none."""
-    return re.sub(r"[a-z][a-z0-9+]*://[^\s)`'\"]+", lambda met: public_url(met.group()), text)
+    return re.sub(r"[a-z][a-z0-9+]{0,20}://[^\s)`'\"]+", lambda met: public_url(met.group()), text)

@@ -226,7 +226,7 @@ class _Session:
         if kind.lower() == "basic" and self.credentials is not None:
             self.http.auth = self.credentials
             return
-        fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+        fields = dict(re.findall(r'\b(\w+)="([^"]*)"', rest))
         if kind.lower() != "bearer" or "realm" not in fields:
             return
         if not fields["realm"].startswith("https://") and self.root.startswith("https://"):
