@@ -36,7 +36,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import docker.errors
 import numpy as np
 import tifffile
 
@@ -55,6 +54,7 @@ __all__ = ["try_faults"]
 KINDS = ("kill", "full", "late", "small")
 _PARTS = 40  # of the time of a job
 _BLOCK = 4096
+_SETTLED_S = 20
 _DONE, _BROKE, _SAID = range(3)  # how a job ended that was not killed
 _NEW_MOUNTS, _PRIVATE, _REMOUNT, _DETACH = 0x20000, 0x44000, 0x20, 2
 
@@ -215,7 +215,8 @@ class _Trial:
         begun, ended, tried = time.monotonic(), 0, 0
         last = {"late": _PARTS, "small": sys.maxsize}.get(kind, self.total)
         for at in range(1, last + 1, self.every):
-            for name in ("conda", "data", "cache"):  # so that each is a first job
+            # so that each is a first job; containers are known by the key among the data
+            for name in ("conda", "cache", *(["data"] if self.runner != "DOCKER" else [])):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
             after = 1.1 * self.seconds * at / _PARTS if kind == "late" else None
             if disk is not None and kind == "small":
@@ -284,17 +285,13 @@ def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Pa
 
         engine = engines.start_engine()
 
-        def left(_: Path) -> list[str]:
-            found = []
-            for one in engine.client.api.containers(all=True):
-                try:
-                    engine.client.api.remove_container(one["Id"], force=True)
-                except docker.errors.APIError as error:
-                    if error.status_code not in (404, 409):  # the killed job had asked for it
-                        raise
-                else:
-                    found.append(f"container {one['Names']} ({one['State']}) is left")
-            return found
+        def left(folder: Path) -> list[str]:
+            settings, end = load_config(folder / "c.json"), time.monotonic() + _SETTLED_S
+            # an engine may go on for a while with what the killed job had asked for
+            while (there := engine.client.api.containers(all=True)) and time.monotonic() < end:
+                reclaim([item for item in reclaimable(settings) if item.kind == "container"])
+                time.sleep(0.1)
+            return [f"container {one['Names']} ({one['State']}) is left" for one in there]
 
         try:
             engines.busybox_image(engine.client)

@@ -57,11 +57,11 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     """
     if snap.data is None:
         return snap
-    snap = replace(snap, made_by="")
+    part = replace(snap, made_by="")  # no part is what the job made
     if snap.kind in PIXELS:
-        return _cut_pixels(snap, grid, index)
+        return _cut_pixels(part, grid, index)
     if snap.kind in (LayerKind.POINTS, LayerKind.SHAPES):
-        return _cut_coordinates(snap, grid, index)
+        return _cut_coordinates(part, grid, index)
     return snap
 
 
