@@ -145,6 +145,9 @@ def test_a_closed_window_ends_the_run(qtbot, qapp, start):
     QTimer.singleShot(0, qapp.exit)
     with pytest.raises(JobCancelledError):
         start()
+    # else Qt lets no loop of later tests begin, since it was told to end
+    QTimer.singleShot(0, qapp.exit)
+    qapp.exec()
 
 
 def test_what_is_wrong_before_the_start_is_told_at_once(start):
