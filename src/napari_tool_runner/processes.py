@@ -1,4 +1,7 @@
-"""Which process it was, on which system: a number alone is given again to others."""
+"""Which process it was, on which system, and how much memory that has.
+
+The number of a process alone is given again to others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-__all__ = ["boot_mark", "is_running", "process_mark", "system_name"]
+__all__ = ["boot_mark", "half_of_memory", "is_running", "process_mark", "system_name"]
 
 
 @cache
@@ -30,6 +33,15 @@ def boot_mark() -> str:
         import psutil
 
         return f"{psutil.boot_time():.0f}"
+
+
+def half_of_memory() -> int:
+    """Return half of the bytes of memory that this computer has."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.virtual_memory().total // 2
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def process_mark(pid: int) -> str:

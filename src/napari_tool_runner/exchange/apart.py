@@ -20,7 +20,6 @@ import numpy as np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.files import half_of_memory
 from napari_tool_runner.exchange.model import (
     Content,
     ShapeList,
@@ -29,6 +28,7 @@ from napari_tool_runner.exchange.model import (
     geometry_told,
     items,
 )
+from napari_tool_runner.processes import half_of_memory
 from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.isolation.asking import Limits
 from napari_tool_runner.tools.isolation.client import can_fork, reader

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, OutputError
 from napari_tool_runner.names import numbered_image, size_text
+from napari_tool_runner.processes import half_of_memory
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.sealed import below, cloned, heard, remove
 from napari_tool_runner.tools.file_types import has_zarr_attributes
@@ -29,7 +29,6 @@ __all__ = [
     "check_fits",
     "check_plain",
     "file_key",
-    "half_of_memory",
     "image_number",
     "is_whole_map",
     "lent_original",
@@ -103,15 +102,6 @@ def check_fits(size: int, path: Path) -> None:
             f"this computer has room for {size_text(limit)}.",
             hint="Let the tool write smaller chunks, or plain TIFF.",
         )
-
-
-def half_of_memory() -> int:
-    """Return half of the bytes of memory that this computer has."""
-    if sys.platform == "win32":
-        import psutil
-
-        return psutil.virtual_memory().total // 2
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def check_plain(path: Path) -> None:

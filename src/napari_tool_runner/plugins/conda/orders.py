@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from napari_tool_runner.errors import PreparationError, ToolRunnerError, words
 from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.process import Event, OutputLine, Progress
+from napari_tool_runner.processes import half_of_memory
 
 __all__ = [
     "Limits",
@@ -28,11 +28,7 @@ __all__ = [
 
 def _most_memory() -> int:
     """Return half of this computer's memory, 4 GiB at least and 8 GiB at most."""
-    try:
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        whole = 0
-    return min(max(whole // 2, 2**32), 2**33)
+    return min(max(half_of_memory(), 2**32), 2**33)
 
 
 @dataclass(frozen=True, slots=True)
