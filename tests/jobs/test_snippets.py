@@ -75,9 +75,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-def execute(text: str, tmp_path: Path, *, shell: bool) -> np.ndarray:
-    """Run what was copied, in another process and folder; return the image it made."""
-    command = ["bash", "-c", text] if shell else [sys.executable, "-c", text]
+def printed(command: list[str], tmp_path: Path) -> str:
+    """Run a command that goes well, and return what it prints."""
     done = subprocess.run(
         command,
         capture_output=True,
@@ -88,6 +87,12 @@ def execute(text: str, tmp_path: Path, *, shell: bool) -> np.ndarray:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def execute(text: str, tmp_path: Path, *, shell: bool) -> np.ndarray:
+    """Run what was copied, in another process and folder; return the image it made."""
+    printed(["bash", "-c", text] if shell else [sys.executable, "-c", text], tmp_path)
     (path,) = (tmp_path / "copied").glob("*/*/io/outputs/*.tif*")
     return tifffile.imread(path)
 
@@ -281,17 +286,8 @@ def record_of(layer: object) -> RunRecord:
 
 def last_files(text: str, tmp_path: Path) -> dict[str, Path]:
     """Run what was copied, in another process; return the files that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", text],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.partition(" ") for line in done.stdout.splitlines()]
+    told = printed([sys.executable, "-c", text], tmp_path)
+    lines = [line.partition(" ") for line in told.splitlines()]
     return {name: Path(path) for name, _, path in lines}
 
 

@@ -6,12 +6,12 @@ The selection, the camera and the order of the user's layers stay as they are.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.in_place import fits, note_made, renew
-from napari_tool_runner.jobs.viewer import lift
+from napari_tool_runner.jobs.viewer import add_layer, lift
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -108,10 +108,8 @@ def _add(
     more: Mapping[str, object],
     sources: Mapping[str, object],
 ) -> object:
-    data, attributes, kind = made.as_layer_data_tuple()
-    add = cast("Callable[..., object]", getattr(viewer, f"add_{kind}"))
     with _as_selected(viewer):
-        layer = add(data, **{**attributes, **more})
+        layer = add_layer(viewer, made, more)
         _previews.add(layer)
         lift(viewer, [layer], sources)
     return layer

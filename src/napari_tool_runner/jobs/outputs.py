@@ -303,7 +303,7 @@ class OutputLoader:
         A label that says nothing (“Output image”) gives way to the tool's name; a label
         that is still a template (``${tool.name} on ${on_string}``) to the output's name.
         """
-        label = output.label if output.label and "$" not in output.label else output.name
+        label = label_of(output)
         if "".join(c for c in label.lower() if c.isalnum()) in _GENERIC:
             label = self.request.tool.name
         return SEPARATOR.join(part for part in (self.first, label, element) if part)

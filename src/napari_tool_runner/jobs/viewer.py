@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
     from napari_tool_runner.jobs.viewer_like import LayerLike, ViewerLike
 
-__all__ = ["AddedResult", "add_result", "lift", "named_layers", "placed_result"]
+__all__ = ["AddedResult", "add_layer", "add_result", "lift", "named_layers", "placed_result"]
 
 _SHORT = 160
 _STAYS = ("visible", "opacity", "blending")
@@ -132,7 +132,7 @@ def add_result(
             origin = _origin(job, name, element) if job is not None else None
             layer = _replaced(viewer, entry, look, origin, added) if replaces else None
             if layer is None:
-                layer = _add(viewer, entry, look)
+                layer = add_layer(viewer, entry, look)
                 added.layers.append(layer)
             made[name, element] = layer
             ours.append((layer, entry.loaded, look, origin))
@@ -223,7 +223,10 @@ def _names(layers: Iterable[object]) -> str:
     return ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in layers)
 
 
-def _add(viewer: ViewerLike, output: JobOutput, look: Mapping[str, object]) -> LayerLike:
+def add_layer(
+    viewer: ViewerLike, output: JobOutput | LoadedOutput, look: Mapping[str, object]
+) -> LayerLike:
+    """Add a result as a layer, on top; `look` goes before what the result says of that."""
     data, attributes, kind = output.as_layer_data_tuple()
     add = cast("Callable[..., LayerLike]", getattr(viewer, f"add_{kind}"))
     return add(data, **{**attributes, **look})
@@ -269,7 +272,7 @@ def _instead(
 ) -> LayerLike:
     """Put a new layer in the place of `old`: as visible, as selected, with its name."""
     chosen, place = [*viewer.layers.selection], viewer.layers.index(old)
-    layer = _add(viewer, output, look)
+    layer = add_layer(viewer, output, look)
     for name in _STAYS:
         setattr(layer, name, getattr(old, name))
     viewer.layers.move(len(viewer.layers) - 1, place)

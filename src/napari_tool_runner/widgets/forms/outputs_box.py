@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QWidget
 
 from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.tools.wording import label_of
 from napari_tool_runner.widgets.parts.folding import Folding
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import plain_label
@@ -77,7 +78,7 @@ class OutputsBox(Folding):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setColumnStretch(1, 1)
         for row, output in enumerate(self._outputs):
-            label = plain_label(output.name if "$" in output.label else output.label, wrap=True)
+            label = plain_label(label_of(output), wrap=True)
             combo = NarrowCombo()
             usual = f"automatic ({output.kind.value})" if output.kind else "automatic"
             combo.addItem(usual, "")
