@@ -272,7 +272,8 @@ def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Pa
     """Give what the tool needs, the options of its service, and what tells of its remains."""
     if runner == "CONDA":
         code = "import sys; from tests.plugins.conda_channel import *; "
-        code += "build_channel(Path(sys.argv[1]))"
+        # ends at once: the library's threads may break the end of an interpreter (seen: SIGSEGV)
+        code += "build_channel(Path(sys.argv[1])); os._exit(0)"
         with tempfile.TemporaryDirectory() as name:
             channel = Path(name) / "channel"
             # apart: the library's threads would be missing in our forks
