@@ -271,13 +271,11 @@ def try_faults(
 def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Path], list[str]]]]:
     """Give what the tool needs, the options of its service, and what tells of its remains."""
     if runner == "CONDA":
-        code = "import sys; from tests.plugins.conda_channel import *; "
-        # ends at once: the library's threads may break the end of an interpreter (seen: SIGSEGV)
-        code += "build_channel(Path(sys.argv[1])); os._exit(0)"
         with tempfile.TemporaryDirectory() as name:
             channel = Path(name) / "channel"
             # apart: the library's threads would be missing in our forks
-            subprocess.run([sys.executable, "-c", code, channel], check=True)
+            builds = [sys.executable, "-m", "tests.plugins.conda_channel", str(channel)]
+            subprocess.run(builds, check=True)
             package = '<requirement type="package">demo-tool</requirement>'
             yield package, {"channels": [channel.as_uri()]}, _left_by_conda
     elif runner == "DOCKER":

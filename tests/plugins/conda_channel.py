@@ -139,3 +139,10 @@ def _assemble(folder: Path, files: Path, name: str, version: str, **options: obj
         target = folder / platform()
         target.mkdir(exist_ok=True)
         shutil.move(made.path, target / Path(made.path).name)
+
+
+if __name__ == "__main__":
+    place = build_channel(Path(sys.argv[-1]))
+    if "--python" in sys.argv:
+        add_python(place)
+    os._exit(0)  # rattler's threads may break the end of an interpreter (seen: SIGSEGV)
