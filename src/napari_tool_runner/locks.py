@@ -35,8 +35,12 @@ class Once(Generic[_Result]):
             self._results.clear()
 
 
-def join_lock(path: Path, *, alone: bool, mode: int = 0o666) -> Callable[[], None] | None:
+def join_lock(
+    path: Path, *, alone: bool, mode: int = 0o666, folder: bool = False
+) -> Callable[[], None] | None:
     """Join those who hold the lock `path`, or (`alone`) take it when nobody does.
+
+    `folder`: it is a folder, which is not made.
 
     Returns what gives it free, None when it is not to be had. A killed program holds nothing.
     On Windows, and where the file cannot be opened, nothing is locked.
@@ -45,8 +49,9 @@ def join_lock(path: Path, *, alone: bool, mode: int = 0o666) -> Callable[[], Non
         return lambda: None
     import fcntl
 
+    flags = os.O_RDWR if alone else os.O_RDWR | os.O_CREAT
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (0 if alone else os.O_CREAT), mode)
+        descriptor = os.open(path, (os.O_RDONLY if folder else flags) | os.O_CLOEXEC, mode)
     except OSError:
         return lambda: None
     try:

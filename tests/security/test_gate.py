@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import gc
 import json
 import os
 import shutil
 import stat
 import subprocess
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +25,7 @@ from napari_tool_runner.config import config_path, load_config, user_data
 from napari_tool_runner.errors import ToolFailedError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import (
     dry_run,
+    find_record,
     prepare,
     read_record,
     reclaim,
@@ -32,10 +36,13 @@ from napari_tool_runner.jobs import (
 )
 from napari_tool_runner.plugins import runnerServices
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.storage import write_json
 from napari_tool_runner.tools import dialect_of, load_toolbox, read_tool
-from napari_tool_runner.tools.toolbox import approved, weighing
+from napari_tool_runner.tools.toolbox import approved, own, weighing
+from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, ships
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, pass_image, unnamed
+from napari_tool_runner.tools.toolbox.own import own_copies
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, review, revoke, trust_state
 
 if TYPE_CHECKING:
@@ -490,12 +497,90 @@ def test_what_is_mine_follows_its_changes(box: Path, capsys: pytest.CaptureFixtu
     alter(box, "changed ")
     assert said(ntr.run(say())) == "changed "
     assert trust_state(say()).state is TrustState.MINE
-    assert approved.kept_copies() == []
     (box / "say" / "say.py").chmod(0o666)
     assert main(["trust", str(box), "--mine", "--yes"]) == 1
-    assert "others can change it" in capsys.readouterr().err
+    assert "others can change" in capsys.readouterr().err
     revoke(box)
     assert not trust_state(say()).ok
+
+
+def test_what_is_mine_runs_as_it_was_when_it_was_asked_for(box: Path) -> None:
+    """A queued run has what lay there then; its copy goes when nobody needs it any more."""
+    approve(box, mine=True)
+    waiting = prepare(say(), {})
+    (first,) = approved.kept_copies()
+    alter(box, "changed ")
+    assert said(ntr.run(say())) == "changed "
+    assert len(approved.kept_copies()) == 2
+    assert unapproved_copies() == []  # `clean` would take it from a run that goes on
+    assert said(run_job(waiting)) == "approved"
+    del waiting
+    alter(box, "again ")
+    until = time.monotonic() + 60
+    while first in approved.kept_copies() and time.monotonic() < until:  # what ends in threads
+        gc.collect()
+        assert said(ntr.run(say(), cache=False)) == "again "
+    assert first not in approved.kept_copies()
+    revoke(box)
+    own_copies.leave()
+    assert approved.kept_copies() == []
+
+
+def test_what_is_mine_and_large_runs_in_place(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "_MOST_BYTES", 10)
+    approve(box, mine=True)
+    assert said(ntr.run(say())) == "approved"
+    assert approved.kept_copies() == []
+
+
+def test_a_copy_of_what_is_mine_that_cannot_be_made_is_told(
+    box: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    approve(box, mine=True)
+    monkeypatch.setattr(own, "intact", lambda _: False)
+    with pytest.raises(TrustError, match="changed while it was copied"):
+        ntr.run(say())
+
+    def full(_: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(own, "keep", full)
+    with pytest.raises(TrustError, match=r"cannot be kept: .*No space left"):
+        ntr.run(say())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+@pytest.mark.parametrize("kind", ["file", "folder", "nothing"])
+def test_a_link_that_leads_out_is_nobodys_own(box: Path, tmp_path: Path, kind: str) -> None:
+    """What lies elsewhere is changed by whoever may write there."""
+    target = tmp_path / "elsewhere"
+    if kind == "folder":
+        target.mkdir()
+    elif kind == "file":
+        target.write_text("word = 1")
+    approve(box, mine=True)
+    (box / "say" / "more").symlink_to(target)
+    (change,) = trust_state(say()).changes
+    assert change.endswith("more is a link that leads out of it")
+    with pytest.raises(TrustError, match="has changed"):
+        ntr.run(say())
+    with pytest.raises(TrustError, match=r"cannot be marked as yours: .* leads out of it"):
+        approve(box, mine=True)
+
+
+def test_nothing_that_is_stored_marks_a_folder(box: Path, tmp_path: Path) -> None:
+    """Neither a configuration that lies about, nor a record, a preset or a file in the folder."""
+    told = {"toolboxes": {str(box): {"mine": True}}, "version": 2}
+    (box / "trust.json").write_text(json.dumps(told))
+    write_json(tmp_path / "config.json", {"process": {"xml_dirs": [str(box)]}, "trust": told})
+    record = tmp_path / "job" / "record.json"
+    record.parent.mkdir()
+    write_json(record, {"version": 2, "tool": {"id": "say", "descriptor": str(box)}, **told})
+    with pytest.raises(ToolRunnerError):
+        rerun(find_record(str(record), tmp_path), load_config())
+    assert trust_state(say()).state is TrustState.UNKNOWN
+    with pytest.raises(TrustError):
+        ntr.run(say())
 
 
 def open_up(how: str, box: Path) -> None:
@@ -553,7 +638,7 @@ def test_what_others_can_change_is_nobodys_own(
         assert main(["trust", str(box), "--mine", "--yes"]) == 1
         told = capsys.readouterr().err
         assert "cannot be marked as yours" in told
-        assert "or others can change it" in told
+        assert "others can change" in told
     with pytest.raises(TrustError):
         ntr.run(say())
     if when == "after":

@@ -12,7 +12,12 @@ from napari_tool_runner.config import load_config, user_data
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.tools import Toolbox, find_tool, read_tool
 from napari_tool_runner.tools.toolbox import approvals as approvals_file
-from napari_tool_runner.tools.toolbox.approvals import approval_of, approvals, with_image
+from napari_tool_runner.tools.toolbox.approvals import (
+    approval_of,
+    approvals,
+    unapproved_copies,
+    with_image,
+)
 from napari_tool_runner.tools.toolbox.box import ToolboxFolder
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 from napari_tool_runner.tools.toolbox.trust import (
@@ -22,7 +27,6 @@ from napari_tool_runner.tools.toolbox.trust import (
     review,
     revoke,
     trust_state,
-    unapproved_copies,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,14 +10,15 @@ import time
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 from widget_tools import opened
 
 from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
-from napari_tool_runner.tools.toolbox.trust import approve, trust_state
+from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import bell
 from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBridge
@@ -110,6 +112,39 @@ def test_the_approval_can_be_refused(qtbot, shown, box, tmp_path):
     assert "files" in dialog._content.text()
     qtbot.keyClick(dialog, Qt.Key.Key_Escape)
     assert not trust_state(box["invert"]).ok
+
+
+def test_a_folder_is_marked_as_ones_own_and_no_longer(qtbot, shown, box, tmp_path):
+    folder = tmp_path / "box"
+
+    def asked():
+        dialog = shown(TrustDialog(folder, ["Invert"]))
+        qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
+        return dialog
+
+    dialog = asked()
+    assert not dialog.revoke_button.isVisible()
+    qtbot.mouseClick(dialog.mine_box, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+    assert "from elsewhere" in dialog._rights.text()
+    dialog.approve_button.click()
+    assert trust_state(folder).state is TrustState.MINE
+    assert not unapproved_copies()
+    (folder / "invert.py").write_text("raise SystemExit(0)")
+    assert trust_state(box["invert"]).state is TrustState.MINE
+    dialog = asked()
+    assert dialog.mine_box.isChecked()
+    with qtbot.waitSignal(dialog.accepted):
+        qtbot.mouseClick(dialog.revoke_button, Qt.MouseButton.LeftButton)
+    assert trust_state(folder).state is TrustState.UNKNOWN
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files")
+def test_what_others_can_change_is_not_offered_as_ones_own(qtbot, shown, box, tmp_path):
+    (tmp_path / "box" / "invert.py").chmod(0o666)
+    dialog = shown(TrustDialog(tmp_path / "box", ["Invert"]))
+    qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
+    assert not dialog.mine_box.isEnabled()
+    assert "cannot be marked as yours: others can change" in dialog._rights.text()
 
 
 def test_a_toolbox_that_changes_while_it_is_reviewed_is_not_approved(qtbot, shown, box, tmp_path):

@@ -25,6 +25,7 @@ from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.toolbox.approvals import approval_of
 from napari_tool_runner.tools.toolbox.approved import kept_folder
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.own import MINE_MEANS
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -72,13 +73,17 @@ class Question:
     def summary(self) -> list[str]:
         """Return what is true of the folder, in lines."""
         seen = self.review
-        place = f"copy     {seen.copy}" if seen.digest else f"in place {seen.copy}"
-        if seen.digest and seen.copy == seen.folder:
-            place = "copy     none yet, it is made with the question"
+        place = f"copy     {seen.copy}: its tools would run from there"
+        if not seen.digest:
+            place = f"yours    {MINE_MEANS}"
+        elif seen.copy == seen.folder:
+            place = (
+                "copy     none yet, it is made with the question: its tools would run from there"
+            )
         lines = [
             f"folder   {one_line(str(seen.folder))}",
             f"content  {seen.files} files, {size_text(seen.size)}, {seen.digest or 'not copied'}",
-            f"{place}: its tools would run from there",
+            place,
         ]
         if missing := missing_walls():
             lines.append(f"reader   weaker on this computer: {missing}")

@@ -26,7 +26,7 @@ from napari_tool_runner.names import is_folder, real_path
 from napari_tool_runner.processes import is_running
 from napari_tool_runner.storage import NewerError, read_json, read_limited
 from napari_tool_runner.tools.own_folder import folder_is_shared
-from napari_tool_runner.tools.toolbox.approvals import shared_places
+from napari_tool_runner.tools.toolbox.own import shared_places
 
 __all__ = [
     "ended_jobs",

@@ -14,8 +14,8 @@ from napari_tool_runner.jobs.cache import result_cache
 from napari_tool_runner.jobs.past.history import ended_jobs, left_previews
 from napari_tool_runner.jobs.past.room import remove_job
 from napari_tool_runner.plugins import recover, runnerServices
+from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
-from napari_tool_runner.tools.toolbox.trust import unapproved_copies
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_tool_runner.errors import TrustError, is_full
-from napari_tool_runner.names import walked
 from napari_tool_runner.storage import Kept, locked, read_json, user_data
-from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, listing_from
-from napari_tool_runner.tools.toolbox.weighing import VERSIONS
+from napari_tool_runner.tools.toolbox.approved import (
+    Listing,
+    digest_of,
+    forget,
+    in_use,
+    kept_copies,
+    listing_from,
+)
 
 __all__ = [
     "Approval",
@@ -26,13 +30,13 @@ __all__ = [
     "approved_above",
     "changed_meanwhile",
     "remember",
-    "shared_places",
     "tell_image",
+    "tidy",
+    "unapproved_copies",
     "with_image",
 ]
 
 _VERSION = 2
-_MOST_LINKS = 40
 
 Image = tuple[str, str]
 """What the engine calls an image, and the registry, which may be empty."""
@@ -81,6 +85,19 @@ def approved_above(path: Path) -> Path | None:
     """Return the approved folder that `path` lies in, if there is one."""
     known = approvals()
     return next((place for place in path.parents if str(place) in known), None)
+
+
+def unapproved_copies() -> list[str]:
+    """Return the digests of the copies that no approval names and no session runs from."""
+    named = {approval.digest for approval in approvals().values()}
+    return [digest for digest in kept_copies() if digest not in named and not in_use(digest)]
+
+
+def tidy(digest: str) -> None:
+    """Delete a copy that nobody needs."""
+    if digest and digest in unapproved_copies():
+        with suppress(OSError):  # `clean` lists it
+            forget(digest)
 
 
 def _store() -> Path:
@@ -310,60 +327,3 @@ def _fits(before: Image | None, image: Image) -> bool:
     return before is not None and (
         image[0] == before[0] or (image[1] != "" and image[1] == before[1])
     )
-
-
-def shared_places(folder: Path) -> Iterator[Path]:
-    """Yield what other users can change of a folder: what is in it, and the way to it.
-
-    An access list shows in the bits of the group. The super-user is nobody else.
-    """
-    if os.name != "posix":
-        return
-    waiting, seen = [folder], set[Path]()
-    while waiting:
-        path = waiting.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        *passed, end = _way(path)  # tools run in place: what a link leads to runs, too
-        yield from (one for one in passed if one not in seen and _open_to_others(one, True))
-        seen.update(passed)
-        if _open_to_others(end, False):
-            yield end
-        for place, folders, files in walked(end):
-            folders[:] = [name for name in folders if name not in VERSIONS]
-            for inner in (Path(place, name) for name in (*folders, *files)):
-                if inner.is_symlink():
-                    waiting.append(inner)
-                elif _open_to_others(inner, False):
-                    yield inner
-
-
-def _open_to_others(path: Path, passed: bool) -> bool:
-    """Whether others own or can change it; what lies in /tmp, only its owner can move."""
-    try:
-        info = path.lstat()
-    except OSError:
-        return False  # it is gone since
-    kept = stat.S_ISLNK(info.st_mode) or (passed and info.st_mode & stat.S_ISVTX)
-    may_write = info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not kept
-    return bool(may_write) or info.st_uid not in (0, os.getuid())
-
-
-def _way(path: Path) -> Iterator[Path]:
-    """Yield every folder and link that one comes through on the way to `path`, and its end."""
-    place, links = Path(path.anchor), 0
-    waiting = [*reversed(path.parts[1:])]
-    while waiting and links < _MOST_LINKS:
-        part = waiting.pop()
-        if part == os.pardir:
-            place = place.parent
-            continue
-        yield place
-        if (place / part).is_symlink():
-            links += 1
-            yield place / part
-            waiting += reversed(Path(os.readlink(place / part)).parts)
-        else:
-            place = place / part
-    yield place

@@ -13,7 +13,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
@@ -40,6 +40,8 @@ __all__ = [
     "Listing",
     "digest_of",
     "forget",
+    "hold",
+    "in_use",
     "intact",
     "keep",
     "kept_copies",
@@ -363,6 +365,19 @@ def kept_copies() -> list[str]:
             if one.lstat().st_mtime <= young or not alive:
                 found.append(one.name)
     return found
+
+
+def hold(digest: str) -> Callable[[], None]:
+    """Say that this session runs from a copy; return what says that it no longer does."""
+    return join_lock(kept_folder(digest), alone=False, folder=True) or (lambda: None)
+
+
+def in_use(digest: str) -> bool:
+    """Whether a session, this one counted, said that it runs from a copy."""
+    release = join_lock(kept_folder(digest), alone=True, folder=True)
+    if release is not None:
+        release()
+    return release is None
 
 
 def forget(digest: str) -> None:

@@ -24,6 +24,7 @@ from napari_tool_runner.tools.toolbox.approvals import (
     with_image,
 )
 from napari_tool_runner.tools.toolbox.approved import intact, kept_folder
+from napari_tool_runner.tools.toolbox.own import own_copies
 from napari_tool_runner.tools.toolbox.trust import (
     HOW_TO_APPROVE,
     Trust,
@@ -41,7 +42,7 @@ __all__ = ["Permit", "admit", "pass_gate", "pass_image", "unnamed"]
 _ANSWERED = frozenset({TrustState.APPROVED, TrustState.MINE})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Permit:
     """That a tool may be evaluated, asked for, and run. Made by `admit` only.
 
@@ -68,6 +69,8 @@ def admit(tool: Tool, config: Config | None = None) -> tuple[Tool, Permit]:
         It cannot be read.
     """
     trust = require_trust(tool, config)
+    if trust.state is TrustState.MINE:
+        return _as_it_is(tool, trust)
     if not trust.digest:
         return tool, Permit(tool.digest, trust.state)
     if trust.state is TrustState.CONFIGURED and not intact(trust.digest):
@@ -75,6 +78,14 @@ def admit(tool: Tool, config: Config | None = None) -> tuple[Tool, Permit]:
     if not intact(trust.digest):
         raise _damaged(tool, trust.folder)
     return _from_copy(tool, trust), Permit(trust.digest, trust.state)
+
+
+def _as_it_is(tool: Tool, trust: Trust) -> tuple[Tool, Permit]:
+    """Return a tool of an author's own folder in a copy of what that holds now."""
+    digest = own_copies.take(trust.folder)
+    permit = Permit(digest or tool.digest, trust.state)
+    own_copies.use(trust.folder, digest, permit)
+    return (_from_copy(tool, replace(trust, digest=digest)) if digest else tool), permit
 
 
 def pass_gate(tool: Tool, permit: Permit) -> None:

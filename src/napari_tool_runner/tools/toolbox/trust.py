@@ -11,7 +11,6 @@ from __future__ import annotations
 import shlex
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,24 +23,22 @@ from napari_tool_runner.names import expanded, lies_in, real_path
 from napari_tool_runner.tools.toolbox.approvals import (
     Approval,
     approval_of,
-    approvals,
     changed_meanwhile,
     remember,
-    shared_places,
+    tidy,
 )
 from napari_tool_runner.tools.toolbox.approved import (
     Entry,
     Listing,
     digest_of,
-    forget,
     intact,
     keep,
-    kept_copies,
     kept_folder,
     left_out,
     look,
 )
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, ships
+from napari_tool_runner.tools.toolbox.own import not_own, own_copies
 from napari_tool_runner.tools.toolbox.weighing import weighed
 
 if TYPE_CHECKING:
@@ -59,7 +56,6 @@ __all__ = [
     "review",
     "revoke",
     "trust_state",
-    "unapproved_copies",
 ]
 
 HOW_TO_APPROVE = "Approve it in the Tool Runner window, or name the descriptor by its path."
@@ -180,10 +176,9 @@ def _answered(folder: Path, config: Config) -> Trust:
     if approval is None:
         return Trust(TrustState.UNKNOWN, folder)
     if approval.mine:
-        open_to = next(shared_places(folder), None)  # its author's rights may have changed, too
-        if open_to is None:
-            return Trust(TrustState.MINE, folder)
-        return Trust(TrustState.CHANGED, folder, (f"others can change {open_to}",))
+        why = not_own(folder)  # rights and links may have changed, too
+        state = TrustState.CHANGED if why else TrustState.MINE
+        return Trust(state, folder, (why,) if why else ())
     if approval.old:
         return Trust(TrustState.CHANGED, folder, (_OLD,), approval.digest)
     try:
@@ -257,7 +252,7 @@ def require_trust(tool: Tool, config: Config | None = None) -> Trust:
 def review(folder: Path, *, mine: bool = False, copied: bool = True) -> Review:
     """Look at a copy of a toolbox folder before it is approved. Evaluates nothing.
 
-    `mine`: at the folder itself, from which its tools would run; not `copied`: at it, too.
+    `mine`: at the folder itself, whose changes would be followed; not `copied`: at it, too.
 
     Raises
     ------
@@ -286,26 +281,25 @@ def approve(folder: Path, *, seen: Review | None = None, mine: bool = False) -> 
     seen : Review, optional
         What the user saw; nothing is approved when anything has changed since.
     mine : bool
-        The user writes these tools: changes are followed without a question, and the
-        tools run from the folder itself.
+        The user writes these tools: changes are followed without a question.
 
     Raises
     ------
     TrustError
         The folder is none, or has changed since `seen`, or cannot be remembered, or
-        (`mine`) others can write in it.
+        (`mine`) others can write in it, or something in it leads elsewhere.
     """
     folder = folder.absolute()
     if not folder.is_dir():
         raise TrustError(f"{folder} is no folder.", hint="Name the folder of a toolbox.")
     found = ("", Listing()) if mine else _keep(folder)
     if not mine and seen is not None and seen.digest != found[0]:
-        _tidy(found[0])
+        tidy(found[0])
         raise changed_meanwhile(folder)
     if mine:
-        _refuse_shared(folder)
+        _refuse_foreign(folder)
     remember(folder, Approval(*found, mine), seen.trust.changes if seen else None)
-    _tidy(found[0])
+    tidy(found[0])
     state = TrustState.MINE if mine else TrustState.APPROVED
     return Trust(state, folder, digest=found[0])
 
@@ -317,19 +311,14 @@ def revoke(folder: Path) -> bool:
     if approval is None:
         return False
     remember(folder, None)
-    _tidy(approval.digest)
+    own_copies.leave(folder)
+    tidy(approval.digest)
     return True
-
-
-def unapproved_copies() -> list[str]:
-    """Return the digests of the copies that no approval names."""
-    named = {approval.digest for approval in approvals().values()}
-    return [digest for digest in kept_copies() if digest not in named]
 
 
 def discard(seen: Review) -> None:
     """Delete the copy of a review that ended without an answer, unless it is approved."""
-    _tidy(seen.digest)
+    tidy(seen.digest)
 
 
 def _configured() -> Config:
@@ -364,13 +353,6 @@ def _weighed(folder: Path) -> tuple[str, Listing]:
     return "", {name: Entry(mark, info.st_size, 0, 0) for name, _, mark, info in rows}
 
 
-def _tidy(digest: str) -> None:
-    """Delete a copy that no approval names."""
-    if digest and digest in unapproved_copies():
-        with suppress(OSError):  # `clean` lists it
-            forget(digest)
-
-
 def _others_may_write(path: Path) -> bool:
     try:
         mode = path.lstat().st_mode  # the mode of a link itself says nothing
@@ -379,14 +361,13 @@ def _others_may_write(path: Path) -> bool:
     return not stat.S_ISLNK(mode) and bool(mode & stat.S_IWOTH)
 
 
-def _refuse_shared(folder: Path) -> None:
-    """Raise TrustError when somebody else can change what runs from `folder`."""
-    if place := next(shared_places(folder), None):
+def _refuse_foreign(folder: Path) -> None:
+    """Raise TrustError when what runs from `folder` is not its author's alone."""
+    if why := not_own(folder):
         raise TrustError(
-            f"{folder} cannot be marked as yours: {place} belongs to another user, or others can "
-            "change it.",
-            hint=f"Take that right from them (chmod go-w {shlex.quote(str(place))}), or approve "
-            "the folder without --mine: then a change is asked about.",
+            f"{folder} cannot be marked as yours: {why}.",
+            hint=f"Take others the right to write (chmod -R go-w {shlex.quote(str(folder))}), put "
+            "files in the place of links, or approve it as it is: then a change is asked about.",
         )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
+    QCheckBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -27,7 +28,15 @@ from napari_tool_runner.jobs import Question
 from napari_tool_runner.names import size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.isolation.walls import missing_walls
-from napari_tool_runner.tools.toolbox.trust import Trust, TrustState, approve, discard, review
+from napari_tool_runner.tools.toolbox.own import MINE_MEANS, not_own
+from napari_tool_runner.tools.toolbox.trust import (
+    Trust,
+    TrustState,
+    approve,
+    discard,
+    review,
+    revoke,
+)
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
@@ -38,6 +47,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["TrustDialog", "trust_sentence"]
+
+_ASKED = frozenset({TrustState.APPROVED, TrustState.MINE, TrustState.CHANGED})
+"""States that an answer to this question made."""
 
 _RIGHTS = (
     "Approving keeps a copy, which its tools run from. When a file of the folder changes, you are "
@@ -107,9 +119,15 @@ class TrustDialog(QDialog):
         self.pages = QTabWidget()
         self.pages.addTab(split, "What would run")
         layout.addWidget(self.pages, 1)
-        layout.addWidget(_text(_RIGHTS))
+        self.mine_box = QCheckBox("I write these tools: follow their changes without asking again")
+        self.mine_box.setEnabled(False)
+        self.mine_box.toggled.connect(self._say_rights)
+        layout.addWidget(self.mine_box)
+        self._rights = _text(_RIGHTS)
+        layout.addWidget(self._rights)
+        self._not_own = ""
         self._add_buttons(layout)
-        self.resize(760, 560)
+        self.resize(760, 600)
         # a toolbox may hold gigabytes: the window goes on while it is copied
         task = Task(partial(_look, folder), self)
         task.done.connect(self._show)
@@ -122,16 +140,21 @@ class TrustDialog(QDialog):
         approve_button = self.buttons.addButton("Approve", roles.AcceptRole)
         keep = self.buttons.addButton("Not now", roles.RejectRole)
         files = self.buttons.addButton("Show the files", roles.HelpRole)
+        revoke_button = self.buttons.addButton("Take it back", roles.DestructiveRole)
         assert approve_button is not None
         assert keep is not None
         assert files is not None
+        assert revoke_button is not None
+        self.revoke_button = revoke_button
+        revoke_button.clicked.connect(self._revoke)
+        revoke_button.hide()
         self.approve_button = approve_button
         self.approve_button.setEnabled(False)
         files.clicked.connect(self._show_files)
         self.buttons.accepted.connect(self._approve)
         self.buttons.rejected.connect(self.reject)
         layout.addWidget(self.buttons)
-        for button in (approve_button, files):  # the Enter key approves nothing
+        for button in (approve_button, files, revoke_button):  # the Enter key approves nothing
             button.setAutoDefault(False)
         keep.setDefault(True)
         keep.setFocus()
@@ -140,8 +163,13 @@ class TrustDialog(QDialog):
         self._content.setText("cannot be read")
         self._warning.say(str(error), "problem")
 
-    def _show(self, found: tuple[Question, str]) -> None:
-        self._question, difference = found
+    def _show(self, found: _Look) -> None:
+        self._question, difference, self._not_own = found
+        state = self._question.review.trust.state
+        self.mine_box.setEnabled(not self._not_own)
+        self.mine_box.setChecked(state is TrustState.MINE)
+        self.revoke_button.setVisible(state in _ASKED)
+        self._say_rights()
         seen, entries = self._question.review, self._question.entries
         self._content.setText(f"{seen.files} files, {size_text(seen.size)}\n{seen.digest[:23]}…")
         self.tools.clear()
@@ -165,6 +193,13 @@ class TrustDialog(QDialog):
         if warnings:
             self._warning.say(" ".join(warnings), "problem")
         self.approve_button.setEnabled(True)
+
+    def _say_rights(self) -> None:
+        """Say what the answer means, and why the folder cannot be the user's own."""
+        told = MINE_MEANS if self.mine_box.isChecked() else _RIGHTS
+        if self._not_own:
+            told = f"{told} These tools cannot be marked as yours: {one_line(self._not_own)}."
+        self._rights.setText(told)
 
     def _read(self, row: int) -> None:
         """Show what the tool of a row would run; descriptors of others are read in a thread."""
@@ -193,10 +228,22 @@ class TrustDialog(QDialog):
         if self._question is None:
             return
         try:
-            approve(self._folder, seen=self._question.review)
+            if mine := self.mine_box.isChecked():
+                discard(self._question.review)
+            approve(self._folder, seen=self._question.review, mine=mine)
         except TrustError as error:
             self._warning.say(str(error), "problem")
             return
+        self.accept()
+
+    def _revoke(self) -> None:
+        try:
+            revoke(self._folder)
+        except TrustError as error:
+            self._warning.say(str(error), "problem")
+            return
+        if self._question is not None:
+            discard(self._question.review)
         self.accept()
 
 
@@ -210,11 +257,19 @@ class _Lines(QPlainTextEdit):
         self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
 
 
-def _look(folder: Path) -> tuple[Question, str]:
-    """Copy and read a folder; return what to show of it, and what changed."""
+class _Look(NamedTuple):
+    """What to show of a folder, what changed, and why it cannot be the user's own."""
+
+    question: Question
+    difference: str
+    not_own: str
+
+
+def _look(folder: Path) -> _Look:
+    """Copy and read a folder."""
     found = Question(review(folder), load_config())
     _ = found.entries
-    return found, found.difference()
+    return _Look(found, found.difference(), not_own(folder))
 
 
 def _text(text: str) -> QLabel:
