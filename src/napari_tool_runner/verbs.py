@@ -71,7 +71,7 @@ def check_descriptors(args: Namespace) -> int:
     else:
         for report in reports:
             state = "usable" if report.usable else "cannot be used"
-            show("\n  ".join([f"{report.uri}: {state}", *map(str, report.notes)]))
+            show("\n  ".join([f"{report.uri}: {state}", *report.told()]))
     return 0 if all(report.usable for report in reports) else 1
 
 

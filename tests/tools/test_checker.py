@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 from tools_helpers import DESCRIPTORS, HEAD
 
 from napari_tool_runner.config import CONFIG_VARIABLE
+from napari_tool_runner.tools.candidate import Candidate
 from napari_tool_runner.tools.checker import Report, check_paths
+from napari_tool_runner.tools.lines import lines_of
+from napari_tool_runner.tools.model import Note, Severity
 
 if TYPE_CHECKING:
     import pytest
@@ -113,3 +116,61 @@ def test_rendering_of_tests(tmp_path: Path) -> None:
     )
     (report,) = check_paths([path])
     assert "holds no number" in whats(report)[-1]
+
+
+def test_notes_tell_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "t.xml"
+    path.write_text(
+        '<?xml version="1.0"?>\n<tool id="t" name="T" version="1">\n<command>\n  prog\n'
+        "  --x ${xx}\n  --in ${in} ${o}</command>\n<inputs>\n"
+        '<param argument="--in" type="data" format="imagetiff"/>\n'
+        '<param name="y" type="integer" value="1"\n min="2"/>\n'
+        '<conditional name="c"><param name="z" type="select"/></conditional>\n</inputs>\n'
+        '<outputs><data name="o" format="imagetiff"/></outputs>\n'
+        '<tests>\n<test><param name="y" value="3"/></test>\n'
+        '<test><param name="y" value="a"/></test></tests>\n</tool>\n'
+    )
+    (report,) = check_paths([path])
+    found = {(note.where, line) for note, line in report.placed()}
+    assert {("command", 5), ("inputs/param[y]", 9), ("tests/test[2]", 16)} <= found
+    assert ("inputs/conditional[c]", 11) in found
+    assert any(text.startswith("warning: line 5: command: ${xx}") for text in report.told())
+    told = report.as_dict()["notes"]
+    assert isinstance(told, list)
+    assert {one["line"] for one in told} >= {5, 9, 16}
+
+
+def test_what_is_not_even_xml_tells_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.xml"
+    path.write_text("<tool>\n<command>\n</tool>")
+    (report,) = check_paths([path])
+    assert report.lines == (3,)
+
+
+def test_what_nobody_can_place_has_no_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.xml"
+    path.write_text('<tool id="a" name="A"><macros/><command>x $y.z</command></tool>')
+    note = Note(Severity.INFO, "inputs/param[x]", "Nothing is known of it.")
+    assert lines_of((note,), Candidate(path)) == (0,)
+    (tmp_path / "t.json").write_text("{}")
+    assert lines_of((note,), Candidate(tmp_path / "t.json")) == (0,)
+    assert lines_of((note,), Candidate(tmp_path / "none.xml")) == (0,)
+    assert Report(str(path), None, (note,)).told() == [
+        "info: inputs/param[x]: Nothing is known of it."
+    ]
+
+
+def test_the_language_that_has_what_is_missing_is_named(tmp_path: Path) -> None:
+    report = check_text(
+        tmp_path,
+        '<requirements><package type="conda">a</package></requirements>'
+        "<command>t ${n} ${o} &amp;&amp; ls</command>"
+        '<inputs><conditional name="c"/><nonsense/>'
+        '<param name="n" type="number"/><param name="d" type="drill_down"/></inputs>'
+        '<outputs><data name="o" format="imagetiff"/><collection name="l" type="list"/></outputs>',
+    )
+    told = whats(report)
+    for words in ("<conditional>", "<collection>", "“drill_down”", "“&&”"):
+        (text,) = [text for text in told if words in text]
+        assert text.endswith("The language of Galaxy has it.")
+    assert not any("has it" in text for text in told if "nonsense" in text)

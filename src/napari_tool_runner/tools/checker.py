@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.tools.binding import bind
-from napari_tool_runner.tools.candidate import split_entry
+from napari_tool_runner.tools.candidate import Candidate, split_entry
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.isolation.looking import ask_of
 from napari_tool_runner.tools.isolation.operations import wanted_language
 from napari_tool_runner.tools.isolation.wire import formats_from, refused
+from napari_tool_runner.tools.lines import lines_of
 from napari_tool_runner.tools.model import Note, Severity, Tool, ToolTest
 from napari_tool_runner.tools.reader import (
     dialect_of,
@@ -61,11 +62,14 @@ class Report:
         None when nothing can be shown of it; `notes` then says why.
     notes : tuple of Note
         Those of the reader, then those of the checker.
+    lines : tuple of int
+        Of each note the line of the file that it is about, from 1; 0 where nobody knows.
     """
 
     uri: str
     tool: Summary | None
     notes: tuple[Note, ...]
+    lines: tuple[int, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -79,6 +83,18 @@ class Report:
             note.severity is Severity.ERROR for note in self.notes
         )
 
+    def told(self) -> list[str]:
+        """Return the notes as a person reads them, with their lines."""
+        return [
+            f"{note.severity.value}: {f'line {line}: ' if line else ''}{note.where}: {note.what}"
+            for note, line in self.placed()
+        ]
+
+    def placed(self) -> list[tuple[Note, int]]:
+        """Return each note with its line."""
+        lines = self.lines or (0,) * len(self.notes)
+        return [*zip(self.notes, lines, strict=True)]
+
     def as_dict(self) -> dict[str, object]:
         """Return what ``check --json`` prints."""
         told = self.tool or Summary("", "", "", "", 0)
@@ -88,7 +104,7 @@ class Report:
             "usable": self.usable,
             **facts,
             "tests": told.tests,
-            "notes": [asdict(note) for note in self.notes],
+            "notes": [{**asdict(note), "line": line} for note, line in self.placed()],
         }
 
 
@@ -162,7 +178,10 @@ def answer(of: dict[str, object]) -> object:
     assert isinstance(formats, list)
     root = Path(str(of["root"])) if of["root"] else None
     found = _check_file(Path(uri), root, variables, formats_from(formats))
-    return [[one.uri, one.tool, [[*asdict(note).values()] for note in one.notes]] for one in found]
+    return [
+        [one.uri, one.tool, [[*asdict(note).values(), line] for note, line in one.placed()]]
+        for one in found
+    ]
 
 
 def _reports_from(told: object, path: Path) -> list[Report]:
@@ -171,7 +190,9 @@ def _reports_from(told: object, path: Path) -> list[Report]:
     for row in told if isinstance(told, list) else [None]:
         match row:
             case [str(uri), tool, list(notes)] if split_entry(uri)[0] == path:
-                found.append(Report(uri, _summary(tool), tuple(map(_note, notes))))
+                read = [*map(_note, notes)]
+                lines = tuple(line for _, line in read)
+                found.append(Report(uri, _summary(tool), tuple(note for note, _ in read), lines))
             case _:
                 raise ValueError("no report on this file")
     return found
@@ -186,10 +207,10 @@ def _summary(told: object) -> Summary | None:
     raise ValueError("no summary of a tool")
 
 
-def _note(told: object) -> Note:
+def _note(told: object) -> tuple[Note, int]:
     match told:
-        case [str(severity), str(where), str(what)]:
-            return Note(Severity(severity), where, what)
+        case [str(severity), str(where), str(what), int(line)]:
+            return Note(Severity(severity), where, what), line
     raise ValueError("no note")
 
 
@@ -221,7 +242,7 @@ def _check_file(
             report = check_tool(read_tool(uri, root=root, formats=formats), variables=variables)
         except DescriptorError as error:
             report = _unusable(uri, error)
-        reports.append(report)
+        reports.append(replace(report, lines=lines_of(report.notes, Candidate(path))))
     return reports
 
 

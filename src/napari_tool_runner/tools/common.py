@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
+from napari_tool_runner.tools.dialect import A_SHELL
 from napari_tool_runner.tools.model import Citation, HelpFormat, LayerKind, Link, Note, Severity
 from napari_tool_runner.tools.values import TRUE_WORDS
 
@@ -30,6 +31,7 @@ __all__ = [
     "layer_kinds",
     "limits",
     "line",
+    "missed",
     "ndims",
     "read_page",
     "read_shed",
@@ -44,6 +46,11 @@ HELP_FORMATS: dict[str, HelpFormat] = {
 """The words that descriptors have for the format of their help."""
 
 SHED_FILES = (".shed.yml", ".shed.yaml")
+_MISSED = re.compile(
+    r"<(\w+)> is not part of this language|"
+    r"The parameter type “(\w+)” is not known|"
+    rf"which only ({A_SHELL}) understands"
+)
 _SHED_BYTES = 2**20
 _XREFS = {
     "bio.tools": "https://bio.tools/{}",
@@ -91,6 +98,12 @@ class Notes:
     def _add(self, severity: Severity, where: str, what: str) -> None:
         place = "/".join(part for part in (self.place, where) if part)
         self.found.append(Note(severity, place or "tool", what))
+
+
+def missed(note: Note) -> str:
+    """Return the element, the type or `A_SHELL` that a note says its language lacks."""
+    found = _MISSED.search(note.what)
+    return next((word for word in found.groups() if word), "") if found else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner import sealed
-from napari_tool_runner.errors import TemplateError
+from napari_tool_runner.errors import DescriptorError, TemplateError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.quoting import check_words
 from napari_tool_runner.tools.guard import guarded
@@ -26,11 +26,14 @@ from napari_tool_runner.tools.tree import leaves
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.candidate import Candidate
+    from napari_tool_runner.tools.drafts.sketch import Sketch
+    from napari_tool_runner.tools.drafts.testing import NewTest
     from napari_tool_runner.tools.formats import Trait
     from napari_tool_runner.tools.model import Note, Output, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
+    "A_SHELL",
     "CollectedFile",
     "CollectedOutput",
     "DataCollection",
@@ -45,6 +48,9 @@ __all__ = [
     "data_files",
     "lent_files",
 ]
+
+A_SHELL = "a shell"
+"""Of what a language offers: its commands are lines of a shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +339,9 @@ class Dialect(ABC):
     code_needs : tuple of str
         Modules that run the code that its descriptors hold when `render` is called; empty:
         they hold none. A function ``warm`` in one does beforehand what takes time once.
+    offers : frozenset of str
+        Elements and types of parameters that other languages may lack, and `A_SHELL`: whoever
+        writes one of these in such a language is told this one.
     """
 
     name: str
@@ -341,6 +350,7 @@ class Dialect(ABC):
     must_write: bool = True
     code_needs: tuple[str, ...] = ()
     traits: ClassVar[Mapping[str, Sequence[Trait]]] = {}
+    offers: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
@@ -393,6 +403,14 @@ class Dialect(ABC):
         `variables`: what a command may name besides parameters, see `render`.
         """
         return ()
+
+    def draft(self, sketch: Sketch) -> str:
+        """Return the text of a new descriptor; raises DescriptorError where none is written."""
+        raise DescriptorError(f"New descriptors are not written in the language of {self.label}.")
+
+    def with_test(self, text: str, test: NewTest) -> str:
+        """Return the text of a descriptor with one more test; raises what `draft` does."""
+        raise DescriptorError(f"Tests are not written into descriptors of {self.label}.")
 
     def written(self, tool: Tool) -> Mapping[str, str]:
         """Return what a run would execute, by what it is, as it is written: not evaluated."""

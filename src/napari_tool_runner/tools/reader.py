@@ -28,7 +28,7 @@ from napari_tool_runner.tools.candidate import Candidate, join_entry, split_entr
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import Dialect
     from napari_tool_runner.tools.formats import Formats
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.model import Note, Tool
 
 __all__ = [
     "choose_dialect",
@@ -177,6 +177,7 @@ def read_tool(
         entry=entry,
         dialect=dialect.name,
         formats=candidate.formats,
+        notes=tuple(_with_language(note, dialect) for note in found.notes),
     )
     if not sure:
         note = Note(
@@ -186,6 +187,17 @@ def read_tool(
         )
         tool = replace(tool, notes=(*tool.notes, note))
     return bounded(tool)
+
+
+def _with_language(note: Note, dialect: Dialect) -> Note:
+    """Name the languages that have what a descriptor wants and its own lacks."""
+    from napari_tool_runner.tools.common import missed
+
+    word = missed(note)
+    having = [one.label for one in dialects.values() if word in one.offers and one is not dialect]
+    if not having:
+        return note
+    return replace(note, what=f"{note.what} The language of {' and '.join(having)} has it.")
 
 
 def choose_dialect(candidate: Candidate) -> tuple[Dialect | None, bool]:

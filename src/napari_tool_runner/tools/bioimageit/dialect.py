@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         RenderedCommand,
         TestOutcome,
     )
+    from napari_tool_runner.tools.drafts.sketch import Sketch
+    from napari_tool_runner.tools.drafts.testing import NewTest
     from napari_tool_runner.tools.formats import Formats
     from napari_tool_runner.tools.model import Note, Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
@@ -85,6 +87,18 @@ class BioImageItDialect(Dialect):
                 file = CollectedFile(path, planned.format, planned.output.name)
                 found.append(CollectedOutput(planned.output, (file,)))
         return found
+
+    def draft(self, sketch: Sketch) -> str:
+        """Return the text of a new descriptor."""
+        from napari_tool_runner.tools.bioimageit.writing import draft
+
+        return draft(sketch)
+
+    def with_test(self, text: str, test: NewTest) -> str:
+        """Return the text of a descriptor with one more test, which compares contents."""
+        from napari_tool_runner.tools.drafts.testing import with_test
+
+        return with_test(text, test, {o.name: {"compare": "sim_content"} for o in test.outputs})
 
     def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
         """Compare a test's outcome with its reference files."""

@@ -42,7 +42,7 @@ _TEST_DATA = "test-data"
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
-    | {"layer", "ndim", "axes", "unit", "step", "advanced", "applies"}  # our own
+    | {"layer", "ndim", "axes", "unit", "step", "advanced", "applies", "omit"}  # our own
 )
 _PAIRS = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
 _PAIRS += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]
@@ -57,6 +57,7 @@ class _Common(TypedDict):
     help: str
     advanced: bool
     argument: str
+    native: object
 
 
 def _parameter_name(element: Element) -> str:
@@ -92,6 +93,7 @@ def read_parameter(element: Element, notes: Notes, formats: Formats) -> Paramete
         # BioImageIT hides what is optional behind “Advanced”; ``advanced=`` of ours decides
         "advanced": is_true(element.get("advanced")) if element.get("advanced") else optional,
         "argument": element.get("argument", "").strip(),
+        "native": element.get("omit", "").strip().lower(),
     }
     kind = element.get("type", "").strip().lower()
     if kind == "data":

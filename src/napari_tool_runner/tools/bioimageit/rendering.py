@@ -59,6 +59,9 @@ TOLD = (".sizes", ".axes", ".layer")
 """After the name of a data input: how large its pixels are (see `sizes_in_words`), which axes
 coordinates have, which kind of layer it was; nothing where nobody says."""
 
+_OMIT_EMPTY = "empty"
+"""What is native to a parameter whose empty text means that it is absent (``omit="empty"``)."""
+
 # the two special names end where their own text ends: $__tool_directory__script.py
 _PLACEHOLDER = re.compile(
     rf"\$(?:(?P<special>{TOOL_DIRECTORY}|{FIJI})"
@@ -228,7 +231,7 @@ def _joined(token: Token, scope: _Scope) -> str | None:
 
 
 def _filled(parameter: Parameter, value: object) -> _Filled:
-    if value is None:
+    if value is None or (value == "" and parameter.native == _OMIT_EMPTY):
         return None
     if isinstance(value, DataFile):
         return str(value.path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner.errors import DescriptorError
-from napari_tool_runner.tools.dialect import Dialect
+from napari_tool_runner.tools.dialect import A_SHELL, Dialect
 from napari_tool_runner.tools.formats import Trait, split_formats
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         TestOutcome,
         Verdict,
     )
+    from napari_tool_runner.tools.drafts.testing import NewTest
     from napari_tool_runner.tools.galaxy.source import GalaxySource
     from napari_tool_runner.tools.model import Tool, ToolTest
     from napari_tool_runner.tools.tree import BoundValues
@@ -46,6 +47,7 @@ _ATTRIBUTES = {
 }
 _TYPES = {"data_collection", "data_column", "drill_down", "group_tag", "genomebuild"}
 _FORMATS = {"tabular", "interval", "fasta", "fastqsanger"}
+_IMAGES = {"tiff", "tif", "png"}
 _DIRECTIVE = re.compile(r"^\s*#(if|for|set|else|elif|end|import|def|silent|from|unless)\b", re.M)
 _DOTTED = re.compile(r"\$\{?[A-Za-z_]\w*\.[A-Za-z_]")
 _BARE = re.compile(r"(?<!\\)\$(?!__tool_directory__|__fiji__)[A-Za-z_]\w*")
@@ -72,6 +74,8 @@ class GalaxyDialect(Dialect):
         "csv": (Trait.XYZ,),
         "txt": (Trait.LOOSE,),
     }
+
+    offers = frozenset({A_SHELL, *_TYPES, *_ELEMENTS})
 
     def score(self, candidate: Candidate) -> int:
         """Return how surely the file is a Galaxy tool; 0: it is not."""
@@ -124,6 +128,13 @@ class GalaxyDialect(Dialect):
         from napari_tool_runner.tools.galaxy.collect import collect
 
         return collect(tool, _source(tool), rendered, values, paths)
+
+    def with_test(self, text: str, test: NewTest) -> str:
+        """Return the text of a descriptor with one more test; images are compared as such."""
+        from napari_tool_runner.tools.drafts.testing import with_test
+
+        images = [one.name for one in test.outputs if one.format in _IMAGES]
+        return with_test(text, test, {name: {"compare": "image_diff"} for name in images})
 
     def verify(self, tool: Tool, test: ToolTest, outcome: TestOutcome) -> list[str]:
         """Return the differences between a test's outcome and what it expects."""

@@ -1,0 +1,270 @@
+"""What the arguments of a script are for: which are images, which files it writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.names import safe_name, unique_name
+from napari_tool_runner.tools.drafts.sketch import Role, Sketch, SketchedArgument
+
+__all__ = ["Guess", "sketches_of"]
+
+_OUT = frozenset(
+    {"o", "out", "output", "outputs", "outfile", "result", "results", "dst", "dest"}
+    | {"destination", "save", "target"}
+)
+_IN = frozenset(
+    {"i", "in", "input", "inputs", "infile", "file", "files", "filename", "image", "images"}
+    | {"img", "path", "src", "source", "stack", "movie", "volume", "picture", "mask", "masks"}
+    | {"labels", "segmentation", "table", "csv", "points", "spots", "tracks", "data"}
+)
+_FOLDER = frozenset({"dir", "directory", "folder"})
+_LABELS = frozenset(
+    {"mask", "masks", "label", "labels", "segmentation", "segmented", "objects", "nuclei", "cells"}
+)
+_TABLE = frozenset(
+    {"table", "csv", "measurements", "measures", "features", "statistics", "stats", "spots"}
+)
+_SUFFIXES = {
+    ".csv": "csv", ".tsv": "tsv", ".txt": "txt", ".json": "json", ".tif": "imagetiff",
+    ".tiff": "imagetiff", ".png": "png",
+}  # fmt: skip
+_NO_VALUE = "it takes no value"  # says the probe of what is counted or is a constant
+_MOST = 200
+_FEW = 4
+
+
+class Guess(NamedTuple):
+    """Tools to be described, and what of the script could not be taken over, or was guessed."""
+
+    sketches: tuple[Sketch, ...]
+    notes: tuple[str, ...]
+
+
+class _Told(NamedTuple):
+    """An argument as the probe tells it, every part of the type that it should have."""
+
+    name: str
+    flags: tuple[str, ...]
+    help: str
+    required: bool
+    default: object
+    kind: str
+    on: str
+    off: str
+    choices: tuple[str, ...]
+    nargs: object
+    minimum: float | None
+    maximum: float | None
+    repeated: bool
+    unknown: str
+    mode: str
+    folder: bool
+
+
+def sketches_of(told: object, name: str, script: str) -> Guess:
+    """Return a sketch for each command of a script, from what the probe wrote.
+
+    Parameters
+    ----------
+    told : object
+        Parsed JSON, which the script may have written itself.
+    name : str
+        What the tool is to be called.
+    script : str
+        Name of the file.
+
+    Raises
+    ------
+    DescriptorError
+        It is of another shape.
+    """
+    notes: list[str] = []
+    try:
+        if not isinstance(told, dict):
+            raise TypeError("it is no object")
+        commands = [_mapping(one) for one in _list(told["commands"])[:_MOST]]
+        found = tuple(_sketch(one, name, script, notes) for one in commands)
+        if not found:
+            raise ValueError("it names no command")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DescriptorError(
+            f"What {script} tells of its options is of no use: {error}.",
+            hint="Make a blank tool and describe the options by hand.",
+        ) from error
+    return Guess(found, tuple(dict.fromkeys(notes)))
+
+
+def _sketch(told: Mapping[str, object], name: str, script: str, notes: list[str]) -> Sketch:
+    words = tuple(map(str, _list(told["words"])))
+    taken: list[str] = []
+    before, after = (
+        tuple(
+            argument
+            for one in _list(told[part])[:_MOST]
+            for argument in _arguments(_argument(_mapping(one)), taken, notes)
+        )
+        for part in ("before", "arguments")
+    )
+    for group in _list(told["exclusive"]):
+        names = ", ".join(map(str, _list(group)))
+        notes.append(
+            f"Of {names} the script takes only one at a time; the form does not know that."
+        )
+    if not any(one.role == "output" for one in (*before, *after)):
+        notes.append(
+            "No argument looks like a file that the script writes: add the outputs by hand."
+        )
+    text = str(told["help"]).strip()
+    title = " ".join((name, *words))
+    return Sketch(
+        id=safe_name(title.lower().replace(" ", "_")),
+        name=title[:1].upper() + title[1:].replace("_", " "),
+        script=script,
+        description=text.split("\n", 1)[0].strip(),
+        help=text,
+        words=words,
+        before=before,
+        # options that take several values would swallow what stands in its place behind them
+        arguments=tuple(sorted(after, key=lambda one: one.flag != "")),
+    )
+
+
+# -- one argument --------------------------------------------------------------------------
+
+
+def _arguments(told: _Told, taken: list[str], notes: list[str]) -> Iterator[SketchedArgument]:
+    flag = next((one for one in told.flags if one.startswith("--")), "") or "".join(told.flags[:1])
+    shown = flag or told.name
+    name = unique_name(re.sub(r"\W", "_", told.name.lstrip("-")) or "value", taken, "_{}", 2)
+    taken.append(name)
+    if told.unknown:
+        notes.append(f"{shown}: {told.unknown}.")
+    if told.unknown == _NO_VALUE:
+        return
+    if told.kind == "boolean" and (told.on or told.off):
+        first, words = str(bool(told.default)), _help(told.help)
+        yield SketchedArgument(name, "switch", flag, words, first, on=told.on, off=told.off)
+        return
+    role, form, layer = _role(told, shown, notes)
+    if told.repeated:
+        notes.append(f"{shown} may be given several times; the form gives it once.")
+    many = told.nargs in ("+", "*") or (isinstance(told.nargs, int) and told.nargs < 0)
+    if many and role != "data":
+        notes.append(f"{shown} takes several values; the form gives one.")
+    count = told.nargs if isinstance(told.nargs, int) and 1 < told.nargs <= _FEW else 1
+    if count > 1 and told.default is None and not told.required:
+        notes.append(
+            f"{shown} takes {count} values or none, which a form cannot say; it is left out."
+        )
+        return
+    defaults = list(told.default) if isinstance(told.default, list) else [told.default]
+    for part in range(count):
+        default = defaults[part] if part < len(defaults) else None
+        yield SketchedArgument(
+            name=name if count == 1 else f"{name}_{part + 1}",
+            role=role,
+            flag=flag,
+            help=_help(told.help),
+            default=None if default is None or role in ("data", "output") else str(default),
+            required=told.required or (not flag and told.nargs not in ("?", "*")),
+            choices=told.choices,
+            minimum=told.minimum,
+            maximum=told.maximum,
+            format=form,
+            layer=layer,
+            multiple=many and role == "data",
+            part=part,
+        )
+
+
+def _role(told: _Told, shown: str, notes: list[str]) -> tuple[Role, str, str]:
+    """Return what an argument is for, and the format and layer of data."""
+    words = _words(told.name, *told.flags)
+    fileish = told.kind in ("path", "file", "call") or (told.kind == "text" and not told.choices)
+    out = (
+        bool(words & _OUT) or "w" in told.mode or told.help.lower().startswith(("output", "write"))
+    )
+    if fileish and (told.folder or words & _FOLDER):
+        if out:
+            notes.append(
+                f"{shown} is a folder that the script writes into: say which files it makes."
+            )
+        return "folder", "", ""
+    known = told.kind in ("path", "file") or bool(words & (_IN | _OUT))
+    if fileish and known:
+        form, layer = _format(told, words)
+        what = f"{form}, {layer}" if layer else form
+        notes.append(
+            f"{shown} is taken for a file that {'comes out' if out else 'goes in'} ({what})."
+        )
+        return ("output" if out else "data"), form, layer
+    kinds: dict[str, Role] = {"integer": "integer", "float": "float", "choice": "choice"}
+    return kinds.get(told.kind, "text"), "", ""
+
+
+def _format(told: _Told, words: frozenset[str]) -> tuple[str, str]:
+    suffix = PurePath(str(told.default or "")).suffix.lower()
+    named = next((end for end in _SUFFIXES if end in told.help.lower().split()), suffix)
+    form = _SUFFIXES.get(named, "")
+    if form in ("csv", "tsv") or (not form and words & _TABLE):
+        return form or "csv", "table"
+    if form in ("json", "txt"):
+        return form, ""
+    return form or "imagetiff", "labels" if words & _LABELS else "image"
+
+
+def _words(*names: str) -> frozenset[str]:
+    return frozenset(word for name in names for word in re.split(r"[^a-z]+", name.lower()) if word)
+
+
+def _help(text: str) -> str:
+    """Return a help in one line, without what argparse would fill in."""
+    plain = re.sub(r"\W*default\W*%\(\w+\)[sdrfg]\W?|%\(\w+\)[sdrfg]", "", text, flags=re.I)
+    return " ".join(plain.replace("%%", "%").split())
+
+
+# -- types ---------------------------------------------------------------------------------
+
+
+def _list(told: object) -> Sequence[object]:
+    if not isinstance(told, list):
+        raise TypeError("a list is none")
+    return told
+
+
+def _mapping(told: object) -> Mapping[str, object]:
+    if not isinstance(told, dict):
+        raise TypeError("an object is none")
+    return told
+
+
+def _number(told: object) -> float | None:
+    if told is None or isinstance(told, int | float):
+        return told
+    raise TypeError("a number is none")
+
+
+def _argument(told: Mapping[str, object]) -> _Told:
+    return _Told(
+        name=str(told["name"]),
+        flags=tuple(map(str, _list(told["flags"]))),
+        help=str(told["help"]),
+        required=bool(told["required"]),
+        default=told["default"],
+        kind=str(told["kind"]),
+        on=str(told["on"]),
+        off=str(told["off"]),
+        choices=tuple(map(str, _list(told["choices"] or []))),
+        nargs=told["nargs"],
+        minimum=_number(told["minimum"]),
+        maximum=_number(told["maximum"]),
+        repeated=bool(told["repeated"]),
+        unknown=str(told["unknown"]),
+        mode=str(told["mode"]),
+        folder=bool(told["folder"]),
+    )
