@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_tool_runner import verbs
+from napari_tool_runner import author_verbs, verbs
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.printing import keep_results_apart, print_json, results, say
 
@@ -217,6 +217,30 @@ VERBS = (
             _NO_CACHE,
             _JSON,
         ),
+    ),
+    Verb(
+        "new",
+        "Make the folder of a new tool: descriptor, script and test.",
+        author_verbs.new_tool,
+        (
+            Argument("folder", "where, called as the tool is to be called", "FOLDER"),
+            Argument(
+                "--script",
+                "a Python script whose options (argparse, click, typer) become the form; it is "
+                "started, after a question",
+                "FILE",
+            ),
+            Argument("--conda", "packages that it needs, as -c conda-forge scipy", "SPEC"),
+            Argument("--image", "container image that it runs in", "IMAGE"),
+            Argument("--yes", "start the script without asking", action="store_true"),
+            _JSON,
+        ),
+    ),
+    Verb(
+        "make-test",
+        "Make a test of a past job, in the tool's folder.",
+        author_verbs.make_test,
+        (_RECORD, Argument("--yes", "copy also what is large (above 5 MB)", action="store_true")),
     ),
     Verb("runners", "Say what this computer can run.", verbs.list_runners, (_JSON,)),
     Verb(

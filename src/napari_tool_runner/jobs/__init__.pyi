@@ -2,6 +2,8 @@ from .ahead import begin
 from .api import merged, run, run_job, submit, sweep
 from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json, write_table
+from .drafts.new_test import MUCH, DraftedTest, drafted_test
+from .drafts.new_tool import RUNS_IT, NewTools, Origin, new_tool
 from .extent import Extent
 from .job import Job, execute
 from .live import LivePreview, Previewed, is_quick, note_time
@@ -36,10 +38,13 @@ from .viewer_like import ViewerLike
 
 __all__ = [
     "MOST_CELLS",
+    "MUCH",
+    "RUNS_IT",
     "AddedResult",
     "BatchItem",
     "Cell",
     "ConfigLike",
+    "DraftedTest",
     "Extent",
     "Job",
     "JobManager",
@@ -48,6 +53,8 @@ __all__ = [
     "JobRow",
     "JobState",
     "LivePreview",
+    "NewTools",
+    "Origin",
     "PreviewLayers",
     "Previewed",
     "Question",
@@ -75,6 +82,7 @@ __all__ = [
     "compare_runs",
     "delete_job",
     "deliver",
+    "drafted_test",
     "dry_run",
     "execute",
     "export_crate",
@@ -91,6 +99,7 @@ __all__ = [
     "live_row",
     "merged",
     "named_layers",
+    "new_tool",
     "note_time",
     "notes_by_kind",
     "notes_of",

@@ -1,0 +1,235 @@
+"""A new tool: a folder with descriptor, script and test, blank or from a script's options."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.errors import DescriptorError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.jobs.api import run_job
+from napari_tool_runner.jobs.drafts.new_test import DraftedTest, TestFile
+from napari_tool_runner.jobs.drafts.samples import sample_values
+from napari_tool_runner.jobs.manager import prepare
+from napari_tool_runner.jobs.past.reclaim import delete_job
+from napari_tool_runner.names import safe_name
+from napari_tool_runner.storage import read_json
+from napari_tool_runner.tools import drafts
+from napari_tool_runner.tools.drafts.guessing import Guess, sketches_of
+from napari_tool_runner.tools.drafts.sketch import Sketch, SketchedArgument
+from napari_tool_runner.tools.isolation.looking import read_tool
+from napari_tool_runner.tools.reader import dialects
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
+
+__all__ = ["RUNS_IT", "NewTools", "Origin", "new_tool"]
+
+RUNS_IT = (
+    "To learn its options the script is started once, without arguments, where its tool would "
+    "run, and then its tool on a small sample: what it does then is done. Start only what you "
+    "trust."
+)
+"""What to show before a script is asked for its options."""
+_SCRIPTS = Path(drafts.__file__).parent / "scripts"
+_PATIENCE = 60.0
+_TOLD_BYTES = 2**22
+_MOST_BESIDE = 200
+
+
+@dataclass(frozen=True)
+class NewTools:
+    """What was made: descriptors, and what of the script was guessed or left out."""
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a new tool is made of.
+
+    Parameters
+    ----------
+    script : Path or None
+        A Python program with a parser of argparse, click or typer. It is copied, with the modules
+        beside it that it imports, and **run**, so ask first (`RUNS_IT`). None: a small program is
+        written that is to be changed.
+    conda, image : str
+        The packages, or the container image, that it needs; else napari's own Python runs it.
+    """
+
+    script: Path | None = None
+    conda: str = ""
+    image: str = ""
+
+
+def new_tool(
+    folder: Path, origin: Origin, *, config: Config | None = None, timeout: float = _PATIENCE
+) -> NewTools:
+    """Make the folder of a new tool, which must not be there yet; the tool is called as it.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that a script may take to tell its options, and its tool for the sample.
+
+    Raises
+    ------
+    ToolRunnerError
+        The folder is there, or the script cannot be asked; nothing is left.
+    """
+    folder = folder.absolute()
+    if folder.exists():
+        raise DescriptorError(f"{folder} is there already.", hint="Choose another name.")
+    try:
+        # programs are not shown what is hidden, and nobody should meet what is half made
+        with tempfile.TemporaryDirectory(prefix="new-tool-") as place:
+            draft = Path(place) / safe_name(folder.name)
+            draft.mkdir()
+            made, notes = _fill(draft, safe_name(folder.name), origin, config, timeout)
+            _put(draft, folder)
+    except OSError as error:
+        raise DescriptorError(f"{folder} cannot be made: {error}.") from error
+    return NewTools(tuple(folder / name for name in made), tuple(dict.fromkeys(notes)))
+
+
+def _put(draft: Path, folder: Path) -> None:
+    """Let a finished folder appear in its place as a whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+    try:
+        shutil.copytree(draft, beside / folder.name)
+        (beside / folder.name).rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _fill(
+    draft: Path, name: str, origin: Origin, config: Config | None, timeout: float
+) -> tuple[list[str], list[str]]:
+    """Write everything; return the names of the descriptors, and the notes."""
+    source = origin.script or _SCRIPTS / "blank.py"
+    program = draft / f"{safe_name(origin.script.stem if origin.script else name)}.py"
+    shutil.copyfile(source, program)
+    notes = [*_beside(source, draft)] if origin.script else []
+    guess = _asked(program, name, origin, config, timeout)
+    notes += guess.notes if origin.script else ()
+    write, suffix = _drafter()
+    made = []
+    for sketch in guess.sketches:
+        path = draft / f"{sketch.id if len(guess.sketches) > 1 else name}{suffix}"
+        sketch = replace(sketch, conda=origin.conda, image=origin.image)
+        path.write_text(write(sketch), encoding="utf-8")
+        notes += _tested(path, config, timeout)
+        made.append(path.name)
+    if not any(read_tool(draft / name).tests for name in made):
+        shutil.rmtree(draft / "test-data", ignore_errors=True)
+    return made, notes
+
+
+def _drafter() -> tuple[Callable[[Sketch], str], str]:
+    """Return what writes descriptors, and how their names end: of the first language that can."""
+    for dialect in dialects.values():
+        with suppress(DescriptorError):
+            dialect.draft(Sketch("probe", "probe", "probe.py"))
+            return dialect.draft, dialect.patterns[0].removeprefix("*")
+    raise DescriptorError("No language here writes descriptors.")
+
+
+def _beside(script: Path, draft: Path) -> Iterator[str]:
+    """Copy the modules beside a script that it imports, and those that they import."""
+    waiting, count = [script], 0
+    while waiting:
+        for name in _imported(waiting.pop()):
+            source = script.parent / f"{name}.py"
+            target = draft / source.name
+            if (script.parent / name / "__init__.py").is_file():
+                yield f"It imports the folder “{name}” beside it: copy that to the tool yourself."
+            if source.is_file() and not target.exists():
+                count += 1
+                if count > _MOST_BESIDE:
+                    yield f"It imports more than {_MOST_BESIDE} modules: copy the others."
+                    return
+                shutil.copyfile(source, target)
+                waiting.append(source)
+
+
+def _imported(path: Path) -> list[str]:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []  # it tells so when it is run
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name.partition(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append(node.module.partition(".")[0])
+    return [*dict.fromkeys(found)]
+
+
+def _asked(
+    program: Path, name: str, origin: Origin, config: Config | None, timeout: float
+) -> Guess:
+    """Run a script, as a tool of its own, until it would read its options."""
+    write, suffix = _drafter()
+    out = SketchedArgument("options", "output", format="json")
+    with tempfile.TemporaryDirectory(prefix="asked-", dir=program.parent.parent) as place:
+        folder = Path(place)
+        for path in program.parent.glob("*.py"):
+            shutil.copyfile(path, folder / path.name)
+        probe = folder / "tool_options_probe.py"
+        shutil.copyfile(_SCRIPTS / "probe.py", probe)
+        words = (f"'$__tool_directory__{program.name}'",)
+        title = f"Options of {program.name}"
+        needs = Sketch(
+            "options", title, probe.name, "", "", words, (out,), (), origin.conda, origin.image
+        )
+        descriptor = folder / f"options{suffix}"
+        descriptor.write_text(write(needs), encoding="utf-8")
+        job = prepare(read_tool(descriptor), {}, config=config, timeout=timeout, cache=False)
+        try:
+            result = run_job(job)
+            told = read_json(result.outputs["options"].path, limit=_TOLD_BYTES, follow=False)
+        except ToolFailedError as error:
+            last = [line for line in error.log_tail if line.strip()][-3:]
+            raise DescriptorError(
+                f"{program.name} could not be asked for its options: {' '.join(last) or error}",
+                hint="Name the packages that it needs, or make a blank tool.",
+            ) from error
+        except (OSError, KeyError, ValueError) as error:
+            raise DescriptorError(
+                f"{program.name} told nothing of its options: {error}."
+            ) from error
+        delete_job(job.recorded())
+    return sketches_of(told, name, program.name)
+
+
+def _tested(path: Path, config: Config | None, timeout: float) -> Iterator[str]:
+    """Give a new tool a test: what it makes of a small sample. Yield why it has none."""
+    tool = read_tool(path)
+    for note in tool.notes:
+        yield f"{path.name}: {note.where}: {note.what}"
+    try:
+        values, files = sample_values(tool, path.parent / "test-data")
+        job = prepare(tool, {**values, **files}, config=config, timeout=timeout, cache=False)
+        result = run_job(job)
+        outputs = [
+            TestFile(name, output.path, output.format, result.workspace)
+            for name, output in result.outputs.items()
+        ]
+        inputs = [TestFile(name, file) for name, file in files.items()]
+        DraftedTest(tool, values, inputs, outputs).write(config)
+        delete_job(job.recorded())
+    except ToolRunnerError as error:
+        words = getattr(error, "message", str(error))
+        yield (
+            f"{path.name} has no test yet: {words} Run it on data of yours, and make a test of "
+            "that run."
+        )
