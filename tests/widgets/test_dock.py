@@ -51,7 +51,7 @@ def dock(shown, model_viewer, manager, box):
 
 def test_a_newcomer_is_offered_a_sample(qtbot, dock, model_viewer):
     assert dock.welcome.isVisible()
-    qtbot.mouseClick(dock.try_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.welcome.try_button, Qt.MouseButton.LeftButton)
     assert len(model_viewer.layers) > 0
     assert not dock.welcome.isVisible()
     model_viewer.layers.clear()

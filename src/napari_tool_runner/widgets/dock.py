@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut, QShowEvent
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.authoring.authors import Authors
 from napari_tool_runner.widgets.commands import expect_tools, known_toolbox, show_tools
 from napari_tool_runner.widgets.docks import why_no_tool
 from napari_tool_runner.widgets.finding.favourites import Favourites
 from napari_tool_runner.widgets.finding.finder import ToolFinder
+from napari_tool_runner.widgets.finding.samples import Welcome, add_sample, sample_button
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
 from napari_tool_runner.widgets.opening import NEXT, read_toolboxes
 from napari_tool_runner.widgets.parts.background import IdleWork, Task, soon
 from napari_tool_runner.widgets.parts.docking import dock_of
-from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
-from napari_tool_runner.widgets.parts.layouts import filled, menu_entry
+from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.preferences import connect_preferences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
 
@@ -42,22 +44,8 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = [
-    "SAMPLES",
-    "ToolRunnerWidget",
-    "history_dock",
-    "open_in_dock",
-    "runner_dock",
-    "show_panel",
-]
+__all__ = ["ToolRunnerWidget", "history_dock", "open_in_dock", "runner_dock", "show_panel"]
 
-SAMPLES = (
-    ("cells_2d", "Cells, two channels (2-D)"),
-    ("nuclei_3d", "Nuclei in tissue (3-D)"),
-    ("moving_spots", "Moving vesicles (time series)"),
-    ("drifted_pair", "Before and after a drift (2-D pair)"),
-    ("spots_2d", "RNA spots (2-D)"),
-)
 _KEPT_PAGES = 6
 _SPACING = 4
 _TALLEST = 400
@@ -108,12 +96,10 @@ class ToolRunnerWidget(QWidget):
         self.toolbox = toolbox if toolbox is not None else self._first_toolbox()
         self.finder = ToolFinder(self.toolbox, self.favourites)
         self.finder.chosen.connect(self.open_tool)
-        self.sample_button = MenuButton("picture", "Open a sample image")
-        samples = QMenu(self)
-        for key, text in SAMPLES:
-            menu_entry(samples, text, partial(self.open_sample, key))
-        self.sample_button.set_menu(samples)
+        self.sample_button = sample_button(self, self.open_sample)
         self.finder.buttons.addWidget(self.sample_button)
+        self.authors = Authors(napari_viewer, self, self.toolbox)
+        self._follow(self.authors)
         self.reload_button = self._add_button(
             "reset", "Look for new and changed tools", self.reload
         )
@@ -123,7 +109,7 @@ class ToolRunnerWidget(QWidget):
         )
         config_hub().changed.connect(self._config_changed)
         connect_preferences()
-        self.welcome = self._welcome()
+        self.welcome = Welcome(self.open_sample)
         self.home = QWidget()
         page = filled(QVBoxLayout(self.home), margins=(6, 0, 6, 4), spacing=4)
         page.addWidget(self.finder, 1)
@@ -138,6 +124,14 @@ class ToolRunnerWidget(QWidget):
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         find.activated.connect(self.show_finder)
+
+    def _follow(self, authors: Authors) -> None:
+        authors.saved.connect(self.reload)
+        authors.renewed.connect(self._renew)
+        authors.made.connect(self.show_tool)
+        authors.told.connect(self.message.say)
+        self.finder.problems_asked.connect(authors.show_problems)
+        self.finder.buttons.addWidget(authors.button)
 
     def _add_button(self, icon: str, text: str, slot: Callable[[], object]) -> IconButton:
         button = IconButton(icon, text)
@@ -209,7 +203,9 @@ class ToolRunnerWidget(QWidget):
 
         page = self._pages.get(key)
         self.message.say("")
+        values: dict[str, object] = {}
         if page is not None and page.tool is not tool and not page.active_jobs:
+            values = page.form.values()
             self._drop(key)
             page = None
         if page is None:
@@ -219,19 +215,34 @@ class ToolRunnerWidget(QWidget):
                 manager=self._manager,
                 presets=self._presets,
                 toolbox=self.toolbox,
-                open_sample=partial(self.open_sample, SAMPLES[0][0]),
+                open_sample=self.open_sample,
                 open_tool=self.open_tool,
             )
             page.header.back_button.show()
             page.header.back.connect(self.show_finder)
             self._pages[key] = page
             self.stack.addWidget(page)
+            if values:  # what was typed stays where its parameter still is
+                page.set_values(values)
             self._forget_old()
         self._pages.move_to_end(key)
         self.stack.setCurrentWidget(page)
         page.form.focus_first()
         self.tool_opened.emit(page)
         return page
+
+    def _renew(self, tools: Mapping[str, Tool]) -> None:
+        """Show forms anew whose descriptors changed; the page that is seen stays seen."""
+        seen, shown = self.stack.currentWidget(), self.page
+        for key, tool in tools.items():
+            page = self._pages.get(key)
+            if page is None or page.active_jobs:
+                continue
+            made = self._show_page(key, tool)
+            seen = made if page is shown else seen
+            self.message.say(f"“{tool.name}” was saved: its form follows.")
+        if seen is not None and seen is not self.stack.currentWidget():
+            self.stack.setCurrentWidget(seen)
 
     @property
     def page(self) -> ToolWidget | None:
@@ -279,6 +290,7 @@ class ToolRunnerWidget(QWidget):
             return
         self.toolbox.refresh()
         self.finder.refresh()
+        self.authors.follow(self.toolbox, self._pages)
 
     def reset_choices(self, event: object = None) -> None:
         """Follow the layer list (napari calls it on what is docked)."""
@@ -299,16 +311,6 @@ class ToolRunnerWidget(QWidget):
         page.layer_source.disconnect_layers()
         self.stack.removeWidget(page)
         page.deleteLater()
-
-    def _welcome(self) -> QWidget:
-        """Return what is said while no layer is open: what to do first."""
-        box = QWidget()
-        label = MessageLabel(box)
-        label.say("No layer is open. Open a file, or try a sample:")
-        self.try_button = TextIconButton("picture", "Open sample")
-        self.try_button.clicked.connect(lambda: self.open_sample(SAMPLES[0][0]))
-        filled(QHBoxLayout(box), (label, 1), self.try_button)
-        return box
 
     def _layers_changed(self) -> None:
         self.welcome.setVisible(len(self._viewer.layers) == 0)
@@ -337,6 +339,7 @@ class ToolRunnerWidget(QWidget):
             self.message.say(read.said, read.kind)
         self.toolbox = read.toolbox
         self.finder.set_toolbox(read.toolbox)
+        self.authors.follow(read.toolbox, self._pages)
         # the commands of napari's window follow the toolbox of the session
         if hasattr(self._viewer, "window"):
             show_tools(read.toolbox)
@@ -345,12 +348,9 @@ class ToolRunnerWidget(QWidget):
         ahead = IdleWork(self, ahead=True)
         ahead.add([partial(importlib.import_module, name) for name in NEXT])
 
-    def open_sample(self, key: str) -> None:
-        """Add the layers of a sample to the viewer."""
-        from napari_tool_runner import sample_data
-
-        for data, attributes, kind in getattr(sample_data, key)():
-            getattr(self._viewer, f"add_{kind}")(data, **attributes)
+    def open_sample(self, key: str = "") -> None:
+        """Add the layers of a sample to the viewer, as a rule the first."""
+        add_sample(self._viewer, key)
 
     def sizeHint(self) -> QSize:
         """Return a modest size; the dock decides."""

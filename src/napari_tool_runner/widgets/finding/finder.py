@@ -22,8 +22,8 @@ from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
 from napari_tool_runner.widgets.parts.background import keyboard
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
-from napari_tool_runner.widgets.parts.messages import MessageLabel
-from napari_tool_runner.widgets.parts.texts import open_path, tooltip
+from napari_tool_runner.widgets.parts.messages import MessageBar
+from napari_tool_runner.widgets.parts.texts import open_path
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -47,6 +47,8 @@ class ToolFinder(QWidget):
 
     chosen = Signal(str)
     """A tool was opened; carries its key in the toolbox."""
+    problems_asked = Signal()
+    """Somebody wants to see what is wrong with files of the toolboxes."""
 
     def __init__(
         self, toolbox: Toolbox, favourites: Favourites, parent: QWidget | None = None
@@ -84,7 +86,7 @@ class ToolFinder(QWidget):
         self.tree.customContextMenuRequested.connect(self._menu)
         self.tree.clicked.connect(self.choose)
         self.tree.installEventFilter(self)
-        self.message = MessageLabel()
+        self.message = MessageBar(stays=True)
         top = filled(QHBoxLayout(), (self.search, 1), self.buttons, spacing=2)
         row = filled(QHBoxLayout(), (self.count, 1), self.grouping)
         filled(QVBoxLayout(self), top, row, (self.tree, 1), self.message, spacing=4)
@@ -104,13 +106,12 @@ class ToolFinder(QWidget):
         self.search.setPlaceholderText(f"Search {count}tool{'s' * (number != 1)}")
         self._search(self.search.text())
         problems = len(self._toolbox.problems)
+        files = f"{problems} file{'s' * (problems != 1)}"
         self.message.say(
-            f"{problems} file{'s' * (problems != 1)} of the toolboxes could not be used."
-            if problems
-            else "",
+            f"{files} of the toolboxes could not be used." if problems else "",
             "problem",
+            [("Show", self.problems_asked.emit)],
         )
-        self.message.setToolTip(tooltip(*map(str, self._toolbox.problems[:20])))
 
     def _search(self, text: str) -> None:
         searching = bool(text.strip())  # a search that finds nothing shows all, as none does

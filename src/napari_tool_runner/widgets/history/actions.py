@@ -21,6 +21,7 @@ from napari_tool_runner.jobs import (
     borrowed_words,
     compare_outputs,
     delete_job,
+    drafted_test,
     export_crate,
     known_record,
     recorded_result,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import Job, JobManager, JobResult, JobRow
+    from napari_tool_runner.jobs import DraftedTest, Job, JobManager, JobResult, JobRow
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -266,6 +267,22 @@ class HistoryActions(QObject):
             lambda: export_crate(record, target),
             lambda path: self.say(f"Written to {path}.", "done", show),
         )
+
+    def make_test(self, record: RunRecord) -> None:
+        """Offer to make a test of a job, in the folder of its tool."""
+        self.say("Looking what it needs…", "busy")
+
+        def ask(draft: DraftedTest) -> None:
+            make = ("Make the test", lambda: self._write_test(draft))
+            self.say(draft.told(), "problem", [make, ("Not now", lambda: self.say(""))])
+
+        self._later(lambda: drafted_test(record, load_config()), ask)
+
+    def _write_test(self, draft: DraftedTest) -> None:
+        self.say("The test is written and run…", "busy")
+        show = [("Open folder", lambda: open_path(draft.tool.path.parent))]
+        said = f"“{draft.tool.name}” has a new test, which passes."
+        self._later(draft.write, lambda _: self.say(said, "done", show))
 
     def open_folder(self, what: RunRecord | Job) -> None:
         """Show the folder of a job in the system's file manager."""

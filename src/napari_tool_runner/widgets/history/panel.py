@@ -166,6 +166,7 @@ class HistoryPanel(QWidget):
         self.command_action = self._copying("Copy as command line", "", "command")
         self.json_action = self._copying("Copy as JSON", "", "json")
         self.export_action = self._with_one("Export crate…", "", self._export)
+        self.test_action = self._with_one("Make a test of this run…", "", does.make_test)
         self.folder_action = self._with_one(
             "Open workspace folder", "Ctrl+Shift+W", does.open_folder
         )
@@ -300,6 +301,7 @@ class HistoryPanel(QWidget):
         for action in (self.edit_action, self.export_action, self.folder_action, self.log_action):
             action.setEnabled(one)
         self.again_action.setEnabled(one and final)
+        self.test_action.setEnabled(one and rows[0].state is JobState.DONE)
         self.layers_action.setEnabled(one and rows[0].state is JobState.DONE)
         self.compare_action.setEnabled(len(rows) == 2)
         self.cancel_action.setEnabled(any(row.live for row in rows))

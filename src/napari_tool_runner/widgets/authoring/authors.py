@@ -1,0 +1,137 @@
+"""What the dock has for authors: one menu, and that open forms follow a save."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QMenu, QWidget
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.tools.isolation.looking import read_tool
+from napari_tool_runner.widgets.authoring.watching import ToolboxWatcher
+from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.docking import dock_of
+from napari_tool_runner.widgets.parts.icons import MenuButton
+from napari_tool_runner.widgets.parts.layouts import menu_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.components import ViewerModel
+
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
+    from napari_tool_runner.widgets.authoring.problems import ProblemsPanel
+
+__all__ = ["Authors"]
+
+
+class _Page(Protocol):
+    tool: Tool
+
+
+class Authors(QObject):
+    """Follows the files of the toolboxes; makes tools and shows problems.
+
+    Parameters
+    ----------
+    panel : QWidget
+        The dock of tools.
+    toolbox : Toolbox
+        Followed at first.
+    """
+
+    saved = Signal()
+    """A file of a toolbox changed."""
+    renewed = Signal(object)
+    """Tools of open forms changed: carries a mapping of key -> `Tool`."""
+    made = Signal(object)
+    """A new tool is there; carries the `Tool`."""
+    told = Signal(str, str)
+    """Something worth saying, and its kind."""
+
+    def __init__(self, viewer: ViewerModel, panel: QWidget, toolbox: Toolbox) -> None:
+        super().__init__(panel)
+        self._viewer, self._panel = viewer, panel
+        self._toolbox = toolbox
+        self._problems: ProblemsPanel | None = None
+        self._watcher = ToolboxWatcher(self)
+        self._watcher.changed.connect(self.saved)
+        self.button = MenuButton("plus", "For authors: new tool, problems of tools")
+        self.menu = QMenu(panel)
+        menu_entry(self.menu, "New tool…", self.new_tool)
+        menu_entry(self.menu, "Problems of tools", self.show_problems)
+        self.button.set_menu(self.menu)
+        self.follow(toolbox)
+
+    def follow(self, toolbox: Toolbox, pages: Mapping[str, _Page] = MappingProxyType({})) -> None:
+        """Watch the files of `toolbox`; read the tools again that have a page."""
+        self._toolbox = toolbox
+        self._watcher.follow(toolbox)
+        if self._problems is not None:
+            self._problems.look(toolbox)
+        own = (key for key in pages if key in toolbox and not _ships(toolbox, key))
+        tools = {key: pages[key].tool for key in own}
+        if tools:
+            task = Task(partial(_read, toolbox, tools), self)
+            task.done.connect(self.renewed)
+            task.start()
+
+    def show_problems(self) -> ProblemsPanel:
+        """Show what is wrong with the tools that somebody added, in a dock or a window."""
+        from napari_tool_runner.widgets.authoring.problems import ProblemsPanel
+
+        name = "Tool Problems"
+        panel = dock_of(self._viewer, ProblemsPanel, name, ProblemsPanel, area="bottom")
+        if panel is None:
+            panel = self._problems or ProblemsPanel()
+            panel.setWindowTitle(name)
+            panel.show()
+        if panel is not self._problems:
+            self._problems = panel
+            panel.destroyed.connect(self._forget)
+        panel.look(self._toolbox)
+        return panel
+
+    def _forget(self) -> None:
+        self._problems = None
+
+    def new_tool(self) -> NewToolDialog:
+        """Ask what a new tool is to be made of."""
+        from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
+
+        dialog = NewToolDialog(self._panel)
+        dialog.made.connect(self._open)
+        dialog.open()
+        return dialog
+
+    def _open(self, path: object) -> None:
+        task = Task(partial(read_tool, str(path)), self)
+        task.done.connect(self.made)
+        task.failed.connect(lambda error: self.told.emit(str(error), "problem"))
+        task.start()
+
+
+def _ships(toolbox: Toolbox, key: str) -> bool:
+    return toolbox.folder_of(toolbox.entry(key)).bundled
+
+
+def _read(toolbox: Toolbox, opened: Mapping[str, Tool]) -> dict[str, Tool]:
+    """Return the tools that are others now; those that cannot be read keep their forms."""
+    found: dict[str, Tool] = {}
+    for key, before in opened.items():
+        try:
+            tool = toolbox[key]
+        except (KeyError, ToolRunnerError):
+            continue  # it is half-written: the panel of problems tells it
+        if _form(before) != _form(tool):
+            found[key] = tool
+    return found
+
+
+def _form(tool: Tool) -> tuple[object, ...]:
+    return tool.digest, tool.inputs, tool.outputs, tool.command, tool.notes

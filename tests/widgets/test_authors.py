@@ -1,0 +1,295 @@
+"""Authors in the window: saves are followed, problems have lines, tools are made, runs tested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from run_tools import invert_tool, sleep_tool
+from widget_tools import opened
+
+from napari_tool_runner.config import config_path, load_config
+from napari_tool_runner.jobs import JobManager, history, prepare, run_job
+from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
+from napari_tool_runner.widgets.authoring import new_tool as new_tool_dialog
+from napari_tool_runner.widgets.authoring import problems, watching
+from napari_tool_runner.widgets.authoring.authors import Authors
+from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
+from napari_tool_runner.widgets.authoring.problems import ProblemsPanel, found_problems
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
+from napari_tool_runner.widgets.history.panel import HistoryPanel
+
+WAIT = 60_000
+
+
+@pytest.fixture
+def manager():
+    manager = JobManager()
+    yield manager
+    manager.shutdown()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A toolbox of the configuration that its author marked."""
+    invert_tool(tmp_path / "box")
+    approve(tmp_path / "box", mine=True)
+    config_path().parent.mkdir(parents=True, exist_ok=True)
+    told = {"process": {"xml_dirs": [str(tmp_path / "box")]}, "workspace": str(tmp_path / "jobs")}
+    config_path().write_text(json.dumps(told))
+    return tmp_path / "box"
+
+
+@pytest.fixture
+def dock(shown, model_viewer, manager, folder):
+    return shown(ToolRunnerWidget(model_viewer, manager=manager))
+
+
+def change(path: Path, before: str, after: str) -> None:
+    """Save a file as many editors do: another one takes its place."""
+    text = path.read_text()
+    assert before in text
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text.replace(before, after))
+    draft.replace(path)
+
+
+def test_form_and_list_follow_a_save(qtbot, dock, folder, model_viewer, manager):
+    model_viewer.add_image(np.zeros((8, 8), np.uint8), name="cells")
+    page = opened(qtbot, dock, "invert")
+    page.form.model.leaf("n").set(9)
+    path = folder / "invert.xml"
+    more = '<param name="m" type="integer" value="4" label="More"/></inputs>'
+    for name, before, after in (("Count", '"Number"', '"Count"'), ("Sum", '"Count"', '"Sum"')):
+        change(path, before, after)
+        change(path, "</inputs>", more) if name == "Count" else None
+        qtbot.waitUntil(
+            lambda name=name: dock.page.form.row("n").label.text() == name, timeout=WAIT
+        )
+    assert dock.page is not page
+    values = dock.page.form.values()
+    assert (values["n"], values["m"]) == (9, 4)
+    assert values["i"] is model_viewer.layers[0]
+    assert "form follows" in dock.message.text()
+    assert dock.page.run_bar.run_button.isEnabled()
+    # in its own place, too, and what the tool is called
+    text = path.read_text()
+    path.write_text(text.replace('name="Invert"', 'name="Upside down"'))
+    qtbot.waitUntil(lambda: dock.toolbox.entry("invert").name == "Upside down", timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.page.tool.name == "Upside down", timeout=WAIT)
+    # a parameter that is gone takes its value with it
+    path.write_text(path.read_text().replace('name="n"', 'name="other"'))
+    qtbot.waitUntil(lambda: "other" in dock.page.form.values(), timeout=WAIT)
+    assert dock.page.form.values()["m"] == 4
+
+
+def test_what_is_half_written_keeps_its_form(qtbot, dock, folder):
+    page = opened(qtbot, dock, "invert")
+    page.form.model.leaf("n").set(9)
+    path = folder / "invert.xml"
+    text = path.read_text()
+    path.write_text(text.replace("</inputs>", "</input>"))
+    qtbot.waitUntil(lambda: len(dock.toolbox.problems) == 1, timeout=WAIT)
+    assert dock.page is page
+    path.write_text(text.replace('"Number"', '"Count"'))
+    qtbot.waitUntil(lambda: dock.page.form.row("n").label.text() == "Count", timeout=WAIT)
+    assert dock.page.form.values()["n"] == 9
+
+
+def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
+    sleep_tool(folder)
+    qtbot.waitUntil(lambda: "sleeper" in dock.toolbox, timeout=WAIT)  # a new file is followed
+    page = opened(qtbot, dock, "sleeper")
+    dock.show_finder()
+    other = opened(qtbot, dock, "invert")
+    with qtbot.waitSignal(page.job_started, timeout=WAIT):
+        assert page.run() is not None
+    change(folder / "sleeper.xml", 'name="Sleeper"', 'name="Longer"')
+    change(folder / "invert.xml", '"Number"', '"Count"')
+    qtbot.waitUntil(lambda: dock.page is not other, timeout=WAIT)
+    assert dock.page.form.row("n").label.text() == "Count"
+    assert dock._pages["sleeper"] is page
+    with qtbot.waitSignal(page.job_finished, timeout=WAIT):
+        page.cancel()
+
+
+def test_only_so_much_is_watched(qtbot, dock, folder, monkeypatch):
+    for number in range(5):
+        (folder / f"more{number}").mkdir()
+        (folder / f"more{number}" / "m.xml").write_text("<macros/>")
+    monkeypatch.setattr(watching, "_MOST", 3)
+    watcher = watching.ToolboxWatcher(dock)
+    box = Toolbox([ToolboxFolder("box", folder)])
+    watcher.follow(box)
+    watched = watcher._watcher.files() + watcher._watcher.directories()
+    assert str(folder) in watched
+    assert len(watched) <= 3
+    watcher.follow(Toolbox([ToolboxFolder("none", folder / "none")]))
+    assert not watcher._watcher.directories()
+
+
+# -- problems ------------------------------------------------------------------------------
+
+
+def test_problems_stand_beside_their_lines(qtbot, shown, dock, folder, monkeypatch):
+    change(folder / "invert.xml", "</inputs>", '\n<param name="x" type="oops"/></inputs>')
+    told = []
+    monkeypatch.setattr(problems, "open_path", lambda path: told.append(path) or len(told) < 3)
+    panel = shown(dock.authors.show_problems(), width=700)
+    qtbot.waitUntil(lambda: panel.rows.topLevelItemCount() > 0, timeout=WAIT)
+    rows = [panel.rows.topLevelItem(i) for i in range(panel.rows.topLevelItemCount())]
+    first = rows[0]
+    assert (first.text(0), first.text(1)) == ("invert.xml", "5")
+    assert first.text(2).startswith("Cannot run: inputs/param[x]: The parameter type “oops”")
+    place = panel.rows.visualItemRect(first).center()
+    qtbot.mouseClick(panel.rows.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert told == [folder / "invert.xml"]
+    panel.rows.setFocus()
+    qtbot.keyClick(panel.rows, Qt.Key.Key_Return)
+    assert len(told) == 2
+    panel._open(None)
+    panel._open(first)
+    assert "no program" in panel.message.text()
+    # it follows a save
+    change(folder / "invert.xml", '<param name="x" type="oops"/>', "")
+    qtbot.waitUntil(lambda: panel.message.text().startswith("1 remark;"), timeout=WAIT)
+    change(folder / "invert.xml", "${o}", "${o} ${n}")
+    qtbot.waitUntil(lambda: "Nothing is wrong" in panel.message.text(), timeout=WAIT)
+    assert dock.authors.show_problems() is panel
+    panel.close()
+
+
+def test_files_that_cannot_be_used_lead_to_the_problems(qtbot, dock, folder):
+    (folder / "broken.xml").write_text("<tool>\n<a>\n</tool>")
+    qtbot.waitUntil(lambda: dock.toolbox.problems != (), timeout=WAIT)
+    (button,) = dock.finder.message.buttons
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    panel = dock.authors._problems
+    qtbot.waitUntil(lambda: panel.rows.topLevelItemCount() > 0, timeout=WAIT)
+    assert panel.rows.topLevelItem(0).text(1) == "3"
+    panel.close()
+
+
+def test_of_large_toolboxes_only_what_cannot_be_used_is_told(folder, monkeypatch):
+    (folder / "broken.xml").write_text("<tool>\n<a>\n</tool>")
+    monkeypatch.setattr(problems, "_MOST_CHECKED", 0)
+    (one,) = found_problems(
+        Toolbox([ToolboxFolder("box", folder), ToolboxFolder("no", folder.parent / "n")])
+    )
+    assert (one.path.name, one.line) == ("broken.xml", 0)
+    assert "line 3" in one.sentence
+
+
+def test_only_the_first_problems_are_listed(qtbot, shown, folder, monkeypatch):
+    for name in "abc":
+        (folder / f"{name}.xml").write_text("<tool>\n<a>\n</tool>")
+    monkeypatch.setattr(problems, "_MOST_SHOWN", 2)
+    panel = shown(ProblemsPanel())
+    with qtbot.waitSignal(panel.shown, timeout=WAIT):
+        panel.look(Toolbox([ToolboxFolder("box", folder)]))
+    assert panel.rows.topLevelItemCount() == 2
+    assert "the first 2 are shown" in panel.message.text()
+
+
+# -- new tools -----------------------------------------------------------------------------
+
+
+def test_a_blank_tool_is_made_and_opened(qtbot, dock, folder, model_viewer):
+    model_viewer.add_image(np.ones((8, 8), np.uint8))
+    dialog = dock.authors.new_tool()
+    assert dialog.folder.text() == str(folder)
+    assert not dialog.mine.isVisible()
+    assert not dialog.make_button.isEnabled()
+    qtbot.keyClicks(dialog.name, "My filter")
+    assert not dialog.consent.isVisible()
+    with qtbot.waitSignal(dialog.accepted, timeout=WAIT):
+        qtbot.mouseClick(dialog.make_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.page is not None, timeout=WAIT)
+    assert dock.page.tool.path == folder / "my_filter" / "my_filter.xml"
+    qtbot.waitUntil(dock.page.run_bar.run_button.isEnabled, timeout=WAIT)
+    with qtbot.waitSignal(dock.page.job_finished, timeout=WAIT):
+        assert dock.page.run() is not None
+    assert len(model_viewer.layers) == 2
+    qtbot.waitUntil(lambda: "my_filter" in dock.toolbox, timeout=WAIT)
+
+
+def test_a_script_is_started_with_consent_only(qtbot, shown, tmp_path):
+    script = tmp_path / "do.py"
+    script.write_text(
+        "import argparse\np = argparse.ArgumentParser()\n"
+        "p.add_argument('--count', type=int, default=3)\np.parse_args()\n"
+    )
+    dialog = shown(NewToolDialog(), width=560)
+    dialog.folder.setText(str(tmp_path / "own"))
+    dialog.script.setText(str(tmp_path / "none.py"))
+    dialog.name.setText("It")
+    assert "no file" in dialog.message.text()
+    dialog.script.setText(str(script))
+    assert not dialog.make_button.isEnabled()
+    assert "Start only what you trust" in dialog.means.text()
+    qtbot.mouseClick(dialog.consent, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
+    assert dialog.mine.isVisible()
+    assert "from elsewhere" in dialog.mine_means.text()
+    qtbot.mouseClick(dialog.make_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(dialog.notes.isVisible, timeout=WAIT)
+    assert "add the outputs by hand" in dialog.notes.toPlainText()
+    assert trust_state(tmp_path / "own").state is TrustState.MINE
+    assert tmp_path / "own" in load_config().toolbox_dirs
+    with qtbot.waitSignal(dialog.made, timeout=WAIT) as made:
+        qtbot.mouseClick(dialog.make_button, Qt.MouseButton.LeftButton)
+    assert read_tool(made.args[0]).name == "It"
+    again = shown(NewToolDialog(), width=560)
+    again.folder.setText(str(tmp_path / "own"))
+    again.name.setText("It")
+    assert "there already" in again.message.text()
+
+
+def test_what_cannot_be_made_is_told(qtbot, shown, tmp_path, monkeypatch):
+    script = tmp_path / "do.py"
+    script.write_text("1/0")
+    monkeypatch.setattr(
+        new_tool_dialog.QFileDialog, "getOpenFileName", lambda *_: (str(script), "")
+    )
+    monkeypatch.setattr(
+        new_tool_dialog.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path / "box")
+    )
+    dialog = shown(NewToolDialog(), width=560)
+    dialog._ask_script()
+    dialog._ask_folder()
+    assert dialog.name.text() == "do"
+    dialog.consent.setChecked(True)
+    dialog.make_button.click()
+    qtbot.waitUntil(lambda: "ZeroDivisionError" in dialog.message.text(), timeout=WAIT)
+    assert dialog.make_button.isEnabled()
+
+
+def test_a_tool_that_vanished_is_told(qtbot, model_viewer, shown, tmp_path):
+    panel = shown(ToolRunnerWidget(model_viewer, toolbox=Toolbox([])))
+    authors = Authors(model_viewer, panel, Toolbox([]))
+    with qtbot.waitSignal(authors.told, timeout=WAIT) as told:
+        authors._open(tmp_path / "none.xml")
+    assert "no file" in told.args[0]
+
+
+# -- a test of a run -----------------------------------------------------------------------
+
+
+def test_a_run_becomes_a_test(qtbot, shown, folder, manager):
+    tool = read_tool(folder / "invert.xml")
+    run_job(prepare(tool, {"i": np.ones((8, 8), np.uint8)}, config=load_config()))
+    panel = shown(HistoryPanel(None, manager=manager), width=500)
+    qtbot.waitUntil(lambda: panel.filter.rowCount() == 1, timeout=WAIT)
+    panel.select(history(load_config().workspaces)[0].id)
+    qtbot.waitUntil(panel.test_action.isEnabled, timeout=WAIT)
+    panel.test_action.trigger()
+    qtbot.waitUntil(lambda: len(panel.message.buttons) == 2, timeout=WAIT)
+    assert "2 files" in panel.message.text()
+    assert not (folder / "test-data").exists()
+    qtbot.mouseClick(panel.message.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "which passes" in panel.message.text(), timeout=WAIT)
+    assert len(read_tool(folder / "invert.xml").tests) == 1
