@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QWidget
 from run_tools import invert_tool, sleep_tool
 from widget_tools import opened
 
@@ -116,6 +117,17 @@ def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
     assert dock._pages["sleeper"] is page
     with qtbot.waitSignal(page.job_finished, timeout=WAIT):
         page.cancel()
+
+
+def test_what_changed_before_it_was_watched_is_looked_at(qtbot, shown, folder):
+    """A save between the reading of a toolbox and the watch on it was never seen."""
+    watcher = watching.ToolboxWatcher(shown(QWidget()))
+    box = Toolbox([ToolboxFolder("box", folder)])
+    (folder / "invert.xml").write_text("<tool>")
+    with qtbot.waitSignal(watcher.changed, timeout=WAIT):
+        watcher.follow(box)
+    with qtbot.assertNotEmitted(watcher.changed, wait=500):
+        watcher.follow(box)
 
 
 def test_only_so_much_is_watched(qtbot, dock, folder, monkeypatch):

@@ -48,8 +48,9 @@ class ToolboxWatcher(QObject):
         present = {*self._watcher.files(), *self._watcher.directories()}
         if gone := present - wanted:
             self._watcher.removePaths([*gone])
-        if new := wanted - present:  # also what an editor replaced, which ends the watch on it
-            self._watcher.addPaths([*new])
+        new = wanted - present  # also what an editor replaced, which ends the watch on it
+        if new and {*self._watcher.addPaths([*new])} != new:
+            self._soon.start()  # what changed between the reading and the watch is not told
 
     def _touched(self, _: str) -> None:
         self._soon.start()
