@@ -298,6 +298,22 @@ def test_a_constant_that_a_package_reads(programs: Programs, installed: Path) ->
     assert programs.both("python", name)[1] == ["3"]
 
 
+def test_a_package_that_looks_which_module_a_file_is_of(
+    programs: Programs, installed: Path
+) -> None:
+    # `inspect` looks at all modules for that; PyTorch does so
+    (installed / "package.py").write_text(
+        "import inspect, sys\nWHERE = inspect.getframeinfo(sys._getframe()).code_context"
+    )
+    name = programs.script(
+        "import package\nimport inspect, sys\nprint(package.WHERE)\n"
+        "print(inspect.getmodule(sys._getframe()), inspect.getsource(sys._getframe()))"
+    )
+    cold = programs.run("python", name, warm=False)
+    assert programs.warmed("python", name) == cold
+    assert cold[0] == 0
+
+
 SET = "import os\nos.environ['SEEN'] = '1'"
 READ = "import os\nSEEN = os.environ.get('SEEN')"
 BEFORE = {

@@ -40,7 +40,9 @@ class _Program(types.ModuleType):
     """Stands for ``__main__``."""
 
     def __getattribute__(self, name: str) -> Any:
-        _asked.append("looks at the program's own module")
+        # `inspect` asks all modules for their files, and the program's again once it runs
+        if name != "__file__" or sys._getframe(1).f_globals.get("__name__") != "inspect":
+            _asked.append("looks at the program's own module")
         return super().__getattribute__(name)
 
 
