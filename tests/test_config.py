@@ -275,11 +275,13 @@ def test_lines_of_the_configuration_hold_no_credentials(tmp_path: Path) -> None:
         "https://h?a&token=SECRET4&b=SECRET5",
     ]
     mirrors = {"conda-forge": ["https://h/m?token=SECRET6"]}
-    path.write_text(json.dumps({"runner": {"channels": channels, "mirrors": mirrors}}))
+    runner = {"channels": channels, "mirrors": mirrors, "host": "bob:SECRET7@h:2375"}
+    path.write_text(json.dumps({"runner": runner}))
     said = "".join(layer_lines(load_config(path)))
     assert "SECRET" not in said
-    assert "https://h/c?…" in said
-    assert "h/get/t/…/c" in said
+    assert '"https://h/c"' in said
+    assert "h/get/t/***/c" in said
+    assert '"…@h:2375"' in said
 
 
 def read_or_told(data: dict[str, object], *names: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.config_layers import ABSENT, Config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.names import nearest
@@ -256,12 +257,12 @@ def layer_lines(config: Config) -> Iterator[str]:
                 continue
             heard = holder is layer or (TABLE[key].joined and layer in config.holders(key))
             value = json.dumps(_public(layer.raw(key)), ensure_ascii=False, default=str)
-            public = _CREDENTIALS.sub("…", value)
+            public = _LOGIN.sub("…@", without_credentials(value))
             yield f"  {key} = {public}{'' if heard else f'  (not used: {holder.name} counts)'}"
 
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\"]+@|(?<=/t/)[^/\"]+|(?<=\?)[^\"?=]*=[^\"]*")
-"""Of addresses in JSON: logins, tokens of channels, queries."""
+_LOGIN = re.compile(r'(?<=")[^"/:@]+:[^"/@]+@(?!sha256:)')
+"""Of an address without its protocol, in JSON."""
 
 
 def _public(value: object) -> object:

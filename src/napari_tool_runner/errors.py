@@ -33,6 +33,8 @@ import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.addresses import without_credentials
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -82,12 +84,14 @@ class ToolRunnerError(Exception):
         What happened, and to what; one sentence.
     hint : str
         What to do next; one sentence, may be empty.
+
+    Addresses in both are told without logins and tokens, whoever's words they are.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = without_credentials(message)
+        self.hint = without_credentials(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()

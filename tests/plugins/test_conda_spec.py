@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_tool_runner.errors import ConfigError, PreparationError
-from napari_tool_runner.plugins.conda.channels import origins, public_url, resolve_channels
+from napari_tool_runner.plugins.conda.channels import origins, resolve_channels
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,
@@ -192,22 +192,10 @@ def test_a_wrong_configuration_is_told(config):
         resolve_channels(CHANNELS, config)
 
 
-def test_credentials_stay_out_of_public_addresses():
-    assert public_url("https://u:p@h.example/t/tk-123/chan/a.conda?x#y") == (
-        "https://h.example/chan/a.conda"
-    )
-    # what lies there without the token is another channel
-    assert public_url("https://h.example/get/t/tk-123/chan") == "https://h.example/get/t/***/chan"
-    assert public_url("file:///a/t/b/c") == "file:///a/t/b/c"
-    assert public_url("file:///a/b") == "file:///a/b"
-    assert public_url("conda-forge") == "conda-forge"
-
-
 def test_what_is_too_long_for_a_package_is_taken_for_an_address():
     long = "a" * 1001  # no pattern reads it: they take time with the square of its length
     assert long in origins(CondaSpec((long,)), {})
     assert "a" * 1000 not in origins(CondaSpec(("a" * 1000,)), {})
-    assert public_url("http://[u:p@//host") == "http:////host"
 
 
 def test_reading_a_spec_needs_no_rattler():

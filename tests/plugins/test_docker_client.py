@@ -6,16 +6,20 @@ import hashlib
 import json
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from docker.errors import APIError
+from requests import Response
 
 from napari_tool_runner.errors import RunnerUnavailableError
 from napari_tool_runner.plugins.docker import client as docker_client
 from napari_tool_runner.plugins.docker.client import Endpoint, Engine, connect, endpoints
 from napari_tool_runner.plugins.docker.containers import explain_start
+from napari_tool_runner.plugins.docker.words import said_by
+from napari_tool_runner.plugins.runner_docker import DockerRunnerService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,6 +186,53 @@ def test_tcp_where_nobody_listens() -> None:
         port = probe.getsockname()[1]
     with pytest.raises(RunnerUnavailableError, match="Nothing listens at tcp://"):
         connect({"host": f"127.0.0.1:{port}"})
+
+
+@pytest.fixture
+def refusing() -> Iterator[str]:
+    """An engine that answers every question with an error."""
+
+    class Refusal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Refusal)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("where", ["configuration", "DOCKER_HOST", "context"])
+@pytest.mark.parametrize("address", ["", "127.0.0.1:1", "127.0.0.1", "[::1"])
+def test_a_login_of_an_engine_is_not_told(
+    where: str, address: str, refusing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = f"tcp://me:SECRET@{address or refusing}"
+    if where == "DOCKER_HOST":
+        monkeypatch.setenv("DOCKER_HOST", host)
+    if where == "context":
+        meta = tmp_path / "docker" / "contexts" / "meta" / hashlib.sha256(b"lab").hexdigest()
+        meta.mkdir(parents=True)
+        (meta / "meta.json").write_text(json.dumps({"Endpoints": {"docker": {"Host": host}}}))
+        monkeypatch.setenv("DOCKER_CONTEXT", "lab")
+    available = DockerRunnerService({"host": host} if where == "configuration" else {}).check()
+    assert not available.ok
+    assert "SECRET" not in repr(available)
+    assert "tcp://" in available.message
+
+
+def test_an_engine_is_told_and_known_without_its_login() -> None:
+    engine = Engine(None, Endpoint("tcp://me:SECRET@h:1", "test"))
+    assert engine.id == engine.endpoint.place == "tcp://h:1"
+    asked = Response()
+    asked.status_code, asked.url, asked.reason = 409, "http://me:SECRET@h:1/v1/x", "Conflict"
+    assert said_by(APIError("", asked)) == "409 Client Error for http://h:1/v1/x: Conflict"
 
 
 def test_an_address_that_is_none() -> None:

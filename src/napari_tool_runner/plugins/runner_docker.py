@@ -137,8 +137,8 @@ class DockerRunnerService(RunnerService):
             return Availability(False, str(error))
         return Availability(
             True,
-            f"{engine.name} at {engine.endpoint.host} ({engine.endpoint.source}).",
-            {"engine": engine.name, "host": engine.endpoint.host},
+            f"{engine.name} at {engine.endpoint.place} ({engine.endpoint.source}).",
+            {"engine": engine.name, "host": engine.endpoint.place},
         )
 
     def supports(self, tool: Tool) -> Availability:

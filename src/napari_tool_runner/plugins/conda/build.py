@@ -19,16 +19,15 @@ import rattler
 from rattler import exceptions as rattler_errors
 from rattler.platform import Subdir
 
+from napari_tool_runner.addresses import public_url, without_credentials
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.bounds import BoundError, Writing, watched
-from napari_tool_runner.plugins.conda.channels import Channels, public_url
 from napari_tool_runner.plugins.conda.failures import (
     INSTALL_ERRORS,
     NETWORK_HINT,
     cause_of,
     install_error,
     solver_error,
-    without_credentials,
 )
 from napari_tool_runner.plugins.conda.index_size import read_bounded
 from napari_tool_runner.plugins.conda.orders import Limits, LinkScript
@@ -41,6 +40,8 @@ from napari_tool_runner.storage import replacing
 
 if TYPE_CHECKING:
     from rattler.networking.fetch_repo_data import CacheAction
+
+    from napari_tool_runner.plugins.conda.channels import Channels
 
 __all__ = ["Builder", "Records"]
 

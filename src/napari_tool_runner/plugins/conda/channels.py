@@ -16,16 +16,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from napari_tool_runner import settings
+from napari_tool_runner.addresses import public_url
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.spec import CondaSpec
 
-__all__ = ["Channels", "origins", "public_url", "resolve_channels"]
+__all__ = ["Channels", "origins", "resolve_channels"]
 
 # the channel that conda calls so is a set of channels
 _SETS = {"defaults": ("main", "r")}
@@ -188,22 +188,6 @@ def _rattler_mirrors() -> list[str]:
     except rattler_errors.ConfigError:
         return []  # making an environment says so
     return [str(place) for places in mirrors.values() for place in places]
-
-
-def public_url(url: str) -> str:
-    """Return `url` without user names, passwords and tokens."""
-    try:
-        parts = urlsplit(url.replace("\\", "/") if "://" in url else url)  # as clients read it
-    except ValueError:  # it is no address
-        before, mark, rest = url.partition("//")
-        return before + mark + rest.rpartition("@")[2]
-    if not parts.netloc:
-        return url
-    path = re.sub(r"^/t/[^/]+", "", parts.path)
-    # conda takes it for a token anywhere; the channel is not the one that lies there without
-    path = re.sub(r"/t/[^/]+", "/t/***", path)
-    netloc = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, netloc, path, "", ""))
 
 
 def _address(channel: str) -> str:

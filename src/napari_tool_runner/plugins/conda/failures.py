@@ -7,17 +7,10 @@ from pathlib import Path
 
 from rattler import exceptions as rattler_errors
 
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.conda.channels import public_url
 
-__all__ = [
-    "INSTALL_ERRORS",
-    "NETWORK_HINT",
-    "cause_of",
-    "install_error",
-    "solver_error",
-    "without_credentials",
-]
+__all__ = ["INSTALL_ERRORS", "NETWORK_HINT", "cause_of", "install_error", "solver_error"]
 
 NETWORK_HINT = (
     "Check the network, and the channels in the runner section of the configuration "
@@ -77,8 +70,3 @@ def cause_of(error: Exception) -> str:
         if asked and re.search(words, text, re.IGNORECASE):
             return f"{asked[1]} {why}"
     return text
-
-
-def without_credentials(text: str) -> str:
-    """Return `text` with addresses that hold none."""
-    return re.sub(r"[a-z][a-z0-9+]{0,20}://[^\s)`'\"]+", lambda met: public_url(met.group()), text)

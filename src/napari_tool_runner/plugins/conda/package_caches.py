@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from napari_tool_runner import sealed
+from napari_tool_runner.addresses import public_url
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.conda.channels import public_url
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import short_digest
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_tool_runner import sealed
+from napari_tool_runner.addresses import public_url, without_credentials
 from napari_tool_runner.errors import PreparationError
-from napari_tool_runner.plugins.conda.channels import public_url
-from napari_tool_runner.plugins.conda.failures import without_credentials
 from napari_tool_runner.storage import read_json, write_json
 
 __all__ = ["clean_records", "facts", "installed_packages"]

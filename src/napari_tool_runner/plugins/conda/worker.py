@@ -17,11 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.conda.bounds import BoundError
 from napari_tool_runner.plugins.conda.build import Builder, Records
-from napari_tool_runner.plugins.conda.failures import without_credentials
 from napari_tool_runner.plugins.conda.orders import (
     Order,
     Solution,

@@ -25,6 +25,7 @@ import requests
 from docker.context.config import METAFILE, get_context_id, get_current_context_name
 
 from napari_tool_runner import settings
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import RunnerUnavailableError
 
 __all__ = [
@@ -74,6 +75,11 @@ class Endpoint:
     tls_verify: bool = True
 
     @property
+    def place(self) -> str:
+        """The address as it is told: without a login."""
+        return without_credentials(self.host)
+
+    @property
     def local(self) -> bool:
         """Whether the engine's socket is on this computer."""
         return self.host.startswith("unix://")
@@ -102,7 +108,7 @@ class Engine:
     @property
     def id(self) -> str:
         """Identity of the engine, the same over restarts."""
-        return str(self.info.get("ID") or self.endpoint.host)
+        return str(self.info.get("ID") or self.endpoint.place)
 
     @property
     def name(self) -> str:
@@ -213,7 +219,7 @@ def connect(config: Mapping[str, object]) -> Engine:
             continue
         try:
             return _open(endpoint)
-        except ENGINE_ERRORS as error:
+        except (*ENGINE_ERRORS, ValueError) as error:  # the SDK's, of what is no address
             failures.append((endpoint, error))
     if not failures:
         raise RunnerUnavailableError("No container engine was found here.", hint=_install())
@@ -349,7 +355,7 @@ def _rank(error: BaseException) -> int:
 
 
 def _explain(endpoint: Endpoint, error: BaseException) -> RunnerUnavailableError:
-    place = f"{endpoint.host} ({endpoint.source})"
+    place = f"{endpoint.place} ({endpoint.source})"
     if _has(error, PermissionError):
         return RunnerUnavailableError(
             f"You may not use the container engine at {place}: permission denied.",

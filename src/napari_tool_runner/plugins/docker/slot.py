@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from napari_tool_runner import sealed
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import OutputError, RunnerExecError, RunnerUnavailableError
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.names import safe_name
@@ -185,7 +186,9 @@ def _is_free(root: Path) -> bool:
     except (RunnerUnavailableError, *client.ENGINE_ERRORS):
         free = False
     if not free:
-        _log.warning("%s stays: the engine at %s may run its container.", root, host)
+        _log.warning(
+            "%s stays: the engine at %s may run its container.", root, without_credentials(host)
+        )
     return free
 
 

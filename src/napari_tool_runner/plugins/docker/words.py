@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.plugins.docker.client import CONTROL_TIMEOUT
 
 if TYPE_CHECKING:
     import requests
 
-    from napari_tool_runner.plugins.docker.client import Engine
+from napari_tool_runner.plugins.docker.client import Engine
 
 __all__ = ["LONGEST_LINE", "last_words", "lines_of", "said_by", "why_no_image"]
 
@@ -23,7 +24,8 @@ LONGEST_LINE = 2**20
 
 def said_by(error: object) -> str:
     """Return what an engine said by an error (or in a text), cut off where it is too long."""
-    text = str(getattr(error, "explanation", None) or error).strip()
+    # the SDK's errors hold the engine's address as it is configured
+    text = without_credentials(str(getattr(error, "explanation", None) or error)).strip()
     more = len(text) - _LONGEST
     return f"{text[:_LONGEST]} … ({more} more characters)" if more > 0 else text
 

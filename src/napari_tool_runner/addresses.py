@@ -1,0 +1,39 @@
+"""Addresses as they may be told: without the logins and tokens that stand in them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+__all__ = ["public_url", "without_credentials"]
+
+# a password may hold what ends an address elsewhere; one with slashes is looked for 300 signs far
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]{0,20}://(?:[^\s\"/]*@|[^\s\"]{2,300}@)?[^\s)`'\"]*", re.IGNORECASE
+)
+_LOGIN_WITH_SLASH = re.compile(r"^([^/]*//)[^/@:]*:(?!\d{0,5}(?:[/?#]|$)).*@")
+
+
+def public_url(url: str) -> str:
+    """Return `url` without user names, passwords and tokens."""
+    try:
+        parts = urlsplit(url.replace("\\", "/") if "://" in url else url)  # as clients read it
+    except ValueError:  # it is no address
+        before, mark, rest = url.partition("//")
+        return before + mark + rest.rpartition("@")[2]
+    if not parts.netloc:
+        return url
+    path = re.sub(r"^/t/[^/]+", "", parts.path)
+    # conda takes it for a token anywhere; the channel is not the one that lies there without
+    path = re.sub(r"/t/[^/]+", "/t/***", path)
+    netloc = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, netloc, path, "", ""))
+
+
+def without_credentials(text: str) -> str:
+    """Return `text` with addresses that hold no credentials.
+
+    A login that is badly written, with a slash in its password, is none of an address: clients
+    refuse it, and say it in their errors.
+    """
+    return _ADDRESS.sub(lambda found: public_url(_LOGIN_WITH_SLASH.sub(r"\1", found[0])), text)
