@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from napari_tool_runner.jobs import (
 )
 from napari_tool_runner.jobs.workspace import TRIED
 from napari_tool_runner.tools import Tool, bind, read_tool
+from napari_tool_runner.tools.effect import Condition
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     Case,
@@ -305,6 +307,24 @@ def test_a_value_counts_in_the_cells_where_it_has_an_effect(
     ]
     with pytest.raises(ParameterError, match="“Level” has no effect with these values"):
         ntr.sweep(tool, {"level": [1, 2]}, config=config, i=image)
+
+
+def test_a_cell_whose_values_do_not_go_together_ends_no_sweep(
+    tmp_path: Path, config: dict[str, object], image: np.ndarray
+) -> None:
+    descriptor = tmp_path / "tools" / "copies.xml"
+    more = '<param name="deep" type="boolean"/><param name="far" type="boolean"/></inputs>'
+    descriptor.write_text(GALAXY.replace("</inputs>", more))
+    tool = read_tool(descriptor)
+    *others, far = tool.inputs
+    assert isinstance(far, BooleanParameter)
+    far = replace(far, applies=(Condition("deep", (True,)),))
+    tool = replace(tool, inputs=(*others, far))
+    over = {"how": ["a", "b"], "level": [1], "far": [True]}
+    sweep = Sweep(tool, over, {"i": image, "deep": True}, config=config)
+    sweep.finish()
+    assert [cell.state for cell in sweep.cells] == [JobState.DONE, JobState.FAILED]
+    sweep.close()
 
 
 def test_a_value_in_vain_is_told_and_leaves_no_trace(

@@ -352,3 +352,11 @@ def test_people_read_labels(make_tool: MakeTool, config: Config) -> None:
     for one, two in ((before, second), (second, before)):
         found = [one.what for one in compare_runs(one, two) if one.section == "Parameters"]
         assert found == ["Radius"]
+    # another tool has other words for the same names
+    other = replace(second, words={"r": ("Size", "2.5"), "m": ("Way", "Otsu’s way")})
+    (difference,) = [one for one in compare_runs(first, other) if one.section == "Parameters"]
+    assert (difference.what, difference.first, difference.second) == (
+        "Radius / Size",
+        "1.0",
+        "2.5",
+    )

@@ -49,6 +49,15 @@ def places(page: ToolWidget) -> list[QRect]:
     return [QRect(part.mapTo(page, QPoint(0, 0)), part.size()) for part in parts]
 
 
+def test_the_service_is_read_to_its_end(bar):
+    bar.resize(340, 150)
+    bar.show_choice("LOCAL (auto)", "The tool requires nothing.")
+    QApplication.processEvents()
+    assert bar.where._shortened() == "LOCAL (auto)"
+    bar.show_choice("CONDA_DOCKER (auto)", "The tool requires packages.")
+    assert "CONDA_DOCKER (auto)" in bar.where.toolTip()  # of what is cut all is told
+
+
 def test_nothing_moves_from_run_to_the_end(qtbot, page, tmp_path):
     widget = page(sleep_tool(tmp_path))
     qtbot.waitUntil(lambda: bool(widget.services.choice), timeout=WAIT)

@@ -272,10 +272,14 @@ class Sweep:
     def _refuse_idle(self) -> None:
         """Raise ParameterError for what is swept and has no effect in any cell."""
         idle = {axis.name: axis.label for axis in self.axes if axis.parameter.applies}
+        known = False
         for cell in self.cells if idle else ():
-            for leaf in leaves(self.tool.inputs, self._values(cell)):
-                idle.pop(leaf.name, None)
-        for name, label in idle.items():
+            with suppress(ToolRunnerError):  # they do not go together: the cell tells it
+                values = self._values(cell)
+                known = True
+                for leaf in leaves(self.tool.inputs, values):
+                    idle.pop(leaf.name, None)
+        for name, label in idle.items() if known else ():
             raise ParameterError(f"“{label}” has no effect with these values.", name=name)
 
     # -- in threads --------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
@@ -36,12 +36,15 @@ class Fact:
     key : str
         What decides whether it is the same in two runs (a content hash); empty: it is
         different in any two runs, and not compared.
+    name : str
+        By what it is known in any run, where `what` is only what a person reads of it.
     """
 
     section: str
     what: str
     text: str
     key: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Difference:
     Parameters
     ----------
     section, what : str
-        Of the `Fact`.
+        Of the `Fact`; both names of it where two tools have other words for it.
     first, second : str
         What it was in either run; a dash where a run has no such fact.
     """
@@ -62,21 +65,20 @@ class Difference:
     second: str
 
 
-def facts_of(record: RunRecord, words: RunRecord | None = None) -> list[Fact]:
-    """Return what the record says about how its results were made.
-
-    `words`: the record that says what parameters are called, another one to compare both.
-    """
+def facts_of(record: RunRecord) -> list[Fact]:
+    """Return what the record says about how its results were made."""
     facts: list[Fact] = []
-    label, names = (words or record).label, dict[str, int]()
+    names = dict[str, int]()
 
     def called(name: str) -> str:
-        names[label(name)] = count = names.get(label(name), 0) + 1
-        return label(name) if count == 1 else f"{label(name)} ({count})"
+        label = record.label(name)
+        names[label] = count = names.get(label, 0) + 1
+        return label if count == 1 else f"{label} ({count})"
 
-    def add(section: str, what: str, value: object, key: object = None) -> None:
+    def add(section: str, what: str, value: object, key: object = None, name: str = "") -> None:
         if value not in (None, ""):
-            facts.append(Fact(section, what, str(value), str(value) if key is None else str(key)))
+            same = str(value) if key is None else str(key)
+            facts.append(Fact(section, what, str(value), same, name))
 
     tool, runner, times = record.tool, record.runner, record.times
     add("Run", "State", record.state.word)
@@ -85,11 +87,11 @@ def facts_of(record: RunRecord, words: RunRecord | None = None) -> list[Fact]:
     add("Run", "Exit code", record.exit_code)
     add("Run", "Part of the data", record.extent.mode if record.extent else "")
     for one in record.inputs:
-        add("Inputs", called(one.name), one.label, one.sha256 or one.label)
+        add("Inputs", called(one.name), one.label, one.sha256 or one.label, one.name)
     for name, value in record.parameters.items():
         chosen = record.words.get(name, ("", ""))[1]
         told = chosen or ("not set" if value is None else value)
-        add("Parameters", called(name), told, repr(value))
+        add("Parameters", called(name), told, repr(value), name)
     for made in record.outputs:
         text = f"{made.layer_name} ({made.layer_type})"
         add("Outputs", made.title, text, made.sha256 or text)
@@ -118,24 +120,41 @@ def facts_of(record: RunRecord, words: RunRecord | None = None) -> list[Fact]:
 def compare_runs(first: RunRecord, second: RunRecord) -> list[Difference]:
     """Return every fact that differs, in the order of the record.
 
-    Data is compared by its content hash, so a copy of a file is the same data.
+    Data is compared by its content hash, so a copy of a file is the same data. Parameters of the
+    same name are one, whatever either tool calls them; so are those that are called the same.
     """
-    words = first if first.words else second
-    one, two = (
-        {(fact.section, fact.what): fact for fact in facts_of(record, words) if fact.key}
-        for record in (first, second)
+    # a record of before has no words for its parameters
+    pair = (
+        record if record.words else replace(record, words=other.words)
+        for record, other in ((first, second), (second, first))
     )
+    one, two = (
+        {(fact.section, fact.name or fact.what): fact for fact in facts_of(record) if fact.key}
+        for record in pair
+    )
+    for place in [place for place in two if place not in one]:
+        called = place[0], two[place].what
+        rest = (other for other in one if other not in two)
+        same = next((other for other in rest if (other[0], one[other].what) == called), place)
+        two[same] = two.pop(place)
     found: list[Difference] = []
     for place in [*one, *(place for place in two if place not in one)]:
-        a, b = one.get(place), two.get(place)
-        if a is not None and b is not None:
-            if a.key == b.key:
-                continue
-            same = a.text == b.text  # the same words for other data: tell it by the hash
-            told = [f"{f.text} ({_short(f.key)})" if same else f.text for f in (a, b)]
-        else:
-            told = [_ABSENT if fact is None else fact.text for fact in (a, b)]
-        found.append(Difference(*place, *told))
+        facts = one.get(place), two.get(place)
+        there = [fact for fact in facts if fact is not None]
+        if len(there) == 2 and len({fact.key for fact in there}) == 1:
+            continue
+        # the same words for other data: tell it by the hash
+        hashed = len(there) == 2 and len({fact.text for fact in there}) == 1
+        told = [
+            _ABSENT
+            if fact is None
+            else f"{fact.text} ({_short(fact.key)})"
+            if hashed
+            else fact.text
+            for fact in facts
+        ]
+        what = " / ".join(dict.fromkeys(fact.what for fact in there))
+        found.append(Difference(place[0], what, *told))
     return found
 
 

@@ -108,15 +108,11 @@ class RunBar(QWidget):
         self.progress.setSizePolicy(policy)
         self.progress.hide()
         self.message = MessageBar(stays=True)
-        words = filled(QHBoxLayout(), (self.phase, 1), self.elapsed, log_head, spacing=6)
-        row = filled(
-            QHBoxLayout(),
-            (self.run_button, 5),
-            self.sweep_button,
-            self.cancel_button,
-            (self.where, 6),
-            spacing=4,
-        )
+        told = (self.phase, 1), self.elapsed, self.sweep_button, log_head
+        words = filled(QHBoxLayout(), *told, spacing=6)
+        # together as wide as the dock mostly is, with the name of the service to its end
+        pressed = (self.run_button, 5), self.cancel_button, (self.where, 7)
+        row = filled(QHBoxLayout(), *pressed, spacing=4)
         parts = self.message, words, self.progress, row
         filled(QVBoxLayout(self), *parts, margins=(6, 4, 6, 4), spacing=4)
 
@@ -174,7 +170,7 @@ class RunBar(QWidget):
     def show_choice(self, name: str, reason: str) -> None:
         """Say in the first entry which service the automatic choice means."""
         self.where.setItemText(0, name or AUTOMATIC)
-        self.where.setToolTip(tooltip("Where the tool runs", reason))
+        self.where.setToolTip(tooltip("Where the tool runs", name, reason))
 
     def runner(self) -> str | None:
         """Return the chosen service, None for the automatic choice."""
