@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from napari_tool_runner.jobs import (
 )
 from napari_tool_runner.jobs.drafts import new_test
 from napari_tool_runner.tools import read_tool
+from napari_tool_runner.tools.bioimageit.writing import draft
 from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.drafts.guessing import sketches_of
 
@@ -274,6 +276,39 @@ def test_a_script_that_cannot_be_asked_leaves_nothing(
     assert not (tmp_path / "box").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_no_link_is_followed_for_a_script(tmp_path: Path, config: dict[str, object]) -> None:
+    """A stranger's script imports “key”, a link to what the walls hide from it."""
+    (tmp_path / "id_rsa").write_text("KEY = 1")
+    place = script(
+        tmp_path,
+        """
+        import argparse, os.path as where, plain as p
+        try:
+            import key, pipe, large, deep
+        except ImportError as error:
+            pass
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--output", default=p.NAME)
+        open(parser.parse_args().output, "w").write("x")
+        """,
+    )
+    beside = place.parent
+    (beside / "plain.py").write_text(
+        "NAME = 'a.txt'\nfrom inner.more import x" * 0 + "NAME='a.txt'"
+    )
+    (beside / "key.py").symlink_to(tmp_path / "id_rsa")
+    os.mkfifo(beside / "pipe.py")
+    (beside / "large.py").write_bytes(b" " * (2**20 + 1))
+    (beside / "deep.py").write_text("-" * 500_000 + "1")
+    found = new_tool(tmp_path / "box" / "it", Origin(place), config=load_config(config))
+    here = {one.name for one in (tmp_path / "box" / "it").glob("*.py")}
+    assert here == {"do.py", "plain.py", "deep.py"}
+    told = " ".join(found.notes)
+    for name in ("key", "pipe", "large"):
+        assert f"The module {name}, which it imports, is left out" in told
+
+
 def test_a_folder_that_is_there_stays(tmp_path: Path, config: dict[str, object]) -> None:
     (tmp_path / "it").mkdir()
     with pytest.raises(DescriptorError, match="there already"):
@@ -283,12 +318,34 @@ def test_a_folder_that_is_there_stays(tmp_path: Path, config: dict[str, object])
     assert [one.name for one in tmp_path.iterdir() if "new" in one.name] == []
 
 
+def command(argument: dict[str, object], *words: str) -> dict[str, object]:
+    """Return a command as the probe tells it."""
+    plain = {
+        "name": "a", "flags": ["--a"], "help": "", "required": False, "default": None,
+        "kind": "text", "on": "", "off": "", "choices": None, "nargs": None, "minimum": None,
+        "maximum": None, "repeated": False, "unknown": "", "mode": "", "folder": False,
+    }  # fmt: skip
+    told = {"words": [*words], "help": "", "before": [], "exclusive": []}
+    return {**told, "arguments": [{**plain, **argument}]}
+
+
+def test_what_no_descriptor_can_hold_is_written_out() -> None:
+    odd = command({"help": "\x00\ud800 %(default)s" + " " * 300_000, "choices": ["\x01"]}, "x y")
+    sketches = sketches_of({"commands": [odd, command({}, "x_y")]}, "it", "it.py").sketches
+    assert [one.id for one in sketches] == ["it_x_y", "it_x_y_2"]  # two files
+    argument = sketches[0].arguments[0]
+    assert argument.help.startswith(r"\x00\ud800")
+    assert argument.choices == (r"\x01",)
+    draft(sketches[0]).encode()
+
+
 @pytest.mark.parametrize(
     "told",
     [
         None, {}, {"commands": []}, {"commands": [3]},
         {"commands": [{"words": [], "before": [], "arguments": [{}], "exclusive": []}]},
         {"commands": [{"words": 1, "before": [], "arguments": [], "exclusive": []}]},
+        {"commands": [command({"maximum": 10**400})]}, {"commands": [command({"minimum": 1e999})]},
     ],
 )  # fmt: skip
 def test_what_a_script_tells_itself_is_looked_at(told: object) -> None:

@@ -270,7 +270,9 @@ def test_what_becomes_of_an_approval_that_cannot_be_taken_out_is_told(
     reason: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     approve(folder)
-    approve(tmp_path, mine=True)
+    other = tmp_path / "other"
+    other.mkdir()
+    approve(other, mine=True)
     number = errno.EROFS if reason == "read-only" else errno.ENOSPC
 
     def refuse(*_: object, **__: object) -> None:
@@ -286,5 +288,5 @@ def test_what_becomes_of_an_approval_that_cannot_be_taken_out_is_told(
     emptied = reason == "no room even so"
     assert ("still holds" in refused.value.message) is not emptied
     assert ("with all others" in refused.value.message) is emptied
-    assert trust_state(folder).ok is trust_state(tmp_path).ok is not emptied
+    assert trust_state(folder).ok is trust_state(other).ok is not emptied
     assert ("Free some space" in refused.value.hint) is (number == errno.ENOSPC)

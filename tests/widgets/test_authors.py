@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from run_tools import invert_tool, sleep_tool
 from widget_tools import opened
 
 from napari_tool_runner.config import config_path, load_config
-from napari_tool_runner.jobs import JobManager, history, prepare, run_job
+from napari_tool_runner.jobs import JobManager, JobState, history, prepare, run_job
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
@@ -278,6 +279,33 @@ def test_what_cannot_be_made_is_told(qtbot, shown, tmp_path, monkeypatch):
     dialog.make_button.click()
     qtbot.waitUntil(lambda: "ZeroDivisionError" in dialog.message.text(), timeout=WAIT)
     assert dialog.make_button.isEnabled()
+
+
+def test_who_closes_the_dialog_ends_the_script(qtbot, dock, tmp_path, manager):
+    script, other = tmp_path / "do.py", tmp_path / "other.py"
+    script.write_text("import time\ntime.sleep(600)")
+    other.write_text("1/0")
+    dialog = dock.authors.new_tool()
+    dialog.folder.setText(str(tmp_path / "own"))
+    dialog.name.setText("It")
+    dialog.script.setText(str(other))
+    dialog.consent.setChecked(True)
+    dialog.script.setText(str(script))
+    assert not dialog.consent.isChecked()  # that was for another
+    assert not dialog.make_button.isEnabled()
+    dialog.consent.setChecked(True)
+    dialog.make_button.click()
+    making = dialog._making
+    running = JobState.RUNNING
+    qtbot.waitUntil(lambda: making._job is not None and making._job.state is running, timeout=WAIT)
+    with qtbot.waitSignal(dialog.destroyed, timeout=WAIT):
+        qtbot.mouseClick(dialog.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: making._job.state.is_finished, timeout=WAIT)
+    assert making._job.state is JobState.CANCELLED
+    late = SimpleNamespace(cancel=lambda: late.__dict__.update(ended=True))
+    making.began(late)
+    assert late.ended
+    assert not (tmp_path / "own").exists()
 
 
 def test_a_tool_that_vanished_is_told(qtbot, model_viewer, shown, tmp_path):

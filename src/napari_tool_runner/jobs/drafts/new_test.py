@@ -78,7 +78,7 @@ class DraftedTest:
             f"{place.parent / _TEST_DATA}, and a test is added to {place.name}. Compared: {names}."
         )
 
-    def write(self, config: Config | None = None) -> None:
+    def write(self, config: Config | None = None, timeout: float | None = None) -> None:
         """Write it, and run it once; a test that fails at once is taken out again.
 
         Raises
@@ -102,7 +102,7 @@ class DraftedTest:
             expected = [NewOutput(one.name, names[one], one.format) for one in self.outputs]
             text = dialect_of(self.tool).with_test(before.decode(), NewTest(values, expected))
             write_whole(path, text.encode(), private=False)
-            self._try(config)
+            self._try(config, timeout)
         except (OSError, ValueError, ToolRunnerError) as error:
             write_whole(path, before, private=False)
             for made in copied:
@@ -115,11 +115,11 @@ class DraftedTest:
         root = Path(self.tool.toolbox) if self.tool.toolbox else None
         return read_tool(self.tool.path, root=root, formats=self.tool.formats)
 
-    def _try(self, config: Config | None) -> None:
+    def _try(self, config: Config | None, timeout: float | None) -> None:
         tool = self._read()
         if len(tool.tests) != len(self.tool.tests) + 1:
             raise DescriptorError(f"A test in {tool.path.name} is not where it is read.")
-        report = run_test(tool, tool.tests[-1], config=config)
+        report = run_test(tool, tool.tests[-1], config=config, timeout=timeout)
         if report.status not in ("pass", "skip"):
             raise DescriptorError(
                 f"The test was not kept, since it fails when it is run again: {report.message}",

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import ast
+import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import DescriptorError, ToolFailedError, ToolRunnerError
+from napari_tool_runner.errors import (
+    DescriptorError,
+    JobCancelledError,
+    ToolFailedError,
+    ToolRunnerError,
+)
 from napari_tool_runner.jobs.api import run_job
 from napari_tool_runner.jobs.drafts.new_test import DraftedTest, TestFile
 from napari_tool_runner.jobs.drafts.samples import sample_values
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.past.reclaim import delete_job
 from napari_tool_runner.names import safe_name
-from napari_tool_runner.storage import read_json
+from napari_tool_runner.storage import read_json, read_limited
 from napari_tool_runner.tools import drafts
 from napari_tool_runner.tools.drafts.guessing import Guess, sketches_of
 from napari_tool_runner.tools.drafts.sketch import Sketch, SketchedArgument
@@ -27,6 +33,9 @@ from napari_tool_runner.tools.reader import dialects
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.job import Job
+    from napari_tool_runner.jobs.outputs import JobResult
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["RUNS_IT", "NewTools", "Origin", "new_tool"]
 
@@ -40,6 +49,9 @@ _SCRIPTS = Path(drafts.__file__).parent / "scripts"
 _PATIENCE = 60.0
 _TOLD_BYTES = 2**22
 _MOST_BESIDE = 200
+_MOST_TRIED = 20
+_SCRIPT_BYTES = 2**20
+_IMPORTED = re.compile(r"^[ \t]*(?:from[ \t]+(\w+)|import[ \t]+([\w., \t]+))", re.M)
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,27 @@ class Origin:
     image: str = ""
 
 
+@dataclass(frozen=True)
+class _Runs:
+    """How jobs are run for a new tool, and who is told of each before it starts."""
+
+    config: Config | None
+    timeout: float
+    told: Callable[[Job], object]
+
+    def start(self, tool: Tool, values: Mapping[str, object]) -> tuple[Job, JobResult]:
+        job = prepare(tool, values, config=self.config, timeout=self.timeout, cache=False)
+        self.told(job)
+        return job, run_job(job)
+
+
 def new_tool(
-    folder: Path, origin: Origin, *, config: Config | None = None, timeout: float = _PATIENCE
+    folder: Path,
+    origin: Origin,
+    *,
+    config: Config | None = None,
+    timeout: float = _PATIENCE,
+    told: Callable[[Job], object] = lambda _: None,
 ) -> NewTools:
     """Make the folder of a new tool, which must not be there yet; the tool is called as it.
 
@@ -78,11 +109,13 @@ def new_tool(
     ----------
     timeout : float
         Seconds that a script may take to tell its options, and its tool for the sample.
+    told : callable
+        Takes each job before it starts, so that it can be cancelled; what it raises ends all.
 
     Raises
     ------
     ToolRunnerError
-        The folder is there, or the script cannot be asked; nothing is left.
+        The folder is there, the script cannot be asked, or a job was cancelled; nothing is left.
     """
     folder = folder.absolute()
     if folder.exists():
@@ -92,7 +125,8 @@ def new_tool(
         with tempfile.TemporaryDirectory(prefix="new-tool-") as place:
             draft = Path(place) / safe_name(folder.name)
             draft.mkdir()
-            made, notes = _fill(draft, safe_name(folder.name), origin, config, timeout)
+            runs = _Runs(config, timeout, told)
+            made, notes = _fill(draft, safe_name(folder.name), origin, runs)
             _put(draft, folder)
     except OSError as error:
         raise DescriptorError(f"{folder} cannot be made: {error}.") from error
@@ -110,23 +144,29 @@ def _put(draft: Path, folder: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _fill(
-    draft: Path, name: str, origin: Origin, config: Config | None, timeout: float
-) -> tuple[list[str], list[str]]:
+def _fill(draft: Path, name: str, origin: Origin, runs: _Runs) -> tuple[list[str], list[str]]:
     """Write everything; return the names of the descriptors, and the notes."""
     source = origin.script or _SCRIPTS / "blank.py"
     program = draft / f"{safe_name(origin.script.stem if origin.script else name)}.py"
-    shutil.copyfile(source, program)
-    notes = [*_beside(source, draft)] if origin.script else []
-    guess = _asked(program, name, origin, config, timeout)
+    try:
+        program.write_bytes(read_limited(source, _SCRIPT_BYTES))
+    except ValueError as error:
+        raise DescriptorError(f"{source} is no script: {error}.") from error
+    notes = [*_beside(source, program)] if origin.script else []
+    guess = _asked(program, name, origin, runs)
     notes += guess.notes if origin.script else ()
     write, suffix = _drafter()
-    made = []
+    made: list[str] = []
     for sketch in guess.sketches:
         path = draft / f"{sketch.id if len(guess.sketches) > 1 else name}{suffix}"
         sketch = replace(sketch, conda=origin.conda, image=origin.image)
         path.write_text(write(sketch), encoding="utf-8")
-        notes += _tested(path, config, timeout)
+        if len(made) < _MOST_TRIED:
+            notes += _tested(path, runs)
+        else:
+            notes.append(
+                f"Only the first {_MOST_TRIED} tools were tried; the others have no test."
+            )
         made.append(path.name)
     if not any(read_tool(draft / name).tests for name in made):
         shutil.rmtree(draft / "test-data", ignore_errors=True)
@@ -142,41 +182,39 @@ def _drafter() -> tuple[Callable[[Sketch], str], str]:
     raise DescriptorError("No language here writes descriptors.")
 
 
-def _beside(script: Path, draft: Path) -> Iterator[str]:
+def _beside(script: Path, program: Path) -> Iterator[str]:
     """Copy the modules beside a script that it imports, and those that they import."""
-    waiting, count = [script], 0
+    waiting, count = [program], 0
     while waiting:
         for name in _imported(waiting.pop()):
-            source = script.parent / f"{name}.py"
-            target = draft / source.name
+            source, target = script.parent / f"{name}.py", program.parent / f"{name}.py"
             if (script.parent / name / "__init__.py").is_file():
                 yield f"It imports the folder “{name}” beside it: copy that to the tool yourself."
-            if source.is_file() and not target.exists():
-                count += 1
-                if count > _MOST_BESIDE:
-                    yield f"It imports more than {_MOST_BESIDE} modules: copy the others."
-                    return
-                shutil.copyfile(source, target)
-                waiting.append(source)
+            if not os.path.lexists(source) or target.exists():
+                continue
+            count += 1
+            if count > _MOST_BESIDE:
+                yield f"It imports more than {_MOST_BESIDE} modules: copy the others."
+                return
+            try:  # a link may lead to a key file, which the walls would hide from the script
+                target.write_bytes(read_limited(source, _SCRIPT_BYTES, follow=False))
+            except (OSError, ValueError) as error:
+                yield f"The module {name}, which it imports, is left out: {error}."
+            else:
+                waiting.append(target)
 
 
 def _imported(path: Path) -> list[str]:
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return []  # it tells so when it is run
-    found: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [alias.name.partition(".")[0] for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.append(node.module.partition(".")[0])
-    return [*dict.fromkeys(found)]
+    """Return what looks like the names of modules that a script imports.
+
+    It is not parsed: what a stranger nests deeply enough ends Python's own parser.
+    """
+    lines = _IMPORTED.findall(path.read_bytes().decode(errors="replace"))
+    names = [one.partition(".")[0].split() for line in lines for one in ",".join(line).split(",")]
+    return [*dict.fromkeys(words[0] for words in names if words)]
 
 
-def _asked(
-    program: Path, name: str, origin: Origin, config: Config | None, timeout: float
-) -> Guess:
+def _asked(program: Path, name: str, origin: Origin, runs: _Runs) -> Guess:
     """Run a script, as a tool of its own, until it would read its options."""
     write, suffix = _drafter()
     out = SketchedArgument("options", "output", format="json")
@@ -193,9 +231,8 @@ def _asked(
         )
         descriptor = folder / f"options{suffix}"
         descriptor.write_text(write(needs), encoding="utf-8")
-        job = prepare(read_tool(descriptor), {}, config=config, timeout=timeout, cache=False)
         try:
-            result = run_job(job)
+            job, result = runs.start(read_tool(descriptor), {})
             told = read_json(result.outputs["options"].path, limit=_TOLD_BYTES, follow=False)
         except ToolFailedError as error:
             last = [line for line in error.log_tail if line.strip()][-3:]
@@ -211,22 +248,23 @@ def _asked(
     return sketches_of(told, name, program.name)
 
 
-def _tested(path: Path, config: Config | None, timeout: float) -> Iterator[str]:
+def _tested(path: Path, runs: _Runs) -> Iterator[str]:
     """Give a new tool a test: what it makes of a small sample. Yield why it has none."""
     tool = read_tool(path)
     for note in tool.notes:
         yield f"{path.name}: {note.where}: {note.what}"
     try:
         values, files = sample_values(tool, path.parent / "test-data")
-        job = prepare(tool, {**values, **files}, config=config, timeout=timeout, cache=False)
-        result = run_job(job)
+        job, result = runs.start(tool, {**values, **files})
         outputs = [
             TestFile(name, output.path, output.format, result.workspace)
             for name, output in result.outputs.items()
         ]
         inputs = [TestFile(name, file) for name, file in files.items()]
-        DraftedTest(tool, values, inputs, outputs).write(config)
+        DraftedTest(tool, values, inputs, outputs).write(runs.config, runs.timeout)
         delete_job(job.recorded())
+    except JobCancelledError:
+        raise
     except ToolRunnerError as error:
         words = getattr(error, "message", str(error))
         yield (

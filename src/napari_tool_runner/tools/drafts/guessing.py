@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import safe_name, unique_name
+from napari_tool_runner.quoting import visible_text
 from napari_tool_runner.tools.drafts.sketch import Role, Sketch, SketchedArgument
 
 __all__ = ["Guess", "sketches_of"]
@@ -35,6 +37,7 @@ _SUFFIXES = {
 }  # fmt: skip
 _NO_VALUE = "it takes no value"  # says the probe of what is counted or is a constant
 _MOST = 200
+_LONGEST = 5000
 _FEW = 4
 
 
@@ -88,7 +91,8 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
         if not isinstance(told, dict):
             raise TypeError("it is no object")
         commands = [_mapping(one) for one in _list(told["commands"])[:_MOST]]
-        found = tuple(_sketch(one, name, script, notes) for one in commands)
+        taken: list[str] = []
+        found = tuple(_sketch(one, name, script, notes, taken) for one in commands)
         if not found:
             raise ValueError("it names no command")
     except (KeyError, TypeError, ValueError) as error:
@@ -99,8 +103,10 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
     return Guess(found, tuple(dict.fromkeys(notes)))
 
 
-def _sketch(told: Mapping[str, object], name: str, script: str, notes: list[str]) -> Sketch:
-    words = tuple(map(str, _list(told["words"])))
+def _sketch(
+    told: Mapping[str, object], name: str, script: str, notes: list[str], ids: list[str]
+) -> Sketch:
+    words = _words_of(told["words"])
     taken: list[str] = []
     before, after = (
         tuple(
@@ -111,7 +117,7 @@ def _sketch(told: Mapping[str, object], name: str, script: str, notes: list[str]
         for part in ("before", "arguments")
     )
     for group in _list(told["exclusive"]):
-        names = ", ".join(map(str, _list(group)))
+        names = ", ".join(_words_of(group))
         notes.append(
             f"Of {names} the script takes only one at a time; the form does not know that."
         )
@@ -119,10 +125,11 @@ def _sketch(told: Mapping[str, object], name: str, script: str, notes: list[str]
         notes.append(
             "No argument looks like a file that the script writes: add the outputs by hand."
         )
-    text = str(told["help"]).strip()
+    text = _text(told["help"]).strip()
     title = " ".join((name, *words))
+    ids.append(unique_name(safe_name(title.lower().replace(" ", "_")), ids, "_{}", 2))
     return Sketch(
-        id=safe_name(title.lower().replace(" ", "_")),
+        id=ids[-1],
         name=title[:1].upper() + title[1:].replace("_", " "),
         script=script,
         description=text.split("\n", 1)[0].strip(),
@@ -224,7 +231,9 @@ def _words(*names: str) -> frozenset[str]:
 
 def _help(text: str) -> str:
     """Return a help in one line, without what argparse would fill in."""
-    plain = re.sub(r"\W*default\W*%\(\w+\)[sdrfg]\W?|%\(\w+\)[sdrfg]", "", text, flags=re.I)
+    # each start looks at letters that no other start does: the time grows as the text
+    filled = r"(?<!\W)\W*default\W*%\(\w+\)[sdrfg]\W?|%\(\w+\)[sdrfg]"
+    plain = re.sub(filled, "", text, flags=re.I)
     return " ".join(plain.replace("%%", "%").split())
 
 
@@ -243,28 +252,43 @@ def _mapping(told: object) -> Mapping[str, object]:
     return told
 
 
+def _text(told: object) -> str:
+    """Return a text without what no descriptor can hold; the end of a long one is cut."""
+    return visible_text(str(told)[:_LONGEST])
+
+
+def _words_of(told: object) -> tuple[str, ...]:
+    return tuple(map(_text, _list(told)))
+
+
 def _number(told: object) -> float | None:
-    if told is None or isinstance(told, int | float):
+    if told is None or (isinstance(told, int | float) and abs(told) <= sys.float_info.max):
         return told
     raise TypeError("a number is none")
 
 
+def _default(told: object) -> object:
+    if isinstance(told, list):
+        return [_default(one) for one in told[:_MOST]]
+    return _text(told) if isinstance(told, str) else told
+
+
 def _argument(told: Mapping[str, object]) -> _Told:
     return _Told(
-        name=str(told["name"]),
-        flags=tuple(map(str, _list(told["flags"]))),
-        help=str(told["help"]),
+        name=_text(told["name"]),
+        flags=_words_of(told["flags"]),
+        help=_text(told["help"]),
         required=bool(told["required"]),
-        default=told["default"],
+        default=_default(told["default"]),
         kind=str(told["kind"]),
-        on=str(told["on"]),
-        off=str(told["off"]),
-        choices=tuple(map(str, _list(told["choices"] or []))),
+        on=_text(told["on"]),
+        off=_text(told["off"]),
+        choices=_words_of(told["choices"] or []),
         nargs=told["nargs"],
         minimum=_number(told["minimum"]),
         maximum=_number(told["maximum"]),
         repeated=bool(told["repeated"]),
-        unknown=str(told["unknown"]),
+        unknown=_text(told["unknown"]),
         mode=str(told["mode"]),
         folder=bool(told["folder"]),
     )

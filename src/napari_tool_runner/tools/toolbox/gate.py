@@ -82,10 +82,12 @@ def admit(tool: Tool, config: Config | None = None) -> tuple[Tool, Permit]:
 
 def _as_it_is(tool: Tool, trust: Trust) -> tuple[Tool, Permit]:
     """Return a tool of an author's own folder in a copy of what that holds now."""
-    digest = own_copies.take(trust.folder)
-    permit = Permit(digest or tool.digest, trust.state)
-    own_copies.use(trust.folder, digest, permit)
-    return (_from_copy(tool, replace(trust, digest=digest)) if digest else tool), permit
+    permit = own_copies.take(
+        trust.folder, lambda digest: Permit(digest or tool.digest, trust.state)
+    )
+    if permit.digest == tool.digest:  # it runs in place
+        return tool, permit
+    return _from_copy(tool, replace(trust, digest=permit.digest)), permit
 
 
 def pass_gate(tool: Tool, permit: Permit) -> None:

@@ -7,19 +7,24 @@ nothing in them may lead elsewhere. What runs is a copy of what is there when it
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 from weakref import ref
 
 from napari_tool_runner.errors import TrustError
-from napari_tool_runner.names import real_path, walked
+from napari_tool_runner.names import lies_in, real_path
 from napari_tool_runner.tools.toolbox.approvals import tidy
 from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, hold, intact, keep, look
 from napari_tool_runner.tools.toolbox.weighing import VERSIONS, weighed
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
 
 __all__ = ["MINE_MEANS", "Copies", "not_own", "own_copies", "shared_places"]
 
@@ -32,35 +37,57 @@ _MOST_LINKS = 40
 _MOST_BYTES = 50 * 10**6
 _TRIES = 3
 
+_User = TypeVar("_User")
 
-def not_own(folder: Path) -> str:
+
+def not_own(folder: Path, config: Config) -> str:
     """Return why the changes of a folder cannot be followed; nothing when they can.
 
     On Windows rights are not looked at: who may write there is told by nobody.
     """
+    jobs = real_path(config.workspaces)
+    if lies_in(jobs, folder) or lies_in(real_path(folder), jobs):
+        return f"jobs write into {config.workspaces}, also those of other people’s tools"
     if place := next(shared_places(folder), None):
         return f"others can change {place}"
-    if place := next(_leading_out(folder), None):
-        return f"{place} is a link that leads out of it"
+    if link := next(_leading_out(folder), ""):
+        return f"{link} is a link that leads out of it"
     return ""
 
 
-def _leading_out(folder: Path) -> Iterator[Path]:
+def _leading_out(folder: Path) -> Iterator[str]:
     root = real_path(folder)
-    for place, folders, files in walked(root):
-        folders[:] = [name for name in folders if name not in VERSIONS]
-        for inner in (Path(place, name) for name in (*folders, *files)):
-            if inner.is_symlink() and not real_path(inner).is_relative_to(root):
-                yield folder / inner.relative_to(root)
+    for entry in _below(os.fspath(folder)):
+        if entry.is_symlink() and not real_path(Path(entry.path)).is_relative_to(root):
+            yield entry.path
+
+
+def _below(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies in a folder, at any depth, but nothing of version control."""
+    waiting = [folder]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                found = [*entries]
+        except OSError:
+            continue  # it is gone since, no folder, or may not be read: then nothing runs from it
+        for entry in found:
+            inner = entry.is_dir(follow_symlinks=False)
+            if not (entry.name in VERSIONS and (inner or entry.is_dir())):
+                yield entry
+                if inner:
+                    waiting.append(entry.path)
 
 
 def shared_places(folder: Path) -> Iterator[Path]:
     """Yield what other users can change of a folder: what is in it, and the way to it.
 
-    An access list shows in the bits of the group. The super-user is nobody else.
+    An access list shows in the bits of the group. The super-user is nobody else, and neither is
+    a group that only the user is in (decision 243).
     """
     if os.name != "posix":
         return
+    own_group = _own_group()
     waiting, seen = [folder], set[Path]()
     while waiting:
         path = waiting.pop()
@@ -68,28 +95,55 @@ def shared_places(folder: Path) -> Iterator[Path]:
             continue
         seen.add(path)
         *passed, end = _way(path)  # tools run in place: what a link leads to runs, too
-        yield from (one for one in passed if one not in seen and _open_to_others(one, True))
+        yield from (one for one in passed if one not in seen and _open(one, own_group, True))
         seen.update(passed)
-        if _open_to_others(end, False):
+        if _open(end, own_group):
             yield end
-        for place, folders, files in walked(end):
-            folders[:] = [name for name in folders if name not in VERSIONS]
-            for inner in (Path(place, name) for name in (*folders, *files)):
-                if inner.is_symlink():
-                    waiting.append(inner)
-                elif _open_to_others(inner, False):
-                    yield inner
+        for entry in _below(os.fspath(end)):
+            if entry.is_symlink():
+                waiting.append(Path(entry.path))
+            elif _open(entry, own_group):
+                yield Path(entry.path)
 
 
-def _open_to_others(path: Path, passed: bool) -> bool:
+def _open(one: Path | os.DirEntry[str], own_group: int, passed: bool = False) -> bool:
     """Whether others own or can change it; what lies in /tmp, only its owner can move."""
     try:
-        info = path.lstat()
+        info = one.lstat() if isinstance(one, Path) else one.stat(follow_symlinks=False)
     except OSError:
         return False  # it is gone since
-    kept = stat.S_ISLNK(info.st_mode) or (passed and info.st_mode & stat.S_ISVTX)
-    may_write = info.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not kept
-    return bool(may_write) or info.st_uid not in (0, os.getuid())
+    if info.st_uid not in (0, os.getuid()):
+        return True
+    may_write = info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if not may_write or stat.S_ISLNK(info.st_mode) or (passed and info.st_mode & stat.S_ISVTX):
+        return False
+    alone = may_write == stat.S_IWGRP and info.st_gid == own_group
+    return not alone or _has_list(os.fspath(one))
+
+
+def _own_group() -> int:
+    """Return the group that only the user is in, whom many systems let write; else -1."""
+    if not hasattr(os, "listxattr"):  # access lists could not be told from its bits
+        return -1
+    import grp
+    import pwd
+
+    try:
+        user = pwd.getpwuid(os.getuid())
+        group = grp.getgrgid(user.pw_gid)
+    except KeyError:
+        return -1
+    alone = group.gr_name == user.pw_name and {*group.gr_mem} <= {user.pw_name}
+    return group.gr_gid if alone else -1
+
+
+def _has_list(path: str) -> bool:
+    """Whether it may have an access list, whose entries for others the group's bits hide."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError as error:
+        return error.errno != errno.ENOTSUP
+    return any(name.startswith("system.") for name in names)
 
 
 def _way(path: Path) -> Iterator[Path]:
@@ -136,10 +190,11 @@ class Copies:
         self._now: dict[Path, _Held] = {}
         self._before: list[_Held] = []
 
-    def take(self, folder: Path) -> str:
-        """Return the digest of a copy of what `folder` holds now.
+    def take(self, folder: Path, user_of: Callable[[str], _User]) -> _User:
+        """Return who runs from a copy of what `folder` holds now: `user_of` its digest.
 
-        Nothing, when it is too large to be copied for each change: its tools run in place.
+        The copy is kept for as long as that object is there. The digest is empty when the folder
+        is too large to be copied for each change: its tools run in place.
 
         Raises
         ------
@@ -148,41 +203,35 @@ class Copies:
         """
         with self._lock:
             try:
-                return self._taken(folder)
+                held = self._taken(folder)
             except OSError as error:
                 raise TrustError(
                     f"A copy of {folder} cannot be kept: {error}.",
                     hint="Tools run from a copy in the user's data folder; make it writable.",
                 ) from error
+            user = user_of(held.digest if held else "")
+            if held is not None:
+                held.users = [*(one for one in held.users if one() is not None), ref(user)]
+            return user
 
-    def _taken(self, folder: Path) -> str:
+    def _taken(self, folder: Path) -> _Held | None:
         self._let_go()
         held = self._now.get(folder)
-        if held is None or not intact(held.digest):
-            rows = weighed(folder, mine=True)
-            if sum(info.st_size for _, _, mark, info in rows if not mark) > _MOST_BYTES:
-                return ""
-        elif digest_of(look(folder, held.listing)) == held.digest:
-            return held.digest
         if held is not None:
+            if intact(held.digest) and digest_of(look(folder, held.listing)) == held.digest:
+                return held
             self._before.append(self._now.pop(folder))
+        rows = weighed(folder, mine=True)
+        if sum(info.st_size for _, _, mark, info in rows if not mark) > _MOST_BYTES:
+            return None
         for _ in range(_TRIES):
             digest, listing = keep(folder)
             release = hold(digest)
             if intact(digest):  # else another session let it go just before
                 self._now[folder] = _Held(digest, listing, release)
-                break
+                return self._now[folder]
             release()
-        else:
-            raise TrustError(f"{folder} changed while it was copied.", hint="Try again.")
-        return digest
-
-    def use(self, folder: Path, digest: str, user: object) -> None:
-        """Keep the copy of now, if it is `digest`, for as long as `user` is there."""
-        with self._lock:
-            held = self._now.get(folder)
-            if held is not None and held.digest == digest:
-                held.users = [*(one for one in held.users if one() is not None), ref(user)]
+        raise TrustError(f"{folder} changed while it was copied.", hint="Try again.")
 
     def _let_go(self) -> None:
         """Delete the copies of before that nobody uses."""

@@ -176,7 +176,7 @@ def _answered(folder: Path, config: Config) -> Trust:
     if approval is None:
         return Trust(TrustState.UNKNOWN, folder)
     if approval.mine:
-        why = not_own(folder)  # rights and links may have changed, too
+        why = not_own(folder, config)  # rights and links may have changed, too
         state = TrustState.CHANGED if why else TrustState.MINE
         return Trust(state, folder, (why,) if why else ())
     if approval.old:
@@ -363,7 +363,8 @@ def _others_may_write(path: Path) -> bool:
 
 def _refuse_foreign(folder: Path) -> None:
     """Raise TrustError when what runs from `folder` is not its author's alone."""
-    if why := not_own(folder):
+    _weighed(folder)  # which tells of a folder that is no toolbox
+    if why := not_own(folder, _configured()):
         raise TrustError(
             f"{folder} cannot be marked as yours: {why}.",
             hint=f"Take others the right to write (chmod -R go-w {shlex.quote(str(folder))}), put "

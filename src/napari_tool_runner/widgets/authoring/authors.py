@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
@@ -105,6 +105,7 @@ class Authors(QObject):
         from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
 
         dialog = NewToolDialog(self._panel)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.made.connect(self._open)
         dialog.open()
         return dialog

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,9 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import RUNS_IT, NewTools, Origin, new_tool
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.quoting import one_line
+from napari_tool_runner.tools.toolbox.approvals import approval_of
 from napari_tool_runner.tools.toolbox.own import MINE_MEANS
-from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
+from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -37,7 +39,27 @@ from napari_tool_runner.widgets.settings.config_hub import config_hub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_tool_runner.jobs import Job
+
 __all__ = ["NewToolDialog"]
+
+
+class _Making:
+    """Work that may be stopped while its jobs run in a thread."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self._job: Job | None = None
+
+    def began(self, job: Job) -> None:
+        self._job = job
+        if self._stopped.is_set():  # it was, while the job was prepared
+            job.cancel()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._job is not None:
+            self._job.cancel()
 
 
 class NewToolDialog(QDialog):
@@ -50,6 +72,7 @@ class NewToolDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("New tool")
         self._found: NewTools | None = None
+        self._making = _Making()
         self.name = QLineEdit()
         self.name.setPlaceholderText("my filter")
         self.folder = QLineEdit(str(_home()))
@@ -89,6 +112,7 @@ class NewToolDialog(QDialog):
             margins=(9, 9, 9, 9),
             spacing=6,
         )
+        self.script.textChanged.connect(lambda: self.consent.setChecked(False))
         for line in (self.name, self.folder, self.script):
             line.textChanged.connect(self._judge)
         self.consent.toggled.connect(self._judge)
@@ -151,10 +175,16 @@ class NewToolDialog(QDialog):
         origin = Origin(Path(text).expanduser() if text else None, self.conda.text().strip())
         self.make_button.setEnabled(False)
         self.message.say("It is made, tried and tested…", "busy")
-        task = Task(partial(new_tool, self._place(), origin), self)
+        self._making = _Making()
+        task = Task(partial(new_tool, self._place(), origin, told=self._making.began), self)
         task.done.connect(self._made)
         task.failed.connect(self._failed)
         task.start()
+
+    def reject(self) -> None:
+        """Close; what is being made is not made."""
+        self._making.stop()
+        super().reject()
 
     def _failed(self, error: ToolRunnerError) -> None:
         self.message.say(str(error), "failed")
@@ -195,7 +225,8 @@ def _home() -> Path:
 
 
 def _is_mine(folder: Path) -> bool:
-    return folder.is_dir() and trust_state(folder).state is TrustState.MINE
+    approval = approval_of(folder)  # asked at each letter: rights are looked at when it is run
+    return approval is not None and approval.mine
 
 
 def _add_as_mine(folder: Path) -> None:

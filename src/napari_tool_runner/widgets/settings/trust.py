@@ -267,9 +267,10 @@ class _Look(NamedTuple):
 
 def _look(folder: Path) -> _Look:
     """Copy and read a folder."""
-    found = Question(review(folder), load_config())
+    config = load_config()
+    found = Question(review(folder), config)
     _ = found.entries
-    return _Look(found, found.difference(), not_own(folder))
+    return _Look(found, found.difference(), not_own(folder, config))
 
 
 def _text(text: str) -> QLabel:
