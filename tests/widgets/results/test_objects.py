@@ -160,6 +160,62 @@ def test_new_measurements_are_shown(dock, labels, qtbot):
     assert "mean" in dock.view.model.names
 
 
+def test_the_table_follows_what_was_measured_last(dock, labels, model_viewer, qtbot):
+    other = model_viewer.add_labels(np.eye(4, dtype=int) * 7, name="Cells")
+    model_viewer.layers.selection = {labels}
+    other.features = pd.DataFrame({"index": [7], "length": [4.0]})
+    qtbot.waitUntil(lambda: dock.chooser.currentText() == "Cells")
+    assert dock.view.count.text() == "1 object"
+    model_viewer.layers.selection = {other}
+    model_viewer.layers.selection = {labels}
+    qtbot.waitUntil(lambda: dock.chooser.currentText() == "Nuclei")
+
+
+@pytest.mark.parametrize("features", [{"label": [1, 2]}, {}])
+def test_objects_of_which_only_numbers_are_known_do_not_take_its_place(
+    dock, model_viewer, qtbot, features
+):
+    square = [[0, 0], [0, 3], [3, 3]]
+    model_viewer.add_shapes([square] * 2, shape_type="polygon", features=features, name="Outlines")
+    known = 1 + bool(features)
+    qtbot.waitUntil(lambda: dock.chooser.count() == known)
+    assert dock.chooser.currentText() == "Nuclei"
+
+
+def test_a_pinned_table_stays_until_a_person_takes_another(dock, labels, model_viewer, qtbot):
+    other = model_viewer.add_labels(np.eye(4, dtype=int) * 7, name="Cells")
+    other.features = pd.DataFrame({"index": [7], "length": [4.0]})
+    model_viewer.layers.selection = {labels, other}
+    qtbot.waitUntil(lambda: shown_rows(dock) == 3)
+    dock.pin.click()
+    model_viewer.layers.selection = {other}
+    labels.features = pd.DataFrame({"index": [1, 2, 3, 4], "area": [9, 36, 4, 5]})
+    dock.add_table(rows_of_columns("Counts", {"n": [1, 2, 3]}))
+    qtbot.waitUntil(lambda: shown_rows(dock) == 5)
+    assert dock.chooser.currentText() == "2 selected layers"
+    dock.show_layers(other)
+    assert shown_rows(dock) == 1
+    model_viewer.layers.remove(other)
+    qtbot.waitUntil(lambda: dock.chooser.currentText() == "Counts")
+
+
+def test_title_count_filter_and_plot_are_of_the_same_table(dock, labels, model_viewer, qtbot):
+    dock.view.filter.setText("area > 10")
+    qtbot.waitUntil(lambda: shown_rows(dock) == 1)
+    dock.plot_button.click()
+    spots = model_viewer.add_points([[1, 1], [5, 5]], features={"strength": [3, 1]}, name="Spots")
+    qtbot.waitUntil(lambda: dock.chooser.currentText() == "Spots")
+    assert dock.view.count.text() == "2 objects"
+    assert dock.view.filter.text() == ""
+    assert "“area > 10” is set aside" in dock.view.problem.text()
+    assert dock.plots._rows.layers == (spots,)
+    assert dock.plots._shown.tolist() == [0, 1]
+    model_viewer.layers.selection = {labels}
+    qtbot.waitUntil(lambda: dock.view.filter.text() == "area > 10")
+    assert dock.view.problem.isHidden()
+    assert dock.view.count.text() == "1 of 2 objects"
+
+
 def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
     before, kept = labels.colormap, list(model_viewer.mouse_drag_callbacks)
     dock = ToolTablesWidget(model_viewer)

@@ -104,6 +104,71 @@ def test_a_filter_that_means_nothing_says_what_there_is(view):
     assert view.count.text() == "2 of 4 rows"
 
 
+def test_a_filter_that_means_nothing_hides_nothing_that_was_shown_before(view):
+    view.filter.setText("area > 10")
+    view._apply_filter()
+    view.filter.setText("width > 3")
+    view._apply_filter()
+    assert view.count.text() == "4 rows"
+
+
+def test_who_writes_a_filter_gives_up_the_one_that_is_set_aside(view):
+    view.filter.setText("area > 10")
+    view.show_rows(Rows("Counts", pd.DataFrame({"n": [1, 2]})))
+    assert view.filter.text() == ""
+    QTest.keyClicks(view.filter, "2")
+    view.show_rows(Rows("Cells", CELLS))
+    assert view.filter.text() == "2"
+
+
+@pytest.mark.parametrize(
+    ("columns", "proposed"),
+    [
+        ({"label": [1, 2, 3], "volume_um3": [3.0, 417, 500]}, "volume > 400"),
+        ({"label": [1, 2, 3], "pixels": [10, 20, 30]}, "pixels > 20"),
+        ({"n": [np.nan]}, "a word"),
+        ({"class": ["round"]}, "a word"),
+        ({}, "a word"),
+    ],
+)
+def test_the_example_of_a_filter_names_a_column_that_is_there(view, columns, proposed):
+    frame = pd.DataFrame(columns)
+    view.show_rows(Rows("Cells", frame))
+    assert proposed in view.filter.placeholderText()
+    if ">" in proposed:
+        assert 0 < matching(frame, proposed).sum() < len(frame)
+
+
+SIZES = [1, 1, 2, 700]
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "told"),
+    [
+        ("voxels", SIZES, True),
+        ("area_px", SIZES, True),
+        ("pixels", [1, 2, 700, 800], False),
+        ("area_um2", [0.5, 0.5, 0.5, 40.0], False),
+        ("mean", SIZES, False),
+    ],
+)
+def test_specks_are_told_where_they_are_most_of_what_is_counted(view, name, sizes, told):
+    frame = pd.DataFrame({"label": [1, 2, 3, 4], name: sizes})
+    view.show_rows(Rows("Cells", frame, (object(),), np.zeros(4, int), np.arange(4)))
+    assert view.specks.isVisible() is told
+    if told:
+        assert view.specks.text().startswith("3 of them")
+        QTest.mouseClick(view.specks_button, Qt.MouseButton.LeftButton)
+        view._apply_filter()
+        assert view.count.text() == "1 of 4 objects"
+        assert view.specks.isHidden()
+
+
+def test_rows_that_are_no_objects_have_no_specks(view):
+    view.show_rows(Rows("Counts", pd.DataFrame({"pixels": [1, 1, 1]})))
+    assert view.specks.isHidden()
+
+
 def test_chosen_rows_stay_chosen_when_the_order_changes(view):
     view.choose(np.array([0, 3]))
     view.table.sortByColumn(1, Qt.SortOrder.DescendingOrder)

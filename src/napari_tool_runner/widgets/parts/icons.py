@@ -99,6 +99,7 @@ SHAPES = {
         '<circle cx="15.5" cy="9.5" r="1.5" fill="{c}"/>'
     ),
     "plot": f'<path d="M4 4v16h16" {_LINE}/><path d="M8 16v-5M12 16V7M16 16v-3" {_LINE}/>',
+    "pin": f'<path d="M9 4h6M10 4v6l-3 4h10l-3-4V4M12 14v6" {_LINE}/>',
     "grid": f'<path d="M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z" {_LINE}/>',
     "duplicate": (
         f'<rect x="4" y="4" width="12" height="12" rx="1.5" {_LINE}/>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,17 @@ import numpy as np
 
 # napari hands it in by the annotation, so the name must be there
 from napari.viewer import Viewer  # noqa: TC002
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QComboBox, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import dock_of
-from napari_tool_runner.widgets.parts.icons import TextIconButton
+from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import notify, tooltip
 from napari_tool_runner.widgets.results.looks import color_by
+from napari_tool_runner.widgets.results.measures import is_measured
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
 from napari_tool_runner.widgets.results.plots import PlotPanel
 from napari_tool_runner.widgets.results.rows import (
@@ -43,6 +44,7 @@ NOTHING = (
     "No table yet. Run a tool that measures (“Measure objects”), or select a layer whose "
     "objects were measured."
 )
+RULE = "Without it the table is that of what was measured or selected last."
 
 
 class ToolTablesWidget(QWidget):
@@ -59,10 +61,16 @@ class ToolTablesWidget(QWidget):
         self._heard_layers: list[tuple[Any, Callable[..., None]]] = []
         self.chooser = QComboBox()
         self.chooser.setAccessibleName("Table")
-        self.chooser.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.chooser.setMaximumWidth(360)
+        self.chooser.setMinimumContentsLength(8)
+        self.chooser.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.pin = IconButton("pin", "Keep this table")
+        self.pin.setToolTip(tooltip("Keep this table.", RULE))
+        self.pin.setCheckable(True)
         self.view = TableView(Rows("", _empty()))
-        self.view.bar.insertWidget(0, self.chooser)
+        self.view.bar.insertWidget(0, self.chooser, 1)
+        self.view.bar.insertWidget(1, self.pin)
         self.plot_button = TextIconButton("plot", "Plot")
         self.plot_button.setToolTip(tooltip("Histogram, scatter and line of any columns"))
         self.plot_button.setCheckable(True)
@@ -72,20 +80,19 @@ class ToolTablesWidget(QWidget):
         self.plot_button.toggled.connect(self._show_plots)
         self.plots.chosen.connect(self._picked_in_plot)
         self.plots.color_wanted.connect(self._color)
-        beside = QSplitter(Qt.Orientation.Horizontal)
-        beside.addWidget(self.view)
-        beside.addWidget(self.plots)
-        beside.setStretchFactor(0, 1)
+        self.view.body.addWidget(self.plots)
+        self.view.body.setStretchFactor(0, 1)
         self.view.rows_changed.connect(self._plot)
         self.nothing = plain_label(NOTHING, wrap=True)
         self.link = ObjectLink(napari_viewer, self)
-        filled(QVBoxLayout(self), self.nothing, (beside, 1), margins=(4, 4, 4, 4))
+        filled(QVBoxLayout(self), self.nothing, (self.view, 1), margins=(4, 4, 4, 4))
         self.chooser.activated.connect(self._picked)
         self.view.chosen_changed.connect(self._chosen)
         self.link.picked.connect(self._picked_in_viewer)
         self._soon = soon(self.refresh, 0, self)
         layers = napari_viewer.layers
-        for event in (layers.events.inserted, layers.events.removed, layers.events.reordered):
+        self._hear(layers.events.inserted, self._layer_came)
+        for event in (layers.events.removed, layers.events.reordered):
             self._hear(event, self._layers_changed)
         self._hear(layers.selection.events.changed, self._selection_changed)
         when_destroyed(self, partial(_let_go, self._heard, self._heard_layers, self.link))
@@ -110,7 +117,8 @@ class ToolTablesWidget(QWidget):
     def fill(self, title: str, rows: Rows) -> None:
         """Show `rows` as the table `title`, in the place of what it was."""
         self._loose[title] = replace(rows, title=title)
-        self._shown = title
+        if not self.pin.isChecked():
+            self._shown = title
         self.refresh()
 
     def remove_table(self, title: str) -> None:
@@ -132,13 +140,16 @@ class ToolTablesWidget(QWidget):
         """Look again which tables there are, and what the one that is shown has now."""
         layers = [layer for layer in self._viewer.layers if has_table(layer)]
         choices: list[tuple[str, object]] = [(layer.name, (layer,)) for layer in layers]
-        picked = tuple(layer for layer in layers if layer in self._viewer.layers.selection)
-        if len(picked) > 1:
-            choices.insert(0, (f"{len(picked)} selected layers", picked))
+        several = self._several(layers)
+        if several:
+            choices.insert(0, (f"{len(several)} selected layers", several))
         choices += [(title, title) for title in self._loose]
         known = [choice for _, choice in choices]
         if self._shown not in known:
-            self._shown = picked or (known[-1] if known else None)
+            measured = [(layer,) for layer in layers if is_measured(layer)]
+            selected = [one for one in measured if one[0] in self._viewer.layers.selection]
+            loose = list(self._loose)
+            self._shown = several or next(reversed([*known, *measured, *loose, *selected]), None)
         self.chooser.clear()
         for text, choice in choices:
             self.chooser.addItem(text, choice if isinstance(choice, str) else None)
@@ -146,6 +157,15 @@ class ToolTablesWidget(QWidget):
         if self._shown in known:
             self.chooser.setCurrentIndex(known.index(self._shown))
         self._show()
+
+    def _several(self, layers: Sequence[object]) -> tuple[object, ...]:
+        """Return the selected layers, or those that are kept, that are shown as one table."""
+        shown = self._shown if self.pin.isChecked() and isinstance(self._shown, tuple) else ()
+        kept = tuple(layer for layer in shown if layer in layers)
+        selected = self._viewer.layers.selection
+        picked = tuple(one for one in layers if one in selected and is_measured(one))
+        several = kept if len(kept) > 1 else picked
+        return several if len(several) > 1 else ()
 
     # -- what is shown -------------------------------------------------------------
 
@@ -157,15 +177,9 @@ class ToolTablesWidget(QWidget):
             rows = self._loose[shown]
         else:
             rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
-        forget(self._heard_layers)
-        for layer in rows.layers:
-            events = getattr(layer, "events", None)
-            for event in (getattr(events, "features", None), getattr(events, "name", None)):
-                if event is not None:
-                    event.connect(self._layers_changed)
-                    self._heard_layers.append((event, self._layers_changed))
         self.link.follow(rows)
         self.view.show_rows(rows)
+        self._hear_layers()
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
@@ -174,14 +188,40 @@ class ToolTablesWidget(QWidget):
     def _layers_changed(self, _: object = None) -> None:
         self._soon.start()
 
+    def _layer_came(self, _: object = None) -> None:
+        self._hear_layers()  # at once: it may be measured before the table is looked at again
+        self._soon.start()
+
+    def _hear_layers(self) -> None:
+        """Listen to all that may become this table, and to what it is of."""
+        forget(self._heard_layers)
+        for layer in {*self._viewer.layers, *self.view.rows.layers}:
+            events = getattr(layer, "events", None)
+            told = partial(self._features_changed, layer)
+            heard = (
+                (getattr(events, "features", None), told),
+                (getattr(events, "name", None), self._layers_changed),
+            )
+            for event, act in heard:
+                if event is not None:
+                    event.connect(act)
+                    self._heard_layers.append((event, act))
+
+    def _features_changed(self, layer: object, _: object = None) -> None:
+        shown = self._shown if isinstance(self._shown, tuple) else ()
+        if layer not in shown and is_measured(layer):
+            self._turn_to((layer,))
+        self._soon.start()
+
     def _selection_changed(self, _: object = None) -> None:
-        picked = tuple(
-            layer
-            for layer in self._viewer.layers
-            if layer in self._viewer.layers.selection and has_table(layer)
-        )
-        if picked and picked != self._shown:
-            self._shown = picked
+        selected = self._viewer.layers.selection
+        picked = tuple(layer for layer in self._viewer.layers if layer in selected)
+        self._turn_to(tuple(filter(is_measured, picked)))
+
+    def _turn_to(self, layers: tuple[object, ...]) -> None:
+        """Show the objects of `layers`, unless a person keeps what is shown."""
+        if layers and layers != self._shown and not self.pin.isChecked():
+            self._shown = layers
             self._soon.start()
 
     def _picked_in_viewer(self, rows: np.ndarray, more: bool) -> None:

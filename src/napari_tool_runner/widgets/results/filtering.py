@@ -10,13 +10,13 @@ import numpy as np
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import column_title
+from napari_tool_runner.widgets.parts.texts import short
+from napari_tool_runner.widgets.results.measures import best_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EXAMPLE", "matching"]
-
-EXAMPLE = "Filter: area > 100 and mean < 50, or a word"
+__all__ = ["example", "matching"]
 
 _COMPARE = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, ">": operator.gt,
@@ -24,6 +24,17 @@ _COMPARE = {
     "≠": operator.ne,
 }  # fmt: skip
 _TERM = re.compile(r"(.+?)\s*(>=|<=|!=|==|[<>=≥≤≠])\s*(.*)")
+
+
+def example(frame: pd.DataFrame) -> str:
+    """Return what could be written to filter these rows: about the larger half of them."""
+    name = best_size(frame)
+    values = frame[name].to_numpy(float, na_value=np.nan) if name else np.zeros(0)
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return "Filter: a word"
+    round_one = float(f"{np.median(known):.1g}")
+    return f"Filter: {short(column_title(name).partition(' (')[0])} > {round_one:g}, or a word"
 
 
 def matching(frame: pd.DataFrame, text: str) -> np.ndarray | None:

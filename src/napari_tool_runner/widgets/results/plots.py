@@ -15,6 +15,7 @@ from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
+from napari_tool_runner.widgets.results.measures import best_size, bright_column, number_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +37,6 @@ BINS = 50
 LARGEST = 1e300
 """Beyond it the axes have no numbers for what is plotted."""
 CHOSEN = "#ff9f1c"
-SIZES = ("area", "volume", "size", "pixels", "voxels")
-"""What is worth a first look, best first."""
 
 
 class PlotPanel(Themed, QWidget):
@@ -105,13 +104,9 @@ class PlotPanel(Themed, QWidget):
         self._soon.start()
 
     def _offer(self, rows: Rows) -> None:
-        frame = rows.frame
-        names = [str(n) for n in frame.columns if frame[n].dtype.kind in "iufb"]
-        wanted = (next((n for n in names if n.lower().startswith(size)), "") for size in SIZES)
-        first = next((n for n in ("area_um2", "volume_um3") if n in names), "")
-        first = first or next((n for n in wanted if n), names[-1] if names else "")
-        others = [n for n in names if n != first]
-        bright = next((n for n in others if "mean" in n.lower()), others[-1] if others else first)
+        names = number_columns(rows.frame)
+        first = best_size(rows.frame)
+        bright = bright_column(rows.frame, first)
         for box, chosen in ((self.across, first), (self.up, bright)):
             box.clear()
             for at, title in enumerate(map(column_title, names)):

@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
+    QPushButton,
+    QSplitter,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -25,8 +27,9 @@ from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import copy_text, notify, tooltip
-from napari_tool_runner.widgets.results.filtering import EXAMPLE, matching
+from napari_tool_runner.widgets.parts.texts import copy_text, notify, short, tooltip
+from napari_tool_runner.widgets.results.filtering import example, matching
+from napari_tool_runner.widgets.results.measures import SPECK, speck_filter
 from napari_tool_runner.widgets.results.model import TableModel
 from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
 
@@ -68,10 +71,17 @@ class TableView(QWidget):
         header.setToolTip(tooltip("Click to sort; again: the other way round, then as it was."))
         lines.setDefaultSectionSize(22)
         self.filter = QLineEdit()
-        self.filter.setPlaceholderText(EXAMPLE)
         self.filter.setClearButtonEnabled(True)
         self.filter.setAccessibleName("Filter the table")
-        self.filter.setMinimumWidth(120)
+        self.filter.setToolTip(
+            tooltip(
+                "Columns are compared (>, <, =, ≤, ≥, ≠), joined by “and”; or a word or number."
+            )
+        )
+        self.filter.setMinimumWidth(80)
+        self._aside = ""
+        """A filter that does not fit the columns of this table, until one comes that it fits."""
+        self.filter.textEdited.connect(self._forget_aside)
         self._soon = soon(self._apply_filter, 150, self)
         self.filter.textChanged.connect(lambda _: self._soon.start())
         self.count = plain_label()
@@ -79,12 +89,19 @@ class TableView(QWidget):
         self.copy_button.clicked.connect(self.copy)
         self.save_button = IconButton("file", "Save the table as CSV, Parquet or Excel…")
         self.save_button.clicked.connect(self._save)
-        self.bar = filled(
-            QHBoxLayout(), self.count, (self.filter, 1), self.copy_button, self.save_button
-        )
+        self.bar = filled(QHBoxLayout(), (self.filter, 1), self.copy_button, self.save_button)
+        self.specks = plain_label(wrap=True, shrinks=True)
+        self.specks_button = QPushButton("Leave them out")
+        self._without_specks = ""
+        self.specks_button.clicked.connect(lambda: self.filter.setText(self._without_specks))
+        told = filled(QHBoxLayout(), self.count, (self.specks, 1), self.specks_button)
         self.problem = plain_label(wrap=True)
         self.problem.hide()
-        filled(QVBoxLayout(self), self.bar, self.problem, (self.table, 1), spacing=4)
+        self.body = QSplitter(Qt.Orientation.Horizontal)
+        self.body.setChildrenCollapsible(False)
+        self.body.addWidget(self.table)
+        self.table.setMinimumSize(160, 60)
+        filled(QVBoxLayout(self), self.bar, told, self.problem, (self.body, 1), spacing=4)
         copies = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table)
         copies.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         copies.activated.connect(self.copy)
@@ -113,7 +130,12 @@ class TableView(QWidget):
         self.table.setAccessibleName(rows.title)
         self.model.modelReset.connect(self._reset)
         self._listen()
+        self.filter.setPlaceholderText(example(rows.frame))
+        aside = "" if same else self._fit_filter()
         self._apply_filter()
+        if aside:
+            self.problem.setText(aside)
+            self.problem.show()
         if not same:
             self._fit_columns()
 
@@ -152,6 +174,7 @@ class TableView(QWidget):
     def _reset(self) -> None:
         self._mark()
         self._tell_count()
+        self._tell_specks()
         self.rows_changed.emit()
 
     def _mark(self) -> None:
@@ -187,15 +210,38 @@ class TableView(QWidget):
         self._tell_count()
         self.chosen_changed.emit(self.chosen, int(self.model.shown[line]) if line >= 0 else -1)
 
+    def _forget_aside(self, _: str) -> None:
+        self._aside = ""
+
+    def _fit_filter(self) -> str:
+        """Set a filter aside that does not fit the columns, or take it again; says the former."""
+        wanted = self.filter.text() or self._aside
+        try:
+            matching(self.rows.frame, wanted)
+        except ParameterError:
+            self._aside, wanted = wanted, ""
+        else:
+            self._aside = ""
+        blocked = self.filter.blockSignals(True)
+        self.filter.setText(wanted)
+        self.filter.blockSignals(blocked)
+        if not self._aside:
+            return ""
+        return (
+            f"The filter “{short(self._aside)}” is set aside: “{short(self.rows.title)}” has "
+            "other columns."
+        )
+
     def _apply_filter(self) -> None:
         self._soon.stop()
         try:
             mask = matching(self.rows.frame, self.filter.text())
         except ParameterError as error:
+            mask = None
             self.problem.setText(str(error))
             self.problem.show()
-            return
-        self.problem.hide()
+        else:
+            self.problem.hide()
         self.model.filter(mask)
 
     def _tell_count(self) -> None:
@@ -204,6 +250,18 @@ class TableView(QWidget):
         text = f"{total:,} {noun}{'s' * (total != 1)}"
         text = f"{shown:,} of {text}" if shown != total else text
         self.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
+
+    def _tell_specks(self) -> None:
+        """Say that most of what is counted is hardly an object, and what can be done."""
+        self._without_specks, count = (
+            speck_filter(self.rows.frame, self.model.shown) if self.rows.layers else ("", 0)
+        )
+        for part in (self.specks, self.specks_button):
+            part.setVisible(bool(count))
+        self.specks.setText(
+            f"{count:,} of them have {SPECK} pixels or less: specks? “Remove objects by size” "
+            "takes them out of the image."
+        )
 
     def _fit_columns(self) -> None:
         header = self.table.horizontalHeader()
