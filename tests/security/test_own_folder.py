@@ -360,7 +360,10 @@ def test_of_a_program_called_by_its_path_only_the_file_is_seen(tmp_path: Path) -
 
 
 @enclosed
-def test_an_environment_whose_python_is_called_by_its_path_is_seen(tmp_path: Path) -> None:
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_environment_whose_python_is_called_by_its_path_is_seen(
+    tmp_path: Path, linked: bool
+) -> None:
     process, events = make_process(tmp_path / "job")
     process.context.root = tmp_path / "job"
     process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
@@ -369,10 +372,20 @@ def test_an_environment_whose_python_is_called_by_its_path_is_seen(tmp_path: Pat
     for one in ("pyvenv.cfg", "lib/module.py", "private.txt"):
         (tmp_path / "venv" / one).parent.mkdir(exist_ok=True)
         (tmp_path / "venv" / one).write_text("")
-    python.write_text('#!/bin/sh\nls "$(dirname "$0")/.." "$(dirname "$0")/../lib"\n')
+    python.write_text(
+        '#!/bin/sh\nhere=$(dirname "$0")/..\nls "$here" "$here/lib"; ls "$here/../base/lib"\n'
+    )
     python.chmod(0o755)
-    assert LocalRunnerService().exec(process, [str(python)]) == 0
+    if linked:  # as that of a virtual environment is, to the Python that it was made with
+        base = tmp_path / "base" / "bin" / "prog"
+        base.parent.mkdir(parents=True)
+        python.rename(base)
+        python.symlink_to(base)
+        (tmp_path / "base" / "lib").mkdir()
+        (tmp_path / "base" / "lib" / "theirs.py").touch()
+    assert LocalRunnerService().exec(process, [str(python)]) == (0 if linked else 2)
     assert {"pyvenv.cfg", "module.py"} <= set(events.lines())
+    assert ("theirs.py" in events.lines()) == linked
     assert "private.txt" not in events.lines(), "a project may hold its environment"
 
 

@@ -164,19 +164,25 @@ def _shown(args: Sequence[str], variables: Mapping[str, str]) -> set[Path]:
 
 
 def _program_places(args: Sequence[str], path: str) -> set[Path]:
-    """Return where the program really lies: the installation that a link on the path leads to.
+    """Return where the program lies, and really lies: a link on the path leads to an installation.
 
     Of what a command names by its path it is the file itself, unless a Python is installed there.
     """
     found = shutil.which(args[0], path=path) if args else None
     if found is None:
         return set()
-    real = Path(os.path.realpath(found))
-    prefix = real.parent.parent
-    python = any((prefix / name).exists() for name in ("pyvenv.cfg", "conda-meta"))
-    if (os.sep not in args[0] or python) and not folder_is_shared(real.parent, installed=True):
-        return with_prefixes([real.parent])
-    return {Path(found), real}
+    # that of a virtual environment is a link to the Python of another installation
+    files = {Path(found), Path(os.path.realpath(found))}
+    prefixes = {one.parent.parent for one in files}
+    marks = (one / name for one in prefixes for name in ("pyvenv.cfg", "conda-meta"))
+    installed = os.sep not in args[0] or any(map(os.path.exists, marks))
+    places: set[Path] = set()
+    for one in files:
+        if installed and not folder_is_shared(one.parent, installed=True):
+            places |= with_prefixes([one.parent])
+        else:
+            places.add(one)
+    return places
 
 
 def _words(entry: Requirement) -> str:
