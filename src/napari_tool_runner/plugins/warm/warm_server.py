@@ -28,6 +28,7 @@ from warm_begin import Begin  # type: ignore[import-not-found]
 from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
 from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
 from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
+from warm_leaving import Leaving  # type: ignore[import-not-found]
 from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
 
 _LIMIT = 90.0  # seconds that imports may take
@@ -82,7 +83,7 @@ class Server:
     """
 
     def __init__(self, control: socket.socket, begun: frozenset[str]) -> None:
-        self._begun = begun
+        self._begun, self._leaving = begun, Leaving(begun)
         self._control, self._told = control, control
         self._walls, self._enclosed = b"", True
         self.places = tuple({os.path.join(one, "") for one in _installed()})
@@ -194,6 +195,7 @@ class Server:
         ahead.take(names, fork.told, closely=fork.closely)
         self.ahead = ahead
         gc.collect()
+        self._leaving.keep()
         gc.freeze()
         pid = os.fork()  # one that hangs keeps this from being ready
         if pid == 0:

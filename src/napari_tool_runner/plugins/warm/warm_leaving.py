@@ -1,0 +1,74 @@
+"""How a fork ends: what was imported ahead goes with the process, not piece by piece.
+
+It lies beside ``server.py``: with the standard library of any Python from 3.8 on. At its end
+Python empties all modules, so a fork would first copy the memory of all that is imported. Where
+nothing happens at the end of anything that a program made, they are hidden from that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+import types
+
+_ASKED_LATE = ("threading",)
+"""Modules that Python itself looks for after the last function of `atexit`."""
+
+
+class Leaving:
+    """What the end of a program leaves as it is. To be made before anything can ask for its end.
+
+    Parameters
+    ----------
+    begun : frozenset of str
+        The modules that this Python has by itself.
+    """
+
+    def __init__(self, begun: frozenset[str]) -> None:
+        self._kept: dict[str, object] = {}
+        self._begun = begun
+        self._is_last = atexit._ncallbacks() == 0
+        if self._is_last:
+            atexit.register(self._leave)
+
+    def keep(self) -> None:
+        """Keep what is imported by now; memory is to be frozen next."""
+        if not self._is_last or has_ends(gc.get_objects(), of_generators=False):
+            return
+        apart = {"__main__", *_ASKED_LATE, *sys.builtin_module_names, *self._begun}
+        self._kept = {name: sys.modules[name] for name in sys.modules.keys() - apart}
+        self._kept[""] = self._kept  # frozen, what holds itself stays for ever
+
+    def _leave(self) -> None:
+        if not self._kept or has_ends(gc.get_objects()):
+            gc.unfreeze()  # as in a program that has imported all itself
+            return
+        for name, module in self._kept.items():
+            if name and sys.modules.get(name) is module:
+                sys.modules[name] = None  # type: ignore[assignment]  # as Python does it next
+
+
+def has_ends(objects: list[object], *, of_generators: bool = True) -> bool:
+    """Whether something happens at the end of one of `objects`: a line is written, code runs.
+
+    Standard streams do not count: Python writes what they hold before.
+    """
+    kinds = {one for one in set(map(type, objects)) if _has_end(one)}
+    if not of_generators:
+        kinds.discard(types.GeneratorType)
+    usual = {id(part) for one in _STREAMS for part in _parts(getattr(sys, one, None))}
+    return bool(kinds) and any(type(one) in kinds and id(one) not in usual for one in objects)
+
+
+_STREAMS = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+
+
+def _parts(stream: object) -> tuple[object, ...]:
+    buffer = getattr(stream, "buffer", None)
+    return stream, buffer, getattr(buffer, "raw", None)
+
+
+def _has_end(kind: type) -> bool:
+    mro: tuple[type, ...] = type.__getattribute__(kind, "__mro__")
+    return any("__del__" in type.__getattribute__(one, "__dict__") for one in mro)
