@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import perf_counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from run_tools import invert_tool, sleep_tool
 from widget_tools import opened
 
 from napari_tool_runner.config import config_path, load_config
+from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.jobs import JobManager, JobState, history, prepare, run_job
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
@@ -25,6 +27,7 @@ from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
 from napari_tool_runner.widgets.authoring.problems import ProblemsPanel, found_problems
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.history.panel import HistoryPanel
+from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 WAIT = 60_000
 
@@ -118,6 +121,51 @@ def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
     assert dock._pages["sleeper"] is page
     with qtbot.waitSignal(page.job_finished, timeout=WAIT):
         page.cancel()
+    qtbot.waitUntil(lambda: dock._pages["sleeper"].tool.name == "Longer", timeout=WAIT)
+    assert dock.page.tool.name == "Invert"  # what is seen stays seen
+
+
+def test_a_form_with_an_open_question_stays(qtbot, dock, folder):
+    page = opened(qtbot, dock, "invert")
+    page.review_toolbox()
+    (dialog,) = page.findChildren(TrustDialog)
+    change(folder / "invert.xml", 'name="Invert"', 'name="Upside down"')
+    qtbot.waitUntil(lambda: dock.toolbox.entry("invert").name == "Upside down", timeout=WAIT)
+    with qtbot.waitSignal(dock.authors._watcher.followed, timeout=WAIT):
+        dock.reload()
+    assert dock.page is page
+    dialog.reject()
+    qtbot.waitUntil(lambda: dock.page.tool.name == "Upside down", timeout=WAIT)
+
+
+def test_a_tool_in_a_new_folder_is_seen(qtbot, dock, folder):
+    """The folder was seen before a tool lay in it, and was not watched then."""
+    inner = folder / "new" / "deeper"
+    inner.mkdir(parents=True)
+    qtbot.waitUntil(lambda: str(inner) in dock.authors._watcher.watched, timeout=WAIT)
+    sleep_tool(inner)
+    qtbot.waitUntil(lambda: "sleeper" in dock.toolbox, timeout=WAIT)
+
+
+def test_changes_without_end_are_told(qtbot, shown):
+    watcher = watching.ToolboxWatcher(shown(QWidget()))
+    told = []
+    watcher.changed.connect(lambda: told.append(watcher._pause))
+
+    def touched() -> bool:
+        watcher.touch()
+        return len(told) > 2
+
+    qtbot.waitUntil(touched, timeout=WAIT)
+    watcher._told = perf_counter()
+    watcher._soon.stop()
+    watcher._pause = watching._SLOWEST_MS
+    watcher.touch()
+    assert watcher._pause == watching._SLOWEST_MS  # not rarer
+    watcher._soon.stop()
+    watcher._told = float("-inf")
+    watcher.touch()
+    assert watcher._pause == watching._SETTLE_MS
 
 
 def test_what_changed_before_it_was_watched_is_looked_at(qtbot, shown, folder):
@@ -138,12 +186,13 @@ def test_only_so_much_is_watched(qtbot, dock, folder, monkeypatch):
     monkeypatch.setattr(watching, "_MOST", 3)
     watcher = watching.ToolboxWatcher(dock)
     box = Toolbox([ToolboxFolder("box", folder)])
-    watcher.follow(box)
-    watched = watcher._watcher.files() + watcher._watcher.directories()
-    assert str(folder) in watched
-    assert len(watched) <= 3
-    watcher.follow(Toolbox([ToolboxFolder("none", folder / "none")]))
-    assert not watcher._watcher.directories()
+    with qtbot.waitSignal(watcher.followed, timeout=WAIT):
+        watcher.follow(box)
+    assert str(folder) in watcher.watched
+    assert len(watcher.watched) <= 3
+    with qtbot.waitSignal(watcher.followed, timeout=WAIT):
+        watcher.follow(Toolbox([ToolboxFolder("none", folder / "none")]))
+    assert watcher.watched == []
 
 
 # -- problems ------------------------------------------------------------------------------
@@ -196,6 +245,20 @@ def test_of_large_toolboxes_only_what_cannot_be_used_is_told(folder, monkeypatch
     )
     assert (one.path.name, one.line) == ("broken.xml", 0)
     assert "line 3" in one.sentence
+
+
+def test_problems_are_looked_at_again_after_a_failure(qtbot, shown, folder, monkeypatch):
+    def fail(_: Toolbox) -> list[problems.Problem]:
+        raise DescriptorError("No look.")
+
+    box = Toolbox([ToolboxFolder("box", folder)])
+    panel = shown(ProblemsPanel())
+    with monkeypatch.context() as context:
+        context.setattr(problems, "found_problems", fail)
+        panel.look(box)
+        qtbot.waitUntil(lambda: "No look." in panel.message.text(), timeout=WAIT)
+    with qtbot.waitSignal(panel.shown, timeout=WAIT):
+        panel.look(box)
 
 
 def test_only_the_first_problems_are_listed(qtbot, shown, folder, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import QObject
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.widgets.parts.background import IdleWork, Task, keyboard
+from napari_tool_runner.widgets.parts.background import IdleWork, Latest, Task, keyboard
 
 
 def test_the_answer_comes_back_to_the_gui_thread(qtbot):
@@ -50,6 +50,23 @@ def test_a_task_ends_unheard_with_its_parent_or_when_dropped(qtbot):
     go.set()
     qtbot.wait(100)
     assert heard == []
+
+
+def test_of_what_is_asked_meanwhile_the_last_is_done(qtbot):
+    go, told = threading.Event(), []
+    parent = QObject()
+    latest = Latest(parent)
+    latest.done.connect(told.append)
+    latest.failed.connect(lambda _: told.append("failed"))
+    latest.ask(go.wait)
+    for number in range(3):
+        latest.ask(lambda number=number: 1 / number)  # the first of them would fail
+    go.set()
+    qtbot.waitUntil(lambda: len(told) == 2)
+    latest.ask(lambda: 1 / 0)
+    latest.ask(lambda: 3)
+    qtbot.waitUntil(lambda: len(told) == 4)
+    assert told == [True, 0.5, "failed", 3]
 
 
 def test_idle_work_comes_in_slices_and_can_be_finished(qtbot):

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.widgets.authoring.authors import Authors
+from napari_tool_runner.widgets.authoring.authors import Authors, holding
 from napari_tool_runner.widgets.commands import expect_tools, known_toolbox, show_tools
 from napari_tool_runner.widgets.docks import why_no_tool
 from napari_tool_runner.widgets.finding.favourites import Favourites
@@ -236,7 +236,7 @@ class ToolRunnerWidget(QWidget):
         seen, shown = self.stack.currentWidget(), self.page
         for key, tool in tools.items():
             page = self._pages.get(key)
-            if page is None or page.active_jobs:
+            if page is None or holding(page):
                 continue
             made = self._show_page(key, tool)
             seen = made if page is shown else seen

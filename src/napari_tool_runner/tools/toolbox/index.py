@@ -27,7 +27,7 @@ from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
 from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, file_stat, made_of
 
-__all__ = ["Problem", "index_folder"]
+__all__ = ["Problem", "index_folder", "is_passed_over"]
 
 _VERSION = 6
 _MAX_DEPTH = 12
@@ -172,12 +172,17 @@ def _walk(root: Path, old: _Cache, new: _Cache, problems: list[Problem]) -> bool
     return changed
 
 
+def is_passed_over(name: str) -> bool:
+    """Whether no tool is looked for in what is called so."""
+    return name.startswith(".") or name in _SKIPPED or name.endswith(_SKIPPED_SUFFIXES)
+
+
 def _list(path: str, mtime: int, real_root: str, problems: list[Problem]) -> _Folder:
     folders, files = [], []
     with os.scandir(path) as entries:
         for entry in entries:
             name = entry.name
-            if name.startswith(".") or name in _SKIPPED or name.endswith(_SKIPPED_SUFFIXES):
+            if is_passed_over(name):
                 continue
             try:
                 if entry.is_symlink():

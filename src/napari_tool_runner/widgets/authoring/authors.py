@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QMenu, QWidget
+from qtpy.QtWidgets import QDialog, QMenu, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.tools.isolation.looking import read_tool
 from napari_tool_runner.widgets.authoring.watching import ToolboxWatcher
-from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.background import Latest, Task
 from napari_tool_runner.widgets.parts.docking import dock_of
 from napari_tool_runner.widgets.parts.icons import MenuButton
 from napari_tool_runner.widgets.parts.layouts import menu_entry
@@ -21,17 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari.components import ViewerModel
+    from qtpy.QtCore import SignalInstance
 
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
     from napari_tool_runner.widgets.authoring.problems import ProblemsPanel
+    from napari_tool_runner.widgets.tool_widget import ToolWidget
 
-__all__ = ["Authors"]
-
-
-class _Page(Protocol):
-    tool: Tool
+__all__ = ["Authors", "holding"]
 
 
 class Authors(QObject):
@@ -61,6 +59,8 @@ class Authors(QObject):
         self._problems: ProblemsPanel | None = None
         self._watcher = ToolboxWatcher(self)
         self._watcher.changed.connect(self.saved)
+        self._opened = Latest(self)
+        self._opened.done.connect(self.renewed)
         self.button = MenuButton("plus", "For authors: new tool, problems of tools")
         self.menu = QMenu(panel)
         menu_entry(self.menu, "New tool…", self.new_tool)
@@ -68,18 +68,25 @@ class Authors(QObject):
         self.button.set_menu(self.menu)
         self.follow(toolbox)
 
-    def follow(self, toolbox: Toolbox, pages: Mapping[str, _Page] = MappingProxyType({})) -> None:
+    def follow(
+        self, toolbox: Toolbox, pages: Mapping[str, ToolWidget] = MappingProxyType({})
+    ) -> None:
         """Watch the files of `toolbox`; read the tools again that have a page."""
         self._toolbox = toolbox
         self._watcher.follow(toolbox)
         if self._problems is not None:
             self._problems.look(toolbox)
-        own = (key for key in pages if key in toolbox and not _ships(toolbox, key))
-        tools = {key: pages[key].tool for key in own}
+        tools: dict[str, Tool] = {}
+        for key, page in pages.items():
+            if key not in toolbox or toolbox.folder_of(toolbox.entry(key)).bundled:
+                continue
+            if holders := holding(page):
+                for ended in holders:
+                    ended.connect(self._watcher.touch)  # which has the form looked at again
+            else:
+                tools[key] = page.tool
         if tools:
-            task = Task(partial(_read, toolbox, tools), self)
-            task.done.connect(self.renewed)
-            task.start()
+            self._opened.ask(partial(_read, toolbox, tools))
 
     def show_problems(self) -> ProblemsPanel:
         """Show what is wrong with the tools that somebody added, in a dock or a window."""
@@ -117,8 +124,10 @@ class Authors(QObject):
         task.start()
 
 
-def _ships(toolbox: Toolbox, key: str) -> bool:
-    return toolbox.folder_of(toolbox.entry(key)).bundled
+def holding(page: ToolWidget) -> list[SignalInstance]:
+    """Return what tells that a page may be replaced: its job or an open dialog ended."""
+    jobs = [page.job_finished] if page.active_jobs else []
+    return jobs + [one.finished for one in page.findChildren(QDialog) if one.isVisible()]
 
 
 def _read(toolbox: Toolbox, opened: Mapping[str, Tool]) -> dict[str, Tool]:

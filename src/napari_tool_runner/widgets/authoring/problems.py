@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +13,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QVBo
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.model import Severity
-from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.background import Latest
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
@@ -65,8 +66,9 @@ class ProblemsPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._looking: Task | None = None
-        self._toolbox: Toolbox | None = None
+        self._found = Latest(self)
+        self._found.done.connect(self._show)
+        self._found.failed.connect(lambda error: self.message.say(str(error), "failed"))
         self.message = MessageLabel()
         self.rows = QTreeWidget()
         self.rows.setHeaderLabels(["File", "Line", "Problem"])
@@ -86,16 +88,9 @@ class ProblemsPanel(QWidget):
 
     def look(self, toolbox: Toolbox) -> None:
         """Look at the tools of `toolbox` again."""
-        if self._looking is not None:
-            self._looking.drop()
-        self._toolbox = toolbox
-        self._looking = Task(lambda: found_problems(toolbox), self)
-        self._looking.done.connect(self._show)
-        self._looking.failed.connect(lambda error: self.message.say(str(error), "failed"))
-        self._looking.start()
+        self._found.ask(partial(found_problems, toolbox))
 
     def _show(self, found: list[Problem]) -> None:
-        self._looking = None
         self.rows.clear()
         for one in sorted(found, key=lambda one: (one.severity is not Severity.ERROR, one.path)):
             text = f"{_WORDS[one.severity]}: {one_line(one.sentence)}"

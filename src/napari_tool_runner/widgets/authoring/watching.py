@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QFileSystemWatcher, QObject, Signal
 
 from napari_tool_runner.tools.reader import may_be_descriptor
-from napari_tool_runner.widgets.parts.background import soon
+from napari_tool_runner.tools.toolbox.index import is_passed_over
+from napari_tool_runner.widgets.parts.background import Latest, soon
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ToolboxWatcher"]
 
 _SETTLE_MS = 100
+_SLOWEST_MS = 5000
 _MOST = 2000
 """Files and folders that are watched: the system lends so many only to one program."""
 
@@ -25,61 +30,84 @@ _MOST = 2000
 class ToolboxWatcher(QObject):
     """Tells when something changed in the folders of a toolbox that the user may write.
 
-    The system tells it; nothing is polled. Of a toolbox with more than `_MOST` descriptors and
-    folders the first are watched, the others are looked at with *Look for new tools*.
+    The system tells it; nothing is polled. While changes do not end, they are told less and less
+    often. Of a toolbox with more than `_MOST` descriptors and folders the first are watched, the
+    others are looked at with *Look for new tools*.
     """
 
     changed = Signal()
+    followed = Signal()
+    """What `follow` was given is watched."""
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self._watcher: QFileSystemWatcher | None = None
-        self._soon = soon(self.changed.emit, _SETTLE_MS, self)
+        self._pause = _SETTLE_MS
+        self._told = float("-inf")
+        self._soon = soon(self._tell, _SETTLE_MS, self)
+        self._paths = Latest(self)
+        self._paths.done.connect(self._watch)
+
+    @property
+    def watched(self) -> list[str]:
+        """Paths that are watched."""
+        watcher = self._watcher
+        return [*watcher.files(), *watcher.directories()] if watcher is not None else []
 
     def follow(self, toolbox: Toolbox) -> None:
-        """Watch the folders of `toolbox`, and nothing else."""
-        wanted = {str(path) for path in _first(_paths(toolbox))}
-        if self._watcher is None:
-            if not wanted:
-                return
+        """Watch the folders of `toolbox`, and nothing else, when they were walked through."""
+        folders = [one.path for one in toolbox.folders if not one.bundled]
+        self._paths.ask(partial(_first, folders))
+
+    def _watch(self, wanted: set[str]) -> None:
+        if self._watcher is None and wanted:
             self._watcher = QFileSystemWatcher(self)
-            self._watcher.fileChanged.connect(self._touched)
-            self._watcher.directoryChanged.connect(self._touched)
-        present = {*self._watcher.files(), *self._watcher.directories()}
-        if gone := present - wanted:
-            self._watcher.removePaths([*gone])
-        new = wanted - present  # also what an editor replaced, which ends the watch on it
-        if new and {*self._watcher.addPaths([*new])} != new:
-            self._soon.start()  # what changed between the reading and the watch is not told
+            self._watcher.fileChanged.connect(self.touch)
+            self._watcher.directoryChanged.connect(self.touch)
+        if self._watcher is not None:
+            present = {*self.watched}
+            if gone := present - wanted:
+                self._watcher.removePaths([*gone])
+            new = wanted - present  # also what an editor replaced, which ends the watch on it
+            if new and {*self._watcher.addPaths([*new])} != new:
+                self.touch()  # what changed between the reading and the watch is not told
+        self.followed.emit()
 
-    def _touched(self, _: str) -> None:
-        self._soon.start()
-
-
-def _first(paths: Iterable[Path]) -> Iterator[Path]:
-    for number, path in enumerate(dict.fromkeys(paths)):
-        if number == _MOST:
+    def touch(self, _: object = None) -> None:
+        """Tell soon that something changed."""
+        if self._soon.isActive():
             return
-        yield path
+        quiet = (perf_counter() - self._told) * 1000 > 2 * self._pause
+        self._pause = _SETTLE_MS if quiet else min(2 * self._pause, _SLOWEST_MS)
+        self._soon.start(self._pause)
+
+    def _tell(self) -> None:
+        self._told = perf_counter()
+        self.changed.emit()
 
 
-def _paths(toolbox: Toolbox) -> Iterator[Path]:
-    """Yield folders, and what may be descriptors or parts of them (macros) in these."""
-    roots = [
-        one.path for one in toolbox.folders if not one.bundled and os.access(one.path, os.W_OK)
-    ]
-    named = [*(entry.path for entry in toolbox.entries), *(one.path for one in toolbox.problems)]
-    for root in roots:
-        yield root
-        own = (path for path in named if path.is_relative_to(root))
-        above = (place for path in own for place in path.parents if place.is_relative_to(root))
-        for folder in dict.fromkeys([root, *above]):
-            if not folder.is_dir():
-                continue
-            yield folder
+def _first(roots: Sequence[Path]) -> set[str]:
+    found: set[str] = set()
+    for path in _paths(roots):  # toolboxes may lie in one another
+        if len(found) == _MOST:
+            break
+        found.add(path)
+    return found
+
+
+def _paths(roots: Iterable[Path]) -> Iterator[str]:
+    """Yield folders, the upper ones first, and what may be descriptors or parts of them there."""
+    waiting = deque(str(root) for root in roots if os.access(root, os.W_OK))
+    while waiting:
+        folder = waiting.popleft()
+        try:
             with os.scandir(folder) as entries:
-                yield from (
-                    Path(entry.path)
-                    for entry in entries
-                    if may_be_descriptor(entry.name) or entry.name.startswith(".shed.")
-                )
+                yield folder
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if not is_passed_over(entry.name):
+                            waiting.append(entry.path)
+                    elif may_be_descriptor(entry.name) or entry.name.startswith(".shed."):
+                        yield entry.path
+        except OSError:
+            continue  # it is gone, or may not be read: the list of problems tells that

@@ -17,7 +17,17 @@ from napari_tool_runner.errors import ToolRunnerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Bell", "IdleWork", "Keyboard", "Task", "bell", "keyboard", "soon", "when_destroyed"]
+__all__ = [
+    "Bell",
+    "IdleWork",
+    "Keyboard",
+    "Latest",
+    "Task",
+    "bell",
+    "keyboard",
+    "soon",
+    "when_destroyed",
+]
 
 _log = logging.getLogger(__name__)
 _FIRST_BUDGET = 0.12
@@ -153,6 +163,42 @@ class Task(QObject):
         else:
             self.done.emit(self._answer.result())
         self.deleteLater()
+
+
+class Latest(QObject):
+    """Runs one piece of work at a time; of what is asked for meanwhile, the last is done then.
+
+    However often it is asked, there is one thread, and what it found is told.
+    """
+
+    done = Signal(object)
+    """A piece ended; carries what it returned."""
+    failed = Signal(object)
+    """A piece raised; carries a `ToolRunnerError`."""
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        self._busy = False
+        self._next: Callable[[], object] | None = None
+        self.done.connect(self._ended)
+        self.failed.connect(self._ended)
+
+    def ask(self, work: Callable[[], object]) -> None:
+        """Do `work`, as `Task` does, now or when what is being done has ended."""
+        if self._busy:
+            self._next = work
+            return
+        self._busy = True
+        task = Task(work, self)
+        task.done.connect(self.done)
+        task.failed.connect(self.failed)
+        task.start()
+
+    def _ended(self, _: object) -> None:
+        self._busy = False
+        if self._next is not None:
+            work, self._next = self._next, None
+            self.ask(work)
 
 
 class Keyboard:
