@@ -14,7 +14,7 @@ import tifffile
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
 from napari_tool_runner.cli import main
-from napari_tool_runner.config import load_config
+from napari_tool_runner.config import config_path, load_config
 from napari_tool_runner.errors import DescriptorError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs import (
     NewTools,
@@ -27,10 +27,12 @@ from napari_tool_runner.jobs import (
     run_tests,
 )
 from napari_tool_runner.jobs.drafts import new_test
-from napari_tool_runner.tools import read_tool
+from napari_tool_runner.storage import write_json
+from napari_tool_runner.tools import load_toolbox, read_tool
 from napari_tool_runner.tools.bioimageit.writing import draft
 from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.drafts.guessing import sketches_of
+from napari_tool_runner.tools.toolbox.trust import approve
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 READS = "import tifffile\n"
@@ -451,6 +453,33 @@ def test_of_what_no_test_is_made(make_tool: MakeTool, config: dict[str, object])
     tool.path.write_text(tool.path.read_text() + "\n")
     with pytest.raises(DescriptorError, match="has changed meanwhile"):
         draft.write(settings)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+@pytest.mark.parametrize("approved", [False, True])
+def test_a_test_is_written_through_no_link(
+    make_tool: MakeTool, config: dict[str, object], tmp_path: Path, approved: bool
+) -> None:
+    """What a stranger's program wrote would lie where the link leads."""
+    tool = make_tool(INVERT)
+    box, place = tool.path.parent, tmp_path / "elsewhere"
+    place.mkdir()
+    (box / "test-data").symlink_to(place)
+    if approved:
+        write_json(config_path(), {"process": {"xml_dirs": [str(box)]}})
+        approve(box)
+        tool = load_toolbox(load_config())[tool.id]
+    ntr.run(tool, i=IMAGE, config=config)
+    record = last(config)
+    before = tool.path.read_bytes()
+    with pytest.raises(ToolRunnerError, match="test-data"):
+        drafted_test(record, load_config(config)).write(load_config(config))
+    assert tool.path.read_bytes() == before
+    assert [*place.iterdir()] == []
+    tool.path.rename(box / "real.txt")
+    tool.path.symlink_to("real.txt")
+    with pytest.raises(WorkspaceError, match="is a link"):
+        drafted_test(record, load_config(config))
 
 
 def test_a_strangers_record_makes_no_test(

@@ -12,7 +12,8 @@ from napari_tool_runner.errors import DescriptorError, ToolRunnerError, Workspac
 from napari_tool_runner.jobs.past.repeat import recorded_tool
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.testing import run_test
-from napari_tool_runner.names import file_name, size_text
+from napari_tool_runner.names import file_name, lies_in, real_path, size_text
+from napari_tool_runner.sealed.changing import new_file
 from napari_tool_runner.storage import write_whole
 from napari_tool_runner.tools import dialect_of
 from napari_tool_runner.tools.candidate import read_bytes
@@ -128,7 +129,7 @@ class DraftedTest:
 
     def _copied(self, file: TestFile, copied: list[Path]) -> str:
         """Copy a file unless the same lies there already; return its name."""
-        folder = self.tool.path.parent / _TEST_DATA
+        folder = self.tool.lies_at.parent / _TEST_DATA
         folder.mkdir(exist_ok=True)
         stem, ending = os.path.splitext(file_name(file.path.name))
         if file in self.outputs:
@@ -139,9 +140,19 @@ class DraftedTest:
                 return target.name
             number += 1
             target = folder / f"{stem}_{number}{ending}"
-        sealed.copy(file.path, target, file.root)
-        copied.append(target)
+        # through no link: a toolbox of somebody else may have one in the place of test-data
+        with (
+            sealed.open_file(file.path, file.root) as source,
+            new_file(target, self._root()) as draft,
+        ):
+            copied.append(target)
+            sealed.copy_bytes(source, draft)
         return target.name
+
+    def _root(self) -> Path:
+        """Return the folder below which the test is written: the toolbox, or the tool's own."""
+        place, toolbox = self.tool.lies_at, real_path(Path(self.tool.toolbox or os.curdir))
+        return toolbox if self.tool.toolbox and lies_in(place, toolbox) else place.parent
 
 
 def _same(target: Path, file: TestFile) -> bool:
@@ -179,6 +190,8 @@ def _refused(record: RunRecord, tool: Tool) -> str:
         return "its tool ships with this program"
     if tool.digest != record.tool.digest:
         return "its descriptor has changed since; run it again first"
+    if tool.path.is_symlink():
+        return f"{tool.path} is a link"
     if tool.entry:
         return "its descriptor holds several tools"
     if record.slices is not None:
