@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,18 +30,22 @@ class _Element:
     names: frozenset[str]
     line: int
     inner: list[_Element] = field(default_factory=list)
+    _found: dict[tuple[str, str], _Element] = field(default_factory=dict)
 
     def below(self, tag: str, key: str) -> _Element | None:
-        """Return the first element, at any depth, that a part of a note's place names."""
-        waiting, number = [*self.inner], 0
-        while waiting:
-            one = waiting.pop(0)
-            if one.tag == tag:
-                number += 1
-                if not key or key in one.names or key == str(number):
-                    return one
-            waiting = [*one.inner, *waiting]
-        return None
+        """Return the first element, at any depth, that a part of a note's place names.
+
+        All are noted by all that they may be called: as many notes may ask as there are elements.
+        """
+        if not self._found:
+            waiting, numbers = self.inner[::-1], Counter[str]()
+            while waiting:
+                one = waiting.pop()
+                numbers[one.tag] += 1
+                for name in ("", *one.names, str(numbers[one.tag])):
+                    self._found.setdefault((one.tag, name), one)
+                waiting += reversed(one.inner)
+        return self._found.get((tag, key))
 
 
 def lines_of(notes: tuple[Note, ...], candidate: Candidate) -> tuple[int, ...]:
@@ -51,10 +57,14 @@ def lines_of(notes: tuple[Note, ...], candidate: Candidate) -> tuple[int, ...]:
     if not notes:
         return ()
     root, text = _outlined(candidate)
-    return tuple(_line(note, root, text) for note in notes)
+    places: dict[str, list[int]] = {}
+    for number, line in enumerate(text, 1):
+        for place in _PLACEHOLDER.findall(line):
+            places.setdefault(place, []).append(number)
+    return tuple(_line(note, root, places) for note in notes)
 
 
-def _line(note: Note, root: _Element | None, text: list[str]) -> int:
+def _line(note: Note, root: _Element | None, places: Mapping[str, list[int]]) -> int:
     if told := _TOLD.search(note.what):
         return int(told[1])
     if root is None:
@@ -68,9 +78,9 @@ def _line(note: Note, root: _Element | None, text: list[str]) -> int:
     if found is root and note.where != root.tag:
         return 0
     if place := _PLACEHOLDER.search(note.what):  # a command has many lines
-        for number, line in enumerate(text[found.line - 1 :], found.line):
-            if place[0] in line:
-                return number
+        numbers = places.get(place[0], [])
+        if (after := bisect_left(numbers, found.line)) < len(numbers):
+            return numbers[after]
     return found.line
 
 

@@ -107,7 +107,9 @@ def _paths(roots: Iterable[Path]) -> Iterator[str]:
                     if entry.is_dir(follow_symlinks=False):
                         if not is_passed_over(entry.name):
                             waiting.append(entry.path)
-                    elif may_be_descriptor(entry.name) or entry.name.startswith(".shed."):
+                    elif entry.is_file() and (
+                        may_be_descriptor(entry.name) or entry.name.startswith(".shed.")
+                    ):
                         yield entry.path
         except OSError:
             continue  # it is gone, or may not be read: the list of problems tells that
