@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from time import perf_counter
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from run_tools import invert_tool, sleep_tool
 from widget_tools import opened
 
 from napari_tool_runner.config import config_path, load_config
-from napari_tool_runner.errors import DescriptorError
+from napari_tool_runner.errors import DescriptorError, JobCancelledError
 from napari_tool_runner.jobs import JobManager, JobState, history, prepare, run_job
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
@@ -365,9 +364,8 @@ def test_who_closes_the_dialog_ends_the_script(qtbot, dock, tmp_path, manager):
         qtbot.mouseClick(dialog.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: making._job.state.is_finished, timeout=WAIT)
     assert making._job.state is JobState.CANCELLED
-    late = SimpleNamespace(cancel=lambda: late.__dict__.update(ended=True))
-    making.began(late)
-    assert late.ended
+    with pytest.raises(JobCancelledError, match="given up"):
+        making.goes_on()  # nor does anything begin, or appear, after that
     assert not (tmp_path / "own").exists()
 
 

@@ -3,7 +3,7 @@ from .api import merged, run, run_job, submit, sweep
 from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
 from .delivery import deliver, job_json, output_paths, outputs_json, write_table
 from .drafts.new_test import MUCH, DraftedTest, drafted_test
-from .drafts.new_tool import RUNS_IT, NewTools, Origin, new_tool
+from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
 from .job import Job, execute
 from .live import LivePreview, Previewed, is_quick, note_time
@@ -53,6 +53,7 @@ __all__ = [
     "JobRow",
     "JobState",
     "LivePreview",
+    "Making",
     "NewTools",
     "Origin",
     "PreviewLayers",

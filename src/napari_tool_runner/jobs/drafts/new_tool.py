@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.outputs import JobResult
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["RUNS_IT", "NewTools", "Origin", "new_tool"]
+__all__ = ["RUNS_IT", "Making", "NewTools", "Origin", "new_tool"]
 
 RUNS_IT = (
     "To learn its options the script is started once, without arguments, where its tool would "
@@ -81,17 +82,37 @@ class Origin:
     image: str = ""
 
 
+class Making:
+    """By which the making of a tool is given up, in any thread."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+        self._job: Job | None = None
+
+    def stop(self) -> None:
+        """End the script that runs; nothing is made."""
+        self._stopped.set()
+        if self._job is not None:
+            self._job.cancel()
+
+    def goes_on(self, job: Job | None = None) -> None:
+        """Raise JobCancelledError after a `stop`; `job`: what begins now, and would be ended."""
+        self._job = job
+        if self._stopped.is_set():
+            raise JobCancelledError("The new tool was given up.")
+
+
 @dataclass(frozen=True)
 class _Runs:
-    """How jobs are run for a new tool, and who is told of each before it starts."""
+    """How jobs are run for a new tool."""
 
     config: Config | None
     timeout: float
-    told: Callable[[Job], object]
+    making: Making
 
     def start(self, tool: Tool, values: Mapping[str, object]) -> tuple[Job, JobResult]:
         job = prepare(tool, values, config=self.config, timeout=self.timeout, cache=False)
-        self.told(job)
+        self.making.goes_on(job)
         return job, run_job(job)
 
 
@@ -101,7 +122,7 @@ def new_tool(
     *,
     config: Config | None = None,
     timeout: float = _PATIENCE,
-    told: Callable[[Job], object] = lambda _: None,
+    making: Making | None = None,
 ) -> NewTools:
     """Make the folder of a new tool, which must not be there yet; the tool is called as it.
 
@@ -109,13 +130,13 @@ def new_tool(
     ----------
     timeout : float
         Seconds that a script may take to tell its options, and its tool for the sample.
-    told : callable
-        Takes each job before it starts, so that it can be cancelled; what it raises ends all.
+    making : Making, optional
+        By which it can be given up.
 
     Raises
     ------
     ToolRunnerError
-        The folder is there, the script cannot be asked, or a job was cancelled; nothing is left.
+        The folder is there, the script cannot be asked, or it was given up; nothing is left.
     """
     folder = folder.absolute()
     if folder.exists():
@@ -125,8 +146,9 @@ def new_tool(
         with tempfile.TemporaryDirectory(prefix="new-tool-") as place:
             draft = Path(place) / safe_name(folder.name)
             draft.mkdir()
-            runs = _Runs(config, timeout, told)
+            runs = _Runs(config, timeout, making or Making())
             made, notes = _fill(draft, safe_name(folder.name), origin, runs)
+            runs.making.goes_on()
             _put(draft, folder)
     except OSError as error:
         raise DescriptorError(f"{folder} cannot be made: {error}.") from error
@@ -224,7 +246,7 @@ def _asked(program: Path, name: str, origin: Origin, runs: _Runs) -> Guess:
             shutil.copyfile(path, folder / path.name)
         probe = folder / "tool_options_probe.py"
         shutil.copyfile(_SCRIPTS / "probe.py", probe)
-        words = (f"'$__tool_directory__{program.name}'",)
+        words = (f"$__tool_directory__{program.name}",)
         title = f"Options of {program.name}"
         needs = Sketch(
             "options", title, probe.name, "", "", words, (out,), (), origin.conda, origin.image

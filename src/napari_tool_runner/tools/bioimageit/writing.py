@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -51,7 +52,7 @@ def draft(sketch: Sketch) -> str:
 
 def _command(sketch: Sketch) -> Iterator[str]:
     yield from map(_argument, sketch.before)
-    yield from sketch.words
+    yield from map(quote, sketch.words)
     yield from map(_argument, sketch.arguments)
 
 
@@ -60,7 +61,7 @@ def _argument(one: SketchedArgument) -> str:
     if one.role == "switch" or not one.flag or one.part:
         return place
     apart = one.multiple or not one.flag.startswith("--") or one.name.endswith("_1")
-    return f"{one.flag} {place}" if apart else f"{one.flag}={place}"
+    return f"{quote(one.flag)} {place}" if apart else f"{quote(one.flag)}={place}"
 
 
 def _param(inputs: Element, one: SketchedArgument) -> None:

@@ -37,6 +37,7 @@ _SUFFIXES = {
 }  # fmt: skip
 _NO_VALUE = "it takes no value"  # says the probe of what is counted or is a constant
 _MOST = 200
+_MOST_CHOICES = 1000
 _LONGEST = 5000
 _FEW = 4
 
@@ -157,6 +158,9 @@ def _arguments(told: _Told, taken: list[str], notes: list[str]) -> Iterator[Sket
         first, words = str(bool(told.default)), _help(told.help)
         yield SketchedArgument(name, "switch", flag, words, first, on=told.on, off=told.off)
         return
+    if len(told.choices) > _MOST_CHOICES:
+        notes.append(f"{shown} has {len(told.choices)} choices; the form takes any text.")
+        told = told._replace(choices=(), kind="text")
     role, form, layer = _role(told, shown, notes)
     if told.repeated:
         notes.append(f"{shown} may be given several times; the form gives it once.")
@@ -262,8 +266,9 @@ def _words_of(told: object) -> tuple[str, ...]:
 
 
 def _number(told: object) -> float | None:
-    if told is None or (isinstance(told, int | float) and abs(told) <= sys.float_info.max):
-        return told
+    if told is None or isinstance(told, int | float):
+        held = told is not None and abs(told) <= sys.float_info.max
+        return told if held else None  # beyond that there is no limit
     raise TypeError("a number is none")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner import settings
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.jobs import RUNS_IT, NewTools, Origin, new_tool
+from napari_tool_runner.jobs import RUNS_IT, Making, NewTools, Origin, new_tool
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.toolbox.approvals import approval_of
@@ -39,27 +38,7 @@ from napari_tool_runner.widgets.settings.config_hub import config_hub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_tool_runner.jobs import Job
-
 __all__ = ["NewToolDialog"]
-
-
-class _Making:
-    """Work that may be stopped while its jobs run in a thread."""
-
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-        self._job: Job | None = None
-
-    def began(self, job: Job) -> None:
-        self._job = job
-        if self._stopped.is_set():  # it was, while the job was prepared
-            job.cancel()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._job is not None:
-            self._job.cancel()
 
 
 class NewToolDialog(QDialog):
@@ -72,7 +51,7 @@ class NewToolDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("New tool")
         self._found: NewTools | None = None
-        self._making = _Making()
+        self._making = Making()
         self.name = QLineEdit()
         self.name.setPlaceholderText("my filter")
         self.folder = QLineEdit(str(_home()))
@@ -175,8 +154,8 @@ class NewToolDialog(QDialog):
         origin = Origin(Path(text).expanduser() if text else None, self.conda.text().strip())
         self.make_button.setEnabled(False)
         self.message.say("It is made, tried and tested…", "busy")
-        self._making = _Making()
-        task = Task(partial(new_tool, self._place(), origin, told=self._making.began), self)
+        self._making = Making()
+        task = Task(partial(new_tool, self._place(), origin, making=self._making), self)
         task.done.connect(self._made)
         task.failed.connect(self._failed)
         task.start()
