@@ -32,6 +32,7 @@ from napari_tool_runner.tools import load_toolbox, read_tool
 from napari_tool_runner.tools.bioimageit.writing import draft
 from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.drafts.guessing import sketches_of
+from napari_tool_runner.tools.drafts.testing import NewTest, with_test
 from napari_tool_runner.tools.toolbox.trust import approve
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -458,6 +459,14 @@ def test_of_what_no_test_is_made(make_tool: MakeTool, config: dict[str, object])
     tool.path.write_text(tool.path.read_text() + "\n")
     with pytest.raises(DescriptorError, match="has changed meanwhile"):
         draft.write(settings)
+
+
+def test_a_test_is_added_where_a_stranger_wrote_a_million_blanks() -> None:
+    blanks = " " * 1_000_000
+    text = f"<tool>{blanks}x{blanks}\n  <help/></tool>"
+    added = with_test(text, NewTest({"n": "1"}), {})
+    assert added.startswith(f"<tool>{blanks}x{blanks}\n  <tests>\n")
+    assert added.endswith("  </tests>\n  <help/></tool>")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")

@@ -11,9 +11,10 @@ from napari_tool_runner.errors import DescriptorError
 
 __all__ = ["NewOutput", "NewTest", "with_test"]
 
-_END = re.compile(r"[ \t]*</tests\s*>")
-_EMPTY = re.compile(r"[ \t]*<tests\s*/>")
-_BEHIND = re.compile(r"[ \t]*<(?:help|citations|/tool)[\s>/]")
+_INDENT = r"(?<![ \t])[ \t]*"  # a search begins once in a row of blanks, however long it is
+_END = re.compile(rf"{_INDENT}</tests\s*>")
+_EMPTY = re.compile(rf"{_INDENT}<tests\s*/>")
+_BEHIND = re.compile(rf"{_INDENT}<(?:help|citations|/tool)[\s>/]")
 
 
 @dataclass(frozen=True, slots=True)
