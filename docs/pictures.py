@@ -7,6 +7,7 @@ picture that can no longer be made fails the tests.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import Job
+    from napari_tool_runner.jobs import Job, Previewed
     from napari_tool_runner.widgets.dock import ToolRunnerWidget
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -318,6 +319,103 @@ def live(stage: Stage) -> np.ndarray:
     return np.vstack([np.hstack(moments[:2]), np.hstack(moments[2:])])
 
 
+def film(stage: Stage) -> np.ndarray:
+    """Sigma is dragged with the mouse: what was seen, and how long after its value was chosen.
+
+    Above as programs start by default, below with imports done (`runner.warm`).
+    """
+    stage.widget.open_sample("cells_2d")
+    page = stage.page("gaussian_filter", input="Nuclei")
+    camera = getattr(stage.viewer, "scene", stage.viewer).camera
+    camera.zoom *= 2
+    stage.settle(60)
+    rows = []
+    for warm in (False, True):
+        configure({"runner": {"service": "LOCAL", "warm": warm}})
+        frames = _dragged(stage, page)
+        rows.append(np.hstack([frame.picture("warm" if warm else "cold") for frame in frames]))
+    return np.vstack(rows)
+
+
+@dataclass
+class Frame:
+    """What was seen of the canvas, and how long after the value was chosen."""
+
+    canvas: np.ndarray
+    sigma: float
+    seconds: float
+
+    def picture(self, how: str, side: int = 232, foot: int = 26) -> np.ndarray:
+        """Return its middle above a line that says what it is, shape (y, x, 3)."""
+        from PIL import Image, ImageDraw
+
+        top, left = ((size - side) // 2 for size in self.canvas.shape[:2])
+        shown = Image.new("RGB", (side + 4, side + foot))
+        shown.paste(Image.fromarray(self.canvas[top : top + side, left : left + side, :3]), (2, 0))
+        said = f"sigma {self.sigma:.1f}, {how}: {self.seconds * 1000:.0f} ms"
+        ImageDraw.Draw(shown).text((8, side + 4), said, fill="white", font_size=15)
+        return np.asarray(shown)
+
+
+def _dragged(stage: Stage, page: ToolWidget, count: int = 6) -> list[Frame]:
+    """Drag sigma from 0.5 to 8 as a hand does; returns frames at equal steps of what was seen.
+
+    Raises
+    ------
+    AssertionError
+        The preview went away in between, or selection or camera are not as they were.
+    """
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    viewer, button, label = stage.viewer, Qt.MouseButton.LeftButton, page.form.row("sigma").label
+    camera = getattr(viewer, "scene", viewer).camera
+    frames, chosen = list[Frame](), dict[object, float]()
+
+    def seen(made: Previewed) -> None:
+        assert made.job is not None, made.error
+        sigma = made.job.values["sigma"]
+        canvas = viewer.screenshot(canvas_only=True, flash=False)
+        frames.append(Frame(canvas, float(sigma), time.monotonic() - chosen[sigma]))
+
+    def note() -> None:
+        chosen.setdefault(page.form.values()["sigma"], time.monotonic())
+
+    page.form.changed.connect(note)
+    page.form.set_values({"sigma": 0.5})
+    note()
+    page.live_bar.previewed.connect(seen)
+    before = [*viewer.layers]
+    QTest.mouseClick(page.live_bar.switch, button, pos=QPoint(8, 8))
+    stage.until(lambda: len(frames) > 0)
+    stage.settle(400)  # what is imported is learned
+    state = {*viewer.layers.selection}, camera.zoom, camera.center
+    (preview,) = [layer for layer in viewer.layers if layer not in before]
+    frames.clear()
+    at = QPoint(2, label.height() // 2)
+    QTest.mousePress(label, button, pos=at)
+    while page.form.values()["sigma"] < 8:
+        at += QPoint(2, 0)
+        QTest.mouseMove(label, at)
+        stage.settle(8)
+        assert preview in viewer.layers, "the preview flickers"
+        assert ({*viewer.layers.selection}, camera.zoom, camera.center) == state
+    stage.until(lambda: bool(frames) and frames[-1].sigma == page.form.values()["sigma"])
+    QTest.mouseRelease(label, button, pos=at)
+    page.form.changed.disconnect(note)
+    page.live_bar.previewed.disconnect(seen)
+    QTest.mouseClick(page.live_bar.switch, button, pos=QPoint(8, 8))
+    stage.settle()
+    return [frames[round(one)] for one in np.linspace(0, len(frames) - 1, count)]
+
+
+def configure(config: dict[str, object]) -> None:
+    """Let jobs run so from now on."""
+    place = Path(os.environ["XDG_CONFIG_HOME"]) / "napari-tool-runner" / "config.json"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(config), encoding="utf-8")
+
+
 SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
     scene.__name__: scene
     for scene in (
@@ -334,6 +432,7 @@ SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
         history,
         light,
         live,
+        film,
     )
 }
 

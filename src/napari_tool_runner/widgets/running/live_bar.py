@@ -53,8 +53,8 @@ class LiveBar(QWidget):
         Says where the tool runs, and whether it can.
     """
 
-    previewed = Signal()
-    """Another preview is shown, or none can be."""
+    previewed = Signal(object)
+    """Another preview is shown, or none can be; carries what it is of, a `Previewed`."""
 
     def __init__(
         self,
@@ -230,7 +230,7 @@ class LiveBar(QWidget):
         else:
             self._clear()
             self._say(f"No preview: {error}", failed=True)
-        self.previewed.emit()
+        self.previewed.emit(made)
 
     def _clear(self) -> None:
         if self._layers is not None and self._tables is not None:
