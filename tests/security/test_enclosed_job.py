@@ -36,7 +36,8 @@ from napari_tool_runner.jobs.past.scan import Scan
 from napari_tool_runner.jobs.secrets import Secrets, forget_left
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.foreign.children import recording
-from napari_tool_runner.plugins.programs import enclosure
+from napari_tool_runner.plugins.programs import enclosed as enclosed_program
+from napari_tool_runner.plugins.programs.enclosed import Enclosure
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.programs.installed import with_prefixes
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
@@ -446,7 +447,7 @@ def test_no_word_of_a_tool_becomes_an_option(
 
 def test_no_path_becomes_an_option(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nul character"):
-        enclosure.Enclosure(["--bind", "/a\0--bind\0/", "/b"]).start(["true"], tmp_path, {})
+        Enclosure(["--bind", "/a\0--bind\0/", "/b"]).start(["true"], tmp_path, {})
 
 
 def test_a_descriptor_puts_no_nul_into_variables_and_scripts(
@@ -608,7 +609,7 @@ def test_no_daemon_outlives_its_job(
 ) -> None:
     """Also one that closes, with a debugger, what the first process inside holds."""
     if not filtered:
-        monkeypatch.setattr(enclosure, "program_filter", lambda *_: b"")
+        monkeypatch.setattr(enclosed_program, "program_filter", lambda *_: b"")
     done = ntr.run(make_tool(DAEMON, **NO_DATA), config=config)
     path = done.outputs["o"].path
     assert path.with_name(path.name + ".tried").read_text() == ("ptrace" if filtered else "traced")
@@ -622,8 +623,8 @@ def test_no_daemon_outlives_its_job(
 def test_results_are_not_taken_while_something_lives(
     make_tool: MakeTool, config: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = enclosure.Enclosure.end
-    monkeypatch.setattr(enclosure.Enclosure, "end", lambda self: real(self) and False)
+    real = Enclosure.end
+    monkeypatch.setattr(Enclosure, "end", lambda self: real(self) and False)
     script = """
         import subprocess, sys
         subprocess.Popen(["sleep", "30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -266,7 +266,7 @@ def test_it_holds_for_an_ordinary_user(tmp_path: Path) -> None:
             from napari_tool_runner.plugins.programs import enclosure as e
             home = Path({str(home)!r})
             options = e._options((), [*e.python_places(), home], home / "work", False)
-            with e.Enclosure([*options]).start(
+            with e.Enclosure(options).start(
                 [PYTHON, str(home / "spy.py"), str(home / "work" / "o")],
                 home / "work", {{"PATH": "/usr/bin"}},
             ) as program:

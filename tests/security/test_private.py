@@ -11,7 +11,11 @@ import pytest
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.programs.binds import binds
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
-from napari_tool_runner.plugins.programs.installed import python_places, with_prefixes
+from napari_tool_runner.plugins.programs.installed import (
+    private_beside,
+    python_places,
+    with_prefixes,
+)
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.tools.isolation.walls import missing_walls, system_places
 from napari_tool_runner.tools.model import DirectoryParameter
@@ -118,6 +122,22 @@ def test_an_installation_is_shown_in_its_parts(home: Path, tmp_path: Path) -> No
     put(home / "bin" / "x")
     put(home / "lib" / "x")
     assert with_prefixes([home / "bin"]) == {home / "bin"}
+
+
+def test_an_environment_with_hidden_files_is_one_mount_that_covers_them(
+    home: Path, tmp_path: Path
+) -> None:
+    made = tmp_path / "environment"
+    for name in ("bin/x", "lib/x", "share/x", "pyvenv.cfg", "CACHEDIR.TAG", ".lock", ".gitignore"):
+        put(made / name)
+    shown = with_prefixes([made / "bin"])
+    assert shown == {made / "bin", made}
+    assert {*private_beside(shown)} == {str(made / ".lock"), str(made / ".gitignore")}
+    (made / ".gitignore").unlink()
+    put(made / ".git" / "config")
+    assert made not in with_prefixes([made / "bin"]), "a checkout, whose author writes there"
+    (made / ".git").rename(made / "notes")
+    assert made not in with_prefixes([made / "bin"])
 
 
 def test_a_folder_of_programs_that_becomes_a_link_is_seen(home: Path, tmp_path: Path) -> None:

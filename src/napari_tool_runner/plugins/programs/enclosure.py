@@ -7,19 +7,13 @@ Processes have a numbering of their own, so that whatever a program leaves behin
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import select
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,16 +21,13 @@ from napari_tool_runner import settings
 from napari_tool_runner.locks import Once
 from napari_tool_runner.names import really
 from napari_tool_runner.plugins.programs.binds import binds, masks
-from napari_tool_runner.plugins.programs.devices import no_input, own_devices
-from napari_tool_runner.plugins.programs.environment import check_program
+from napari_tool_runner.plugins.programs.devices import own_devices
+from napari_tool_runner.plugins.programs.enclosed import Enclosure
 from napari_tool_runner.plugins.programs.installed import (
     private_beside,
     python_places,
     with_prefixes,
 )
-from napari_tool_runner.plugins.programs.watchdog import MARK
-from napari_tool_runner.quoting import check_words
-from napari_tool_runner.tools.isolation.walls import end_held, hold, keep_apart, program_filter
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.private import is_below, private_places
 
@@ -46,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SYSTEM",
-    "Enclosure",
     "enclosure_of",
     "enclosure_problem",
     "enclosure_words",
@@ -66,170 +56,6 @@ _TO_ENTER = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETPCAP")
 # what the kernel tells of processors and memory, without its doors for administrators; and of
 # what GPUs are connected to and driven by
 _HARDWARE, _OF_DEVICES = ("devices", "kernel/mm", "fs/cgroup"), ("bus", "class", "dev", "module")
-
-
-class Enclosure:
-    """A program in its walls: how it is started, and whether it ran.
-
-    Parameters
-    ----------
-    options : sequence of str
-        Of bubblewrap; they reach it through a file of memory, not its command line.
-    apart : bool
-        Keep it from abstract sockets of others, which it meets in a network that is not its own.
-    passed : sequence of int
-        Descriptors that bubblewrap, or the program, inherits.
-    allowed : sequence of str
-        Calls that its filter leaves, see `program_filter`.
-    """
-
-    def __init__(
-        self,
-        options: Sequence[str],
-        *,
-        apart: bool = False,
-        passed: Sequence[int] = (),
-        allowed: Sequence[str] = (),
-    ) -> None:
-        self._options, self._apart = options, apart
-        self._passed, self._allowed = passed, allowed
-        self._status = self._first = self._number = -1
-        self._told = b""
-        self._program: subprocess.Popen[bytes] | None = None
-        self.held = threading.Event()
-        """Whether its first process is known."""
-
-    def start(
-        self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
-    ) -> subprocess.Popen[bytes]:
-        """Start `args`; raises OSError for what could not be executed, ValueError for a nul."""
-        check_program(args[0], work_dir, environment)
-        self._status, status = os.pipe()
-        options, kernel = os.memfd_create("options"), os.memfd_create("kernel")
-        try:
-            given = [*self._options, "--chdir", str(work_dir)]
-            for name, value in environment.items():
-                given += ["--setenv", name, value]
-            if forbidden := program_filter(*self._allowed):
-                given += ["--seccomp", str(kernel)]
-            check_words(given, environment)  # of values no option may be made
-            joined = b"".join(os.fsencode(one) + b"\0" for one in given)
-            for file, data in ((options, joined), (kernel, forbidden)):
-                os.write(file, data)
-                os.lseek(file, 0, os.SEEK_SET)
-            program = [
-                shutil.which("bwrap") or "bwrap",
-                "--args",
-                str(options),
-                "--json-status-fd",
-                str(status),
-            ]
-            program += ["--", *args]
-
-            def start() -> subprocess.Popen[bytes]:
-                with no_input().open("rb") as nothing:
-                    return subprocess.Popen(
-                        program,
-                        cwd=work_dir,
-                        # a descriptor's variables (LD_PRELOAD) are the program's
-                        env={MARK: environment[MARK]} if MARK in environment else {},
-                        stdin=nothing,
-                        stdout=subprocess.PIPE,
-                        stderr=subprocess.PIPE,
-                        bufsize=0,
-                        # no terminal to write to; and the group that is ended as a whole
-                        start_new_session=True,
-                        pass_fds=(options, kernel, status, *self._passed),
-                    )
-
-            if not self._apart or os.stat(program[0]).st_mode & stat.S_ISUID:
-                started = start()
-            else:
-                # it lasts as long as the thread, and in what the thread starts
-                with ThreadPoolExecutor(1, initializer=keep_apart) as thread:
-                    started = thread.submit(start).result()
-        except BaseException:
-            os.close(self._status)
-            raise
-        finally:
-            for one in (options, kernel, status):
-                os.close(one)
-        self._program = started
-        try:
-            self._hold()
-        except BaseException:
-            os.close(self._status)
-            with started:
-                started.kill()
-            raise
-        return started
-
-    def _hold(self) -> None:
-        """Take hold of the first process inside: all in there ends with it, whatever they do."""
-        while b"\n" not in self._told and (more := os.read(self._status, 65536)):
-            self._told += more  # told before anything of the program's runs
-        # without it, bubblewrap has not come so far, and says why
-        if found := re.search(rb'"child-pid": (\d+)', self._told):
-            with suppress(ProcessLookupError):
-                self._first, self._number = hold(int(found[1])), int(found[1])
-        self.held.set()
-
-    def namespaces(self, *names: str) -> list[int]:
-        """Return descriptors of the program's namespaces: ``mnt``, ``user`` and the like.
-
-        The program must run: until then, what is inside has the view of who built it.
-
-        Raises
-        ------
-        OSError
-            It has ended.
-        """
-        found: list[int] = []
-        try:
-            for name in names:
-                found.append(os.open(f"/proc/{self._number}/ns/{name}", os.O_RDONLY))
-            if self.ended(0.0):  # its number may be another's
-                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
-        except OSError:
-            for one in found:
-                os.close(one)
-            raise
-        return found
-
-    def first(self) -> int:
-        """Return another descriptor of the first process inside, which is readable at its end."""
-        return os.dup(self._first)
-
-    def end_bubblewrap(self) -> None:
-        """End what waits for the first process: in another enclosure it does not see its end."""
-        if self._program is not None:
-            self._program.kill()
-
-    def ended(self, seconds: float) -> bool:
-        """Wait until nothing runs inside; False when something still does."""
-        if self._first < 0:
-            return True
-        held = select.poll()  # `select.select` takes no number above 1023
-        held.register(self._first, select.POLLIN)
-        return bool(held.poll(max(0.0, seconds) * 1000))
-
-    def end(self) -> bool:
-        """End all that runs inside; False when the kernel could not, in time."""
-        if self.ended(0.0):
-            return True
-        end_held(self._first)
-        return self.ended(10.0)  # that the kernel may need to end what runs inside
-
-    def ran(self) -> bool:
-        """Whether the program was executed; asked once, when all has ended."""
-        os.set_blocking(self._status, False)
-        with suppress(OSError):
-            while more := os.read(self._status, 65536):
-                self._told += more
-        os.close(self._status)
-        if self._first >= 0:
-            os.close(self._first)
-        return b'"exit-code"' in self._told
 
 
 def is_enclosing(config: Mapping[str, object]) -> bool:
@@ -263,7 +89,7 @@ def enclosure_of(
         return None
     seen = seen_places(context, config, shown)
     hidden = [really(context.root.parents[2]), *private_beside(shown)]
-    options = [*_options(context.mounts, seen, context.temp_dir, context.network, hidden, around)]
+    options = _options(context.mounts, seen, context.temp_dir, context.network, hidden, around)
     # programs that show windows look for the desktop there first, and nowhere after a refusal
     windows = "DISPLAY" in settings.PASS_ON.of(config)
     apart, passed = context.network and not windows, around.passed if around else ()
@@ -315,7 +141,7 @@ def enclosure_problem() -> str:
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (package bubblewrap)"
     with tempfile.TemporaryDirectory(prefix="napari-tool-runner-") as name:
-        enclosure = Enclosure([*_options((), python_places(), Path(name), network=False)])
+        enclosure = Enclosure(_options((), python_places(), Path(name), network=False))
         try:
             program = [sys.executable, "-I", "-S", "-c", "pass"]
             with enclosure.start(program, Path(name), {}) as tried:

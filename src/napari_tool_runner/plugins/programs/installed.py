@@ -19,8 +19,9 @@ __all__ = ["private_beside", "python_places", "with_prefixes"]
 # what programs consist of, in a folder that may hold other things of the user's, too
 _PARTS = frozenset(
     ["bin", "sbin", "lib", "lib32", "lib64", "libexec", "share", "include", "etc", "opt", "ssl"]
-) | {"Cellar", "conda-meta", "pyvenv.cfg"}
+) | {"Cellar", "conda-meta", "pyvenv.cfg", "CACHEDIR.TAG"}
 _WHOLE = ("conda-meta", "lib/jrt-fs.jar")  # of conda, and a Java: nothing else lies there
+_FEW = 2  # what a maker of environments leaves there: a lock, a list of what to ignore
 _CHECKOUTS = frozenset(
     (".git", ".hg", ".svn", "pyproject.toml", "setup.py", "Makefile", "CMakeLists.txt")
 )
@@ -94,8 +95,9 @@ def _installation(prefix: Path) -> set[Path]:
     parts = {"lib", "opt"} if prefix.name == ".local" else _PARTS
     with suppress(OSError):
         found = frozenset(os.listdir(prefix))
-        # one mount costs less than six
-        if found <= parts:
+        hidden = {name for name in found if name.startswith(".")}
+        # one mount costs less than six; what is hidden is covered, by a mount each
+        if found - hidden <= parts and len(hidden) <= _FEW and not hidden & _CHECKOUTS:
             return {prefix}
         if not found & _CHECKOUTS and any(os.path.exists(prefix / name) for name in _WHOLE):
             return {prefix}

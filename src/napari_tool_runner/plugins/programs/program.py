@@ -41,7 +41,7 @@ from napari_tool_runner.quoting import check_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event, ExecContext
-    from napari_tool_runner.plugins.programs.enclosure import Enclosure
+    from napari_tool_runner.plugins.programs.enclosed import Enclosure
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["gpu_remark", "run_here", "run_program"]

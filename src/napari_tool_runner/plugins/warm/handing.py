@@ -19,7 +19,7 @@ from napari_tool_runner.plugins.warm.patience import Watch
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext
-    from napari_tool_runner.plugins.programs.enclosure import Enclosure
+    from napari_tool_runner.plugins.programs.enclosed import Enclosure
     from napari_tool_runner.plugins.warm.serving import Server
 
 __all__ = ["Handing"]
