@@ -44,6 +44,7 @@ from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.setting_types import Secret
 from napari_tool_runner.settings import ENV
 from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
+from napari_tool_runner.tools.isolation.walls import program_filter
 from plugins.runner_helpers import make_process, wait_until
 from support import until_kept
 
@@ -448,6 +449,45 @@ def test_no_word_of_a_tool_becomes_an_option(
 def test_no_path_becomes_an_option(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nul character"):
         Enclosure(["--bind", "/a\0--bind\0/", "/b"]).start(["true"], tmp_path, {})
+
+
+HALF = """
+    import os, sys
+    from pathlib import Path
+    from napari_tool_runner.plugins.programs import enclosed
+
+    def killed(*_):
+        os.kill(os.getpid(), 9)
+
+    folder, whole, passed = sys.argv[1], sys.argv[2] == "whole", (int(sys.argv[3]),)
+    options = ["--ro-bind", "/", "/", "--dev", "/dev", "--bind", folder, folder]
+    if not whole:
+        enclosed.os.pwrite = killed
+    words = ["sh", "-c", "ls /proc/self/fd > seen"]
+    with enclosed.Enclosure(options, passed=passed).start(words, Path(folder), {}) as program:
+        program.communicate()
+"""
+
+
+@enclosed
+@pytest.mark.skipif(not program_filter(), reason="this processor has no filter")
+@pytest.mark.parametrize("told", ["whole", "half"])
+def test_nothing_runs_in_walls_that_were_told_in_part(tmp_path: Path, told: str) -> None:
+    """napari is killed while it tells them; what the program keeps open is no way to us."""
+    ended, passed = os.pipe()
+    try:
+        words = [sys.executable, "-c", textwrap.dedent(HALF), str(tmp_path), told, str(passed)]
+        done = subprocess.run(words, pass_fds=[passed], check=False)
+    finally:
+        os.close(passed)
+    with open(ended, "rb") as waiting:
+        waiting.read()  # until bubblewrap has ended, too
+    seen = tmp_path / "seen"
+    if told == "half":
+        assert done.returncode == -9
+        assert not seen.exists()
+    else:
+        assert {*seen.read_text().split()} == {"0", "1", "2", "3", str(passed)}  # 3: of the folder
 
 
 def test_a_descriptor_puts_no_nul_into_variables_and_scripts(
