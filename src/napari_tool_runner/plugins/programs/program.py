@@ -94,6 +94,7 @@ def run_program(
     if context.cancel.requested:
         raise JobCancelledError("The job was cancelled before its program started.")
     mark = new_mark()
+    watchdog.ensure()  # it finds by its mark what has just begun when we are killed
     program = _start(list(args), context.work_dir, {**environment, MARK: mark}, enclosure)
     watchdog.add(program.pid)
     if watchdog.problem:
