@@ -85,7 +85,7 @@ def test_a_plain_run_on_the_command_line_imports_little(
     call = ["run", str(tool), f"input={tmp_path / 'a.txt'}"]
     loaded = imported_by(f"from napari_tool_runner.cli import main; assert main({call!r}) == 0")
     assert "napari_tool_runner.jobs.job" in loaded
-    assert not loaded & {"pandas", "zarr", "dask", "PIL", "psutil", "psygnal", "regex"}
+    assert not loaded & {"pandas", "zarr", "dask", "PIL", "psutil", "psygnal", "regex", "tifffile"}
 
 
 @pytest.mark.parametrize("room", ENGINE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_tool_runner.exchange.apart import ReadApart
 from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
-from napari_tool_runner.exchange.carriers import ReadFile, read_file
+from napari_tool_runner.exchange.carriers import ReadFile, import_ahead, read_file
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.featured import features_of, whereabouts
@@ -69,6 +69,7 @@ __all__ = [
     "grid_of",
     "guess_notes",
     "id_column",
+    "import_ahead",
     "in_its_slice",
     "in_words",
     "is_guess",

@@ -15,7 +15,6 @@ from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, transposed
 from napari_tool_runner.exchange.carriers import read_file
-from napari_tool_runner.exchange.carriers.tiff_says import OTHER_VALUES
 from napari_tool_runner.exchange.files import file_key
 from napari_tool_runner.exchange.geometry import for_file, same_place, select, with_axis
 from napari_tool_runner.exchange.model import PIXELS, Content, Geometry, LayerSnapshot, items
@@ -233,6 +232,8 @@ def _on_values(snap: LayerSnapshot, told: _Told | None) -> list[str]:
     """Return what the file says of its values, unless the layer has values of another type."""
     if told is None or np.dtype(snap.pixels.dtype) != np.dtype(told.content.pixels.dtype):
         return []
+    from napari_tool_runner.exchange.carriers.tiff_says import OTHER_VALUES  # and so tifffile
+
     notes = [note for note in told.content.notes if note.startswith(OTHER_VALUES)]
     return [f"“{snap.name}” is of {Path(snap.source).name}. {note}" for note in notes]
 

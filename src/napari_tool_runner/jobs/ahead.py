@@ -6,11 +6,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from napari_tool_runner import plugins
+from napari_tool_runner import exchange, plugins
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.tools.formats import Carrier
 from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.rendering import is_shipped
+from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.tools.tree import places
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
@@ -18,25 +20,30 @@ if TYPE_CHECKING:
 
 __all__ = ["begin"]
 
-_begun: set[bool] = set()
-"""Of tools whose results are read apart, of others: whether it was begun."""
+_begun: set[tuple[bool, bool]] = set()
+"""Whether results are read apart, and data are TIFF: for which tools it was begun."""
 
 
 def begin(tool: Tool, config: Config) -> None:
-    """Have the reader import what results of `tool` need, and the enclosure tried; does not wait.
+    """Have imported what data and results of `tool` need, and the enclosure tried; does not wait.
 
     Once a session. Nothing of the tool is touched, so it needs no permit. Whatever fails is told
     by the job.
     """
-    carriers = {tool.formats.resolve(one.format).carrier for one in tool.outputs}
-    apart = not is_shipped(tool) and carriers != {Carrier.OPAQUE}
-    if apart not in _begun:
-        _begun.add(apart)
-        threading.Thread(target=_begin, args=(apart, config), daemon=True).start()
+    data = (one.item for one in places(tool.inputs))
+    names = [name for one in data if isinstance(one, DataParameter) for name in one.formats]
+    written = {tool.formats.resolve(name).carrier for name in names}
+    read = {tool.formats.resolve(one.format).carrier for one in tool.outputs}
+    apart = not is_shipped(tool) and read != {Carrier.OPAQUE}
+    kind = apart, Carrier.TIFF in written | read
+    if kind not in _begun:
+        _begun.add(kind)
+        threading.Thread(target=_begin, args=(apart, written | read, config), daemon=True).start()
 
 
-def _begin(apart: bool, config: Config) -> None:
+def _begin(apart: bool, carriers: set[Carrier], config: Config) -> None:
     if apart:
         reader.load(["napari_tool_runner.exchange.apart"])
+    exchange.import_ahead(carriers)
     with suppress(ToolRunnerError):
         _ = plugins.runnerServices.service("LOCAL", config.runner).lends

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,9 +21,7 @@ from napari_tool_runner.exchange.carriers.arrays import (
 )
 from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
 from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
-from napari_tool_runner.exchange.carriers.movie import read_movie, write_movie
 from napari_tool_runner.exchange.carriers.tables import read_table
-from napari_tool_runner.exchange.carriers.tiff import read_tiff, write_tiff
 from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
 from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
 from napari_tool_runner.exchange.files import check_plain
@@ -33,7 +33,15 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Content, LayerSnapshot, Pixels, Progress
 
-__all__ = ["BINARY", "ReadFile", "in_file_order", "read_file", "write_geometry", "write_pixels"]
+__all__ = [
+    "BINARY",
+    "ReadFile",
+    "import_ahead",
+    "in_file_order",
+    "read_file",
+    "write_geometry",
+    "write_pixels",
+]
 
 
 _ARRAYS = (Carrier.NPY, Carrier.HDF5)
@@ -46,6 +54,12 @@ class ReadFile(Protocol):
         self, path: Path, fmt: Format, *, name: str, writable: bool = ..., root: Path | None = ...
     ) -> Content:
         """Open a file by the carrier of its format."""
+
+
+def import_ahead(carriers: Iterable[Carrier]) -> None:
+    """Import what reads and writes TIFF, if that is among `carriers`: other runs do without."""
+    if not {Carrier.TIFF, Carrier.MOVIE}.isdisjoint(carriers):
+        import_module(f"{__name__}.movie")
 
 
 BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}
@@ -84,6 +98,8 @@ def read_file(
         if root is None:
             check_plain(path)
         if image and fmt.carrier is Carrier.TIFF:
+            from napari_tool_runner.exchange.carriers.tiff import read_tiff  # and so tifffile
+
             return read_tiff(path, writable=writable, root=root, image=image)
         if image:
             raise OutputError(
@@ -108,6 +124,8 @@ def read_file(
 def _read(path: Path, fmt: Format, *, name: str, writable: bool, root: Path | None) -> Content:
     match fmt.carrier:
         case Carrier.TIFF:
+            from napari_tool_runner.exchange.carriers.tiff import read_tiff
+
             return read_tiff(path, writable=writable, root=root)
         case Carrier.ZARR:
             return read_zarr(path, writable=writable, root=root)
@@ -120,6 +138,8 @@ def _read(path: Path, fmt: Format, *, name: str, writable: bool, root: Path | No
         case Carrier.HDF5:
             return read_hdf5(path, root=root)
         case Carrier.MOVIE:
+            from napari_tool_runner.exchange.carriers.movie import read_movie
+
             return read_movie(path, root=root)
         case Carrier.TABLE:
             return read_table(path, tabs=Trait.TABS in fmt.traits, root=root)
@@ -183,6 +203,8 @@ def write_pixels(
 def _written(pixels: Pixels, fmt: Format, path: Path, progress: Progress | None) -> list[str]:
     match fmt.carrier:
         case Carrier.TIFF:
+            from napari_tool_runner.exchange.carriers.tiff import write_tiff
+
             plain = not fmt.extension.startswith(".ome")
             return write_tiff(pixels, path, any_type=plain, progress=progress)
         case Carrier.ZARR:
@@ -199,6 +221,8 @@ def _written(pixels: Pixels, fmt: Format, path: Path, progress: Progress | None)
         case Carrier.HDF5:
             return write_hdf5(pixels, path, progress=progress)
         case Carrier.MOVIE:
+            from napari_tool_runner.exchange.carriers.movie import write_movie
+
             return write_movie(pixels, path, progress=progress)
         case _:
             raise UnsupportedLayerError(f"Pixels cannot be written as {fmt.name}.")
