@@ -145,7 +145,9 @@ def test_a_watchdog_that_is_gone_is_started_again_or_told(monkeypatch: pytest.Mo
 
 @posix
 def test_a_job_says_that_nobody_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = SimpleNamespace(add=lambda _: None, discard=lambda _: None, problem="No watchdog.")
+    silent = SimpleNamespace(
+        ensure=lambda: None, add=lambda _: None, discard=lambda _: None, problem="No watchdog."
+    )
     monkeypatch.setattr(program, "watchdog", silent)
     process, events = make_process(tmp_path)
     assert program.run_program(["true"], process.context, dict(os.environ)) == 0
