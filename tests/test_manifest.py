@@ -10,6 +10,7 @@ import pytest
 
 import manifest_tools
 import settings_pages
+from napari_tool_runner.widgets import menu_plan
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "napari_tool_runner"
@@ -29,6 +30,8 @@ def _commands(manifest):
 def test_npe2_validates_it(manifest):
     assert manifest.name == "napari-tool-runner"
     assert manifest.display_name == "Tool Runner"
+    # docks are named as napari's menu names them
+    assert menu_plan.titled("Tool Tables") == f"Tool Tables ({manifest.display_name})"
     done = subprocess.run(
         [sys.executable, "-m", "npe2", "validate", str(PACKAGE / "napari.yaml")],
         capture_output=True,

@@ -55,14 +55,14 @@ def _show(screenshot: Path | None) -> int:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_tool_runner.widgets.dock import ToolRunnerWidget
+    from napari_tool_runner.widgets.dock import runner_dock
 
     viewer = napari.Viewer(title="napari-tool-runner")
     if screenshot is not None:
         viewer.window.resize(1400, 880)
     viewer.open_sample("napari-tool-runner", SAMPLE)
-    _dock, widget = viewer.window.add_plugin_dock_widget("napari-tool-runner", "Tool Runner")
-    assert isinstance(widget, ToolRunnerWidget)
+    widget = runner_dock(viewer)
+    assert widget is not None
     job = None
     for name, layers in STEPS:
         page = widget.open_tool(name) or _opened(widget)

@@ -23,6 +23,7 @@ __all__ = [
     "command_id",
     "layers_menus",
     "plan_menus",
+    "titled",
 ]
 
 PLUGIN = "napari-tool-runner"
@@ -54,6 +55,11 @@ _WORDS = (
 )
 
 
+def titled(name: str) -> str:
+    """Return a name as it stands among those of other plugins, as napari writes it."""
+    return f"{name} (Tool Runner)"
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One tool as a command."""
@@ -65,7 +71,7 @@ class Command:
     @property
     def title(self) -> str:
         """The name as it stands among other plugins' entries."""
-        return f"{self.name} (Tool Runner)"
+        return titled(self.name)
 
 
 @dataclass(slots=True)

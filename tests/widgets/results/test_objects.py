@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
+from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
 from napari_tool_runner.widgets.results.rows import rows_of_columns
 
 
@@ -70,18 +72,47 @@ def test_a_row_brings_its_object_into_sight_and_lets_it_stand_out(
     qtbot.waitUntil(lambda: model_viewer.dims.current_step[0] == 2, timeout=20_000)
     assert labels.selected_label == 2
     assert np.allclose(camera.center[-2:], 6.25, atol=0.5)
-    assert np.allclose(labels.colormap.map(2), before.map(2))
-    assert not np.allclose(labels.colormap.map(1), before.map(1))
+    assert np.allclose(labels.colormap.map(2)[:3], to_rgb(CHOSEN))
+    assert np.allclose(labels.colormap.map(1)[:3], DIMMED * before.map(1)[:3])
+    assert labels.opacity == 1
     dock.view.table.clearSelection()
     assert labels.colormap == before
+    assert labels.opacity == 0.7
+
+
+def test_what_a_plot_chooses_moves_the_view_only_where_it_is_out_of_sight(
+    qtbot, dock, labels, model_viewer
+):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    camera.center = (0, 3, 3)
+    labels.corner_pixels = np.array([[0, 0, 0], [2, 19, 19]])
+    dock._picked_in_plot(np.array([0, 1]))
+    qtbot.waitUntil(lambda: model_viewer.dims.current_step[0] == 2)
+    assert tuple(camera.center[-2:]) == (3, 3)
+    labels.corner_pixels = np.array([[0, 0, 0], [2, 6, 6]])
+    dock._picked_in_plot(np.array([1]))
+    qtbot.waitUntil(lambda: np.allclose(camera.center[-2:], 6.25, atol=0.5))
 
 
 def test_a_look_that_somebody_changed_stays(dock, labels):
     click_row(dock, 1)
     labels.colormap = {None: "red", 1: "blue"}
-    kept = labels.colormap
+    kept, labels.opacity = labels.colormap, 0.4
     dock.view.table.clearSelection()
     assert labels.colormap is kept
+    assert labels.opacity == 0.4
+
+
+def test_chosen_neighbours_differ_and_of_very_many_the_others_are_grey(model_viewer):
+    layer = model_viewer.add_labels(np.arange(2000).reshape(40, 50))
+    highlight = Highlight()
+    highlight.show(layer, np.array([3, 4]), np.arange(1, 2000))
+    colors = layer.colormap.map(np.array([3, 4, 5, 6, 0]))
+    assert not np.allclose(colors[0], colors[1])
+    assert np.allclose(colors[2:4], [[DIMMED] * 3 + [VEIL]] * 2)
+    assert colors[4, 3] == 0
+    highlight.clear()
+    assert layer.opacity == 0.7
 
 
 def test_a_click_on_an_object_chooses_its_row(dock, labels, model_viewer):

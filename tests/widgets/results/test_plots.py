@@ -71,10 +71,18 @@ def test_a_click_on_the_last_bar_chooses_the_largest(dock, labels):
     assert dock.view.chosen.tolist() == []
 
 
-def test_a_drag_across_bars_chooses_their_objects(dock):
+def test_a_drag_across_bars_chooses_their_objects_and_shows_the_largest(dock, labels):
     draw(dock, HISTOGRAM)
     mouse(dock, (1, 0.2), (2, 0.2), (3, 0.2))
     assert dock.view.chosen.tolist() == [0, 1, 2, 3]
+    assert labels.selected_label == 4
+
+
+def test_one_object_of_a_high_bar_is_marked_below_it(dock):
+    dock.view.choose(np.array([4]))
+    dock._chosen(np.array([4]))
+    draw(dock, HISTOGRAM)
+    assert [line.get_xdata().tolist() for line in dock.plots.axes.lines[:1]] == [[10]]
 
 
 def test_points_are_clicked_on_and_circled(dock):

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-from napari_tool_runner.widgets.menu_plan import PLUGIN
+from napari_tool_runner.widgets.menu_plan import titled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
 
-__all__ = ["dock_of", "raise_dock"]
+__all__ = ["dock_of", "float_low", "heighten", "raise_dock", "stand_below"]
 
-_log = logging.getLogger(__name__)
 _W = TypeVar("_W", bound=QWidget)
 
 
@@ -31,7 +30,7 @@ def dock_of(
     name : str
         What the manifest calls it.
     make : callable
-        Makes the widget where the plugin is not installed (a script).
+        Makes the widget.
     area : str
         Where in the window it stands when it is opened.
     """
@@ -43,26 +42,64 @@ def dock_of(
         if isinstance(widget, kind):
             raise_dock(widget)
             return widget
-    try:
-        dock, made = window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
-        main = dock.parentWidget()
-        if area == "bottom" and isinstance(main, QMainWindow):  # napari's choice is the right
-            main.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-    except (KeyError, ValueError) as error:
-        _log.debug("%s is docked without the plugin: %s", name, error)
-        made = make()
-        window.add_dock_widget(made, name=name, area=area, tabify=True)
-    if not isinstance(made, kind):
-        return None
+    made = make()
+    # named as napari's menu names it, which would open a second one otherwise
+    window.add_dock_widget(made, name=titled(name), area=area, tabify=True)
     raise_dock(made)
     return made
 
 
 def raise_dock(widget: QWidget) -> None:
     """Bring the dock that holds `widget` to the front."""
+    dock = _around(widget)
+    if dock is not None:
+        dock.show()
+        dock.raise_()
+
+
+def stand_below(widget: QWidget, floated: Callable[[bool], object]) -> None:
+    """Let only the canvas give way to the dock of `widget` below it; docks beside it stay whole.
+
+    Parameters
+    ----------
+    floated : callable
+        Hears when the dock leaves its place (True) and comes back.
+    """
+    dock = _around(widget)
+    if dock is None:
+        return
+    dock.topLevelChanged.connect(floated)
+    main = dock.parentWidget()
+    if isinstance(main, QMainWindow):
+        main.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+        main.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+
+
+def heighten(widget: QWidget, height: int) -> None:
+    """Make the dock of `widget`, where it stands below the canvas, at least as high."""
+    dock = _around(widget)
+    main = dock.parentWidget() if dock is not None else None
+    if dock is None or not isinstance(main, QMainWindow) or dock.height() >= height:
+        return
+    if main.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea:
+        main.resizeDocks([dock], [height], Qt.Orientation.Vertical)
+
+
+def float_low(widget: QWidget, size: QSize) -> None:
+    """Give the floating dock of `widget` a size, at the lower left: forms stand at the right."""
+    dock = _around(widget)
+    main = dock.parentWidget() if dock is not None else None
+    if dock is None or main is None or not dock.isFloating():
+        return
+    inside = main.geometry()
+    size = size.boundedTo(inside.size())
+    dock.resize(size)
+    if QGuiApplication.mouseButtons() == Qt.MouseButton.NoButton:  # else it is being dragged
+        dock.move(inside.left(), inside.bottom() - size.height())
+
+
+def _around(widget: QWidget) -> QDockWidget | None:
     above = widget.parentWidget()
     while above is not None and not isinstance(above, QDockWidget):
         above = above.parentWidget()
-    if above is not None:
-        above.show()
-        above.raise_()
+    return above

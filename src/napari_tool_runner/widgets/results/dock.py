@@ -12,12 +12,12 @@ import numpy as np
 
 # napari hands it in by the annotation, so the name must be there
 from napari.viewer import Viewer  # noqa: TC002
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
-from napari_tool_runner.widgets.parts.docking import dock_of
+from napari_tool_runner.widgets.parts.docking import dock_of, float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import notify, tooltip
@@ -36,6 +36,7 @@ from napari_tool_runner.widgets.results.view import TableView
 if TYPE_CHECKING:
     import pandas as pd
     from napari.components import ViewerModel
+    from qtpy.QtGui import QResizeEvent, QShowEvent
 
 __all__ = ["PreviewTables", "ToolTablesWidget", "show_features", "show_layer_table", "show_table"]
 
@@ -44,6 +45,11 @@ NOTHING = (
     "No table yet. Run a tool that measures (“Measure objects”), or select a layer whose "
     "objects were measured."
 )
+WIDE = 520
+"""A dock that is so wide has its plot beside the table."""
+PLOTTED = 320
+"""So high a dock below the canvas becomes when it shows a plot."""
+FLOATING = QSize(760, 380)
 RULE = "Without it the table is that of what was measured or selected last."
 
 
@@ -81,7 +87,8 @@ class ToolTablesWidget(QWidget):
         self.plots.chosen.connect(self._picked_in_plot)
         self.plots.color_wanted.connect(self._color)
         self.view.body.addWidget(self.plots)
-        self.view.body.setStretchFactor(0, 1)
+        for place, share in enumerate((4, 3)):
+            self.view.body.setStretchFactor(place, share)
         self.view.rows_changed.connect(self._plot)
         self.nothing = plain_label(NOTHING, wrap=True)
         self.link = ObjectLink(napari_viewer, self)
@@ -90,6 +97,9 @@ class ToolTablesWidget(QWidget):
         self.view.chosen_changed.connect(self._chosen)
         self.link.picked.connect(self._picked_in_viewer)
         self._soon = soon(self.refresh, 0, self)
+        self._float = soon(self._float_low, 0, self)
+        self._settle = soon(self._take_room, 0, self)
+        self._stands = False
         layers = napari_viewer.layers
         self._hear(layers.events.inserted, self._layer_came)
         for event in (layers.events.removed, layers.events.reordered):
@@ -100,11 +110,35 @@ class ToolTablesWidget(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return a size for a place under the canvas."""
-        return QSize(900, 260)
+        return QSize(900, 240)
 
     def minimumSizeHint(self) -> QSize:
-        """Return a size that never pushes the window."""
-        return QSize(280, 120)
+        """Return a size that never widens the window, and shows a plot that can be read."""
+        return QSize(280, super().minimumSizeHint().height())
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the room that the dock may have."""
+        super().showEvent(event)
+        if not self._stands:
+            self._stands = True
+            stand_below(self, self._floated)
+            self._settle.start()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Put the plot beside the table, or below it where there is no room beside it."""
+        super().resizeEvent(event)
+        ways = Qt.Orientation
+        self.view.body.setOrientation(ways.Horizontal if self.width() >= WIDE else ways.Vertical)
+
+    def _take_room(self) -> None:
+        heighten(self, self.sizeHint().height())
+
+    def _floated(self, on: bool) -> None:
+        if on:
+            self._float.start()
+
+    def _float_low(self) -> None:
+        float_low(self, FLOATING)
 
     # -- what there is -------------------------------------------------------------
 
@@ -231,7 +265,8 @@ class ToolTablesWidget(QWidget):
 
     def _picked_in_plot(self, rows: np.ndarray) -> None:
         self.view.choose(rows)
-        self._chosen(rows, int(rows[0]) if len(rows) == 1 else -1)
+        self.link.choose(rows, self.plots.utmost(rows), middle=False)
+        self._plot()
 
     def _chosen(self, rows: np.ndarray, current: int = -1) -> None:
         self.link.choose(rows, current)
@@ -239,6 +274,8 @@ class ToolTablesWidget(QWidget):
 
     def _show_plots(self, on: bool) -> None:
         self.plots.setVisible(on)
+        if on:
+            heighten(self, PLOTTED)
         self._plot()
 
     def _plot(self) -> None:

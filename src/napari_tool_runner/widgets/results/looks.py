@@ -6,8 +6,8 @@ What was there before is put back, unless somebody changed it meanwhile.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,25 +18,38 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-__all__ = ["Highlight", "color_by"]
+__all__ = ["CHOSEN", "Highlight", "color_by"]
 
+CHOSEN = "#ff9f1c"
+"""The colour of what is chosen, in plots and images."""
+TINTS = (CHOSEN, "#ffd966", "#ff7333", "#fff2bf")
+"""It, and what tells chosen neighbours apart."""
 FADED = (0.5, 0.5, 0.5, 0.35)
-MOST = 5000
-"""Of so many labels each keeps its own colour; of more only that they are chosen is shown."""
+DIMMED, VEIL = 0.35, 0.85
+"""So bright is what is not chosen, of itself; so opaque is all: little shines through."""
+MOST = 1000
+"""Of so many objects each keeps its own hue when it is dimmed; more are all of one grey."""
+
+
+class Look(NamedTuple):
+    """How labels look."""
+
+    colormap: Colormap
+    opacity: float
 
 
 class Highlight:
     """Lets chosen objects of layers stand out: labels by their colour, others as napari does."""
 
     def __init__(self) -> None:
-        self._labels: dict[weakref.ref[Layer], tuple[Colormap, Colormap]] = {}
+        self._labels: dict[weakref.ref[Layer], tuple[Look, Look]] = {}
 
-    def show(self, layer: Layer, numbers: Sequence[int]) -> None:
-        """Let these objects of `layer` stand out; none: all look as before."""
+    def show(self, layer: Layer, chosen: np.ndarray, known: np.ndarray) -> None:
+        """Let some of the `known` objects of `layer` stand out; none: all look as before."""
         if layer_kind(layer) is LayerKind.LABELS:
-            self._show_labels(layer, numbers)
+            self._show_labels(layer, np.unique(chosen), np.unique(known))
         elif hasattr(layer, "selected_data"):
-            layer.selected_data = set(numbers)
+            layer.selected_data = set(chosen.tolist())
 
     def clear(self) -> None:
         """Give every layer the look back that it had."""
@@ -46,20 +59,30 @@ class Highlight:
                 self._restore(layer)
         self._labels.clear()
 
-    def _show_labels(self, layer: Labels, numbers: Sequence[int]) -> None:
-        base = self._restore(layer)
-        if not len(numbers):
-            return
-        own = base.map(np.array(numbers)) if len(numbers) <= MOST else [base.map(1)] * len(numbers)
-        layer.colormap = _colored(numbers, own)
-        self._labels[weakref.ref(layer)] = (base, layer.colormap)
+    def _show_labels(self, layer: Labels, chosen: np.ndarray, known: np.ndarray) -> None:
+        from napari.utils.colormaps.standardize_color import transform_color
 
-    def _restore(self, layer: Labels) -> Colormap:
+        before = self._restore(layer)
+        if not len(chosen):
+            return
+        known = known if len(known) <= MOST else chosen[:0]
+        dimmed = np.array(before.colormap.map(known), float).reshape(-1, 4)
+        dimmed[:, :3] *= DIMMED
+        tints = np.resize(transform_color(list(TINTS)), (len(chosen), 4))
+        colors = np.concatenate([dimmed, tints]) * (1, 1, 1, VEIL)
+        layer.colormap = _colored(np.append(known, chosen), colors, (DIMMED,) * 3 + (VEIL,))
+        layer.opacity = 1.0  # what lies beneath would shine through
+        self._labels[weakref.ref(layer)] = before, Look(layer.colormap, layer.opacity)
+
+    def _restore(self, layer: Labels) -> Look:
         """Give a layer its look back; returns it."""
-        before = self._labels.pop(weakref.ref(layer), None)
-        if before is not None and layer.colormap is before[1]:
-            layer.colormap = before[0]
-        return layer.colormap
+        before, ours = self._labels.pop(weakref.ref(layer), (None, None))
+        if before is not None and ours is not None:
+            if layer.colormap is ours.colormap:
+                layer.colormap = before.colormap
+            if layer.opacity == ours.opacity:
+                layer.opacity = before.opacity
+        return Look(layer.colormap, layer.opacity)
 
 
 def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
@@ -78,12 +101,14 @@ def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
         layer.face_color = colors
 
 
-def _colored(numbers: Iterable[int], colors: Iterable[np.ndarray]) -> DirectLabelColormap:
-    """Return the colours of some labels; the others are faded, the background is not seen."""
+def _colored(
+    numbers: Iterable[int], colors: Iterable[np.ndarray], others: tuple[float, ...] = FADED
+) -> DirectLabelColormap:
+    """Return the colours of some labels; of the `others`; the background is not seen."""
     from napari.utils.colormaps import DirectLabelColormap
 
     told: dict[int | None, np.ndarray] = {
-        None: np.array(FADED, np.float32),
+        None: np.array(others, np.float32),
         0: np.zeros(4, np.float32),
     }
     told.update(zip(map(int, numbers), colors, strict=True))

@@ -66,19 +66,22 @@ class ObjectLink(QObject):
         if self._mouse in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._mouse)
 
-    def choose(self, chosen: np.ndarray, current: int = -1) -> None:
-        """Let the objects of the `chosen` rows stand out, and bring that of `current` in sight."""
+    def choose(self, chosen: np.ndarray, current: int = -1, *, middle: bool = True) -> None:
+        """Let the objects of the `chosen` rows stand out, and bring that of `current` in sight.
+
+        `middle`: into the middle of the view, also where it is in sight already.
+        """
         rows = self._rows
         if rows is None or not rows.layers:
             return
         with self._silent():
             for place, layer in enumerate(rows.layers):
                 numbers = rows.numbers[chosen[rows.owners[chosen] == place]]
-                self._highlight.show(layer, np.unique(numbers).tolist())
+                self._highlight.show(layer, numbers, rows.numbers[rows.owners == place])
         if current >= 0:
-            self._show(rows, current)
+            self._show(rows, current, middle)
 
-    def _show(self, rows: Rows, row: int) -> None:
+    def _show(self, rows: Rows, row: int, middle: bool) -> None:
         layer, number = rows.layers[rows.owners[row]], int(rows.numbers[row])
         frame = None if rows.frames is None else int(rows.frames[row])
         if layer_kind(layer) is LayerKind.LABELS:
@@ -88,17 +91,17 @@ class ObjectLink(QObject):
             self._task.drop()
         # a label is looked for in all pixels, which may be many
         self._task = Task(partial(whereabouts(layer), number, frame), self)
-        self._task.done.connect(partial(self._found, layer))
+        self._task.done.connect(partial(self._found, layer, middle))
         self._task.failed.connect(self._lost)
         self._task.start()
 
     def _lost(self, _: object) -> None:
         self._task = None
 
-    def _found(self, layer: Layer, place: Sequence[float] | None) -> None:
+    def _found(self, layer: Layer, middle: bool, place: Sequence[float] | None) -> None:
         self._task = None
         if place is not None and layer in self._viewer.layers:
-            look_at(self._viewer, layer, place)
+            look_at(self._viewer, layer, place, middle=middle)
 
     # -- from the viewer -----------------------------------------------------------
 
@@ -177,20 +180,36 @@ def forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
         event.disconnect(act)
 
 
-def look_at(viewer: ViewerModel, layer: Layer, place: Sequence[float]) -> None:
-    """Bring a place of `layer`, in its data, into the middle of the view and the right slice."""
+def look_at(
+    viewer: ViewerModel, layer: Layer, place: Sequence[float], *, middle: bool = True
+) -> None:
+    """Bring a place of `layer`, in its data, into the right slice and the middle of the view.
+
+    `middle`: also where it is in sight already.
+    """
     dims = viewer.dims
     world = np.asarray(layer.data_to_world(place), float)
     first = dims.ndim - len(world)
     for axis in range(first, dims.ndim):
         if axis not in dims.displayed:
             dims.set_point(axis, world[axis - first])
+    shown = [axis for axis in dims.displayed if axis >= first]
+    if not middle and _in_sight(layer, place, [axis - first for axis in shown]):
+        return
     camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
     center = np.array(camera.center, float)
-    shown = [axis for axis in dims.displayed if axis >= first]
     for offset, axis in enumerate(reversed(shown), 1):
         center[-offset] = world[axis - first]
     camera.center = tuple(center)
+
+
+def _in_sight(layer: Layer, place: Sequence[float], axes: Sequence[int]) -> bool:
+    """Whether a place lies within what the canvas shows of a layer."""
+    if layer.multiscale:  # what is shown is told in pixels of another level
+        return False
+    low, high = np.asarray(layer.corner_pixels)[:, list(axes)]
+    at = np.asarray(place, float)[list(axes)]
+    return bool(((low <= at) & (at <= high)).all())
 
 
 def _choice(layer: object) -> Any:

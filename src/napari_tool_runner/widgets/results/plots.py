@@ -15,6 +15,7 @@ from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
+from napari_tool_runner.widgets.results.looks import CHOSEN
 from napari_tool_runner.widgets.results.measures import best_size, bright_column, number_columns
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import MouseEvent
     from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
     from matplotlib.widgets import LassoSelector, SpanSelector
+    from qtpy.QtGui import QResizeEvent
 
     from napari_tool_runner.widgets.results.rows import Rows
 
@@ -36,7 +38,8 @@ HINTS = {
 BINS = 50
 LARGEST = 1e300
 """Beyond it the axes have no numbers for what is plotted."""
-CHOSEN = "#ff9f1c"
+LOW = 240
+"""A panel that is lower shows the plot without a hint."""
 
 
 class PlotPanel(Themed, QWidget):
@@ -72,11 +75,20 @@ class PlotPanel(Themed, QWidget):
         self._column = filled(QVBoxLayout(self), row, self.hint, spacing=4)
         self._soon = soon(self._draw, 30, self)
         self._loading: Task | None = None
-        self.setMinimumWidth(260)
+        self.setMinimumSize(260, 170)
 
     def sizeHint(self) -> QSize:
         """Return a size beside a table."""
-        return QSize(420, 260)
+        return QSize(360, 260)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Leave the room to the plot where there is little."""
+        super().resizeEvent(event)
+        self._tell(self.hint.text())
+
+    def _tell(self, text: str) -> None:
+        self.hint.setText(text)
+        self.hint.setVisible(text not in HINTS.values() or self.height() >= LOW)
 
     def show_rows(self, rows: Rows, shown: np.ndarray, chosen: np.ndarray) -> None:
         """Plot those rows that are shown; the chosen ones stand out."""
@@ -87,12 +99,18 @@ class PlotPanel(Themed, QWidget):
             self.load()
             self._soon.start()
 
+    def utmost(self, rows: np.ndarray) -> int:
+        """Return which of `rows` has the largest value across; −1: there is none."""
+        values = self._values(self.across)[rows] if len(rows) else rows
+        known = np.isfinite(values)
+        return int(rows[known][np.argmax(values[known])]) if known.any() else -1
+
     def load(self) -> None:
         """Import what draws, in the background, once."""
         if self.canvas is None and self._loading is None:
             self._loading = Task(_imported, self)
             self._loading.done.connect(self._ready)
-            self._loading.failed.connect(lambda error: self.hint.setText(str(error)))
+            self._loading.failed.connect(lambda error: self._tell(str(error)))
             self._loading.start()
 
     def _want_color(self) -> None:
@@ -122,6 +140,7 @@ class PlotPanel(Themed, QWidget):
         self.canvas.mpl_connect("button_press_event", self._pressed)
         self.canvas.mpl_connect("motion_notify_event", self._moved)
         self.canvas.mpl_connect("button_release_event", self._released)
+        self.canvas.setMinimumHeight(130)
         self._column.insertWidget(1, self.canvas, 1)
         self._draw()
 
@@ -143,10 +162,10 @@ class PlotPanel(Themed, QWidget):
         figure.clear()
         self._selector = None
         if self.across.currentIndex() < 0 or not len(self._shown):
-            self.hint.setText("There are no numbers to plot.")
+            self._tell("There are no numbers to plot.")
             self.canvas.draw_idle()
             return
-        self.hint.setText(HINTS[kind])
+        self._tell(HINTS[kind])
         self.axes = figure.add_subplot()
         {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
         self.axes.set_xlabel(self.across.currentText())
@@ -154,6 +173,8 @@ class PlotPanel(Themed, QWidget):
         self.canvas.draw_idle()
 
     def _histogram(self, axes: Axes) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         values = self._values(self.across)
         shown = values[self._shown]
         shown = shown[np.isfinite(shown)]
@@ -161,7 +182,11 @@ class PlotPanel(Themed, QWidget):
         color = text_color(self).name()
         axes.hist(shown, self._edges.tolist(), color=color, alpha=0.6)
         if len(self._chosen):
-            axes.hist(values[self._chosen], self._edges.tolist(), color=CHOSEN)
+            chosen = values[self._chosen]
+            axes.hist(chosen, self._edges.tolist(), color=CHOSEN)
+            # of a high bar one object is less than a pixel
+            axes.plot(chosen, np.zeros(len(chosen)), "^", color=CHOSEN, ms=7, clip_on=False)
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.set_ylabel("objects" if self._rows is not None and self._rows.layers else "rows")
         self._span(axes)
 
