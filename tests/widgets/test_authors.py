@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from time import perf_counter
 
@@ -122,6 +123,18 @@ def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
         page.cancel()
     qtbot.waitUntil(lambda: dock._pages["sleeper"].tool.name == "Longer", timeout=WAIT)
     assert dock.page.tool.name == "Invert"  # what is seen stays seen
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights of files")
+def test_a_form_leaves_the_look_at_rights_to_the_run(qtbot, dock, folder, model_viewer):
+    """A folder of 100,000 files stood in the way of the window at each save."""
+    model_viewer.add_image(np.zeros((8, 8), np.uint8))
+    (folder / "more.txt").write_text("")
+    (folder / "more.txt").chmod(0o666)
+    page = opened(qtbot, dock, "invert")
+    qtbot.waitUntil(page.run_bar.run_button.isEnabled, timeout=WAIT)
+    assert page.run() is None
+    assert "Review it to run its tools" in page.run_bar.message.text()
 
 
 def test_a_form_with_an_open_question_stays(qtbot, dock, folder):

@@ -99,7 +99,7 @@ class ToolWidget(QWidget):
         self._open_sample = open_sample
         self._toolbox = toolbox
         self._open_tool = open_tool
-        self._trust = trust_state(tool)
+        self._trust = trust_state(tool, quick=True)
         self._why = ""
         self._bridges: dict[Job, JobBridge] = {}
 

@@ -139,7 +139,7 @@ class Review:
     left_out: tuple[str, ...] = ()
 
 
-def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
+def trust_state(what: Tool | Path, config: Config | None = None, *, quick: bool = False) -> Trust:
     """Return whether a tool, or the tools of a toolbox folder, may run without asking.
 
     A tool that was not taken from a toolbox was named by its path: that is consent.
@@ -148,6 +148,9 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     ----------
     config : Config, optional
         Whose consent counts; default: the facility's and the personal configuration.
+    quick : bool
+        For a form, which follows each save: what is “mine” is not walked through. It is when
+        it is run.
     """
     path = real_path(what) if isinstance(what, Path) else what.lies_at
     if ships(what):
@@ -158,7 +161,7 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     if named:
         found = Trust(TrustState.NAMED, folder)
     elif isinstance(what, Path) or lies_in(path, folder):
-        found = _answered(folder, config)
+        found = _answered(folder, config, quick)
     else:  # by a link: what was said of the toolbox is not of what it leads to
         found = Trust(TrustState.UNKNOWN, folder)
     for policy in config.policies:
@@ -168,7 +171,7 @@ def trust_state(what: Tool | Path, config: Config | None = None) -> Trust:
     return found
 
 
-def _answered(folder: Path, config: Config) -> Trust:
+def _answered(folder: Path, config: Config, quick: bool) -> Trust:
     """Return what the configuration or the user said of a toolbox folder."""
     if folder in config.consented_dirs:
         return Trust(TrustState.CONFIGURED, folder)
@@ -176,7 +179,7 @@ def _answered(folder: Path, config: Config) -> Trust:
     if approval is None:
         return Trust(TrustState.UNKNOWN, folder)
     if approval.mine:
-        why = not_own(folder, config)  # rights and links may have changed, too
+        why = "" if quick else not_own(folder, config)  # rights and links may have changed, too
         state = TrustState.CHANGED if why else TrustState.MINE
         return Trust(state, folder, (why,) if why else ())
     if approval.old:
