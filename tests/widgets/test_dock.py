@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QApplication, QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 from widget_tools import opened
 
@@ -21,6 +21,7 @@ from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import bell
+from napari_tool_runner.widgets.running import job_bridge
 from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBridge
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 
@@ -304,6 +305,44 @@ def test_naparis_activity_shows_the_job_and_can_cancel_it(qtbot, manager, tmp_pa
     assert job.state is JobState.CANCELLED
     assert set(progress._all_instances) == before
     assert mirror._bar is None
+
+
+@pytest.mark.parametrize(("short", "opened"), [(0.0, True), (600.0, False)])
+def test_short_jobs_are_not_in_naparis_activity(
+    qtbot, manager, tmp_path, monkeypatch, short, opened
+):
+    monkeypatch.setattr(job_bridge, "_SHORT", short)
+    made: list[object] = []
+    monkeypatch.setattr(ActivityMirror, "_open", lambda mirror: made.append(mirror))
+    job = manager.submit(sleep_tool(tmp_path), {})
+    bridge = JobBridge(job)
+    ActivityMirror(bridge)
+    bridge.start()
+    qtbot.waitUntil(lambda: job.progress is not None and bool(bridge._shown[2]), timeout=WAIT)
+    with qtbot.waitSignal(bridge.finished, timeout=WAIT):
+        job.cancel()
+    assert bool(made) is opened
+
+
+def test_a_bridge_does_not_end_while_it_tells(qtbot, manager, tmp_path):
+    job = manager.submit(make_tool(tmp_path, "print()"), {})
+    bridge = JobBridge(job)
+    ended: list[object] = []
+    meanwhile: list[bool] = []
+    bridge.finished.connect(ended.append)
+
+    def tell():  # as napari's bars do
+        assert job.wait(60)
+        for _ in range(20):
+            QApplication.processEvents()
+        meanwhile.append(bool(ended))
+
+    bridge.progressed.connect(tell)
+    bridge.start()
+    bridge._seconds.timeout.emit()
+    qtbot.waitUntil(lambda: bool(ended), timeout=WAIT)
+    assert meanwhile
+    assert not any(meanwhile)
 
 
 def test_between_two_results_the_window_gets_its_turn(qtbot, manager, tmp_path, monkeypatch):

@@ -173,7 +173,8 @@ class PresetStore:
         PresetError
         """
         preset = replace(Preset.of(tool, _LAST, values, kinds), switches=switches)
-        self.write(self._last_path(tool), preset)
+        # the window waits for it, and a run makes it again
+        self.write(self._last_path(tool), preset, durable=False)
 
     def last(self, tool: Tool) -> Preset | None:
         """Return the values of the last run of this version of `tool`."""
@@ -214,8 +215,10 @@ class PresetStore:
             [str(name) for name in switches] if isinstance(switches, list) else (),
         )
 
-    def write(self, path: Path, preset: Preset) -> None:
+    def write(self, path: Path, preset: Preset, *, durable: bool = True) -> None:
         """Write a preset file; the old one stays until the new one is complete.
+
+        `durable`: wait until the disk has it.
 
         Raises
         ------
@@ -224,7 +227,7 @@ class PresetStore:
         try:
             # a preset of ours is nobody else's; a file to share is as its folder has it
             private = path.is_relative_to(self.folder)
-            write_whole(path, preset.as_json() + "\n", private=private)
+            write_whole(path, preset.as_json() + "\n", private=private, durable=durable)
         except OSError as error:
             raise PresetError(
                 f"The preset {path} cannot be written: {error.strerror or error}.",

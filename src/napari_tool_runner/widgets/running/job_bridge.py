@@ -43,6 +43,8 @@ _log = logging.getLogger(__name__)
 _PROGRESS_MS = 60
 """Progress is shown again no sooner."""
 _SECOND_MS = 1000
+_SHORT = 2.0
+"""Seconds for which a job runs before it is in napari's activity list."""
 
 
 class JobBridge(QObject):
@@ -79,12 +81,12 @@ class JobBridge(QObject):
         self._switches = switches
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._pages: weakref.WeakSet[QWidget] = weakref.WeakSet()
-        self._ended = self._looking = self._again = False
+        self._ended = self._looking = self._again = self._due = False
         self._shown: tuple[object, ...] = ()
-        self._progress = soon(self._tell, _PROGRESS_MS, self)
+        self._progress = soon(self._tell_again, _PROGRESS_MS, self)
         self._seconds = QTimer(self)
         self._seconds.setInterval(_SECOND_MS)
-        self._seconds.timeout.connect(self._tell)
+        self._seconds.timeout.connect(self._tell_again)
 
     @property
     def viewer(self) -> ViewerModel | None:
@@ -115,7 +117,8 @@ class JobBridge(QObject):
 
     def _look(self) -> None:
         job = self.job
-        if (job.state, job.phase) != self._shown[:2]:
+        if self._due or (job.state, job.phase) != self._shown[:2]:
+            self._due = False
             self._tell()
         elif job.progress != self._shown[2] and not self._progress.isActive():
             self._progress.start()
@@ -131,6 +134,11 @@ class JobBridge(QObject):
         self._present()
         self.finished.emit(self.job)
         self._notify()
+
+    def _tell_again(self) -> None:
+        """Tell in a look: no other may end this meanwhile."""
+        self._due = True
+        self.look()
 
     def _tell(self) -> None:
         """Let what is known of the job, and its seconds, be shown."""
@@ -305,9 +313,10 @@ class _Nowhere(io.TextIOBase):
 
 
 class ActivityMirror(QObject):
-    """Shows the job of `bridge` in the activity list while it runs.
+    """Shows the job of `bridge` in the activity list while it runs, unless it is short.
 
-    Lives on the GUI thread: napari's bars call Qt when they change.
+    Lives on the GUI thread: napari's bars call Qt when they change, and to make one takes longer
+    than to show a result.
     """
 
     def __init__(self, bridge: JobBridge) -> None:
@@ -336,7 +345,7 @@ class ActivityMirror(QObject):
 
     def _update(self) -> None:
         job = self._bridge.job
-        if job.finished is not None:
+        if job.finished is not None or (self._bar is None and job.elapsed < _SHORT):
             return
         if self._bar is None:
             self._bar = self._open()
