@@ -8,12 +8,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_tool_runner.tools.candidate import holds_macros
 from napari_tool_runner.tools.toolbox.search import _length
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BEFORE = """
 import numpy as np
@@ -24,6 +29,8 @@ from napari_tool_runner.exchange.coordinates import table_kinds
 from napari_tool_runner.exchange.units import canonical, dimension, is_shown
 from napari_tool_runner.names import file_name, safe_name, unique_name
 from napari_tool_runner.quoting import html_text, one_line
+from napari_tool_runner.plugins.warm.pool import _kind
+from napari_tool_runner.tools.candidate import holds_macros
 from napari_tool_runner.tools.toolbox.entries import ToolEntry
 from napari_tool_runner.tools.toolbox.search import SearchIndex
 from napari_tool_runner.tools.toolbox.words import fold, stem
@@ -51,6 +58,16 @@ for text in TEXTS:
 for text in TEXTS:
     file_name(text), safe_name(text), unique_name(text, [text]), one_line(text), html_text(text)
     canonical(text), dimension(text), is_shown(text), fold(text), stem(text)
+""",
+    "macros": """
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+path = Path(tempfile.mkdtemp()) / "a.xml"
+for sign in ("<?a?>", "<!---->", "<?a?> ", " <!--?>-->", "<?"):
+    path.write_text(sign * 500)
+    assert not holds_macros(path)
+_kind(SimpleNamespace(digest="d"), TEXTS)
 """,
     "search": """
 plain = dict(key="t", id="t", name="", version="", description="", categories=(), formats=(),
@@ -81,3 +98,20 @@ def test_the_shortest_piece_from_the_beginning_of_a_word_counts() -> None:
     assert _length("blur gauss", "gb") == 0
     assert _length("a" + " " * 12 + "b", "ab") == 14
     assert _length("a" + " " * 13 + "b", "ab") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "are"),
+    [
+        ("<macros/>", True),
+        ("\ufeff <?xml version='1.0'?>\n<!-- a --> <!--b\n--><macros>", True),
+        ("<?a?><!-- <macros> --> <macros\n", True),
+        ("<!-- <macros> --><tool/>", False),
+        ("<?a <macros>", False),
+        ("<macrosy/>", False),
+    ],
+)
+def test_a_file_of_macros_is_known_by_its_beginning(tmp_path: Path, text: str, are: bool) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text(text, encoding="utf-8")
+    assert holds_macros(path) == are

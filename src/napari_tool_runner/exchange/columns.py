@@ -57,7 +57,7 @@ _NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PL
 _NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
 _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
 _BARE_TIME = r"m?s|sec(?:onds?)?|h|hrs?|hours?|minutes?|(?<=time.)min"  # x_min is no time
-_UNIT_IN_BRACKETS = re.compile(r"(.+?)[(\[](.*)[)\]]", re.DOTALL)
+_UNIT_IN_BRACKETS = re.compile(r"(.[^(\[]*+)[(\[](.*)[)\]]", re.DOTALL)
 _UNIT_AT_END = re.compile(
     rf"(.+?)(?:(?<=[\s_.:])({_BARE_UNIT}|{_BARE_TIME})|(?<=^[xyz])({_BARE_UNIT}))",
     re.IGNORECASE | re.DOTALL,
@@ -102,8 +102,8 @@ def _bare(name: str, units: Mapping[str, str]) -> tuple[str, str]:
     """Return a name without its unit, and the unit; `units`: what stands below the header."""
     short = name.strip() if len(name) <= _LONGEST else ""
     # which ends with a bracket is looked at first: one pattern for both would try each bracket
-    pattern = _UNIT_IN_BRACKETS if short.endswith((")", "]")) else _UNIT_AT_END
-    found = pattern.fullmatch(short)
+    bracket = short.endswith((")", "]"))
+    found = (_UNIT_IN_BRACKETS if bracket else _UNIT_AT_END).fullmatch(short)
     unit = units.get(name, "") if found is None else found[found.lastindex or 0]
     return _plain(name if found is None else found[1]), _unit(unit)
 

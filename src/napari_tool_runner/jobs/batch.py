@@ -128,7 +128,7 @@ def _pair(found: dict[str, list[str]], patterns: Mapping[str, str]) -> tuple[str
 
 def _wild(pattern: str, file: str) -> tuple[str, ...]:
     """Return what stands in the place of each wildcard of a glob in the name of a file."""
-    parts = re.split(r"(\*\*/|\*+|\?|\[!?\]?[^]]*\])", pattern)
+    parts = re.split(r"(\*\*/|\*+|\?|\[!?\]?[^]]{0,255}\])", pattern)
     kinds = {"**/": "((?:.*/)?)", "**": "(.*)", "?": "([^/])"}
     texts = [
         re.escape(part)

@@ -47,7 +47,9 @@ _MARKED = rb"\xff\xfe|\xfe\xff"  # of UTF-16
 _XML = re.compile(b"<|" + _MARKED)
 _BEGINNINGS = {".xml": _XML, ".json": re.compile(rb"[\[{\"\d-]|" + _MARKED)}
 _MACROS = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<macros[\s/>]", re.DOTALL
+    # what was passed is not looked at in another way: there are as many as powers of two
+    rb"(?:\xef\xbb\xbf)?\s*+(?:(?><\?.*?\?>|<!--.*?-->)\s*+)*+<macros[\s/>]",
+    re.DOTALL,
 )
 _MAX_ALIASES = 100_000
 _MAX_VALUES = 500_000

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["lines_of"]
 
 _TOLD = re.compile(r"\bline (\d+)\b")
-_SEGMENT = re.compile(r"([^/\[\]]+)(?:\[([^\]]*)\])?")
+_SEGMENT = re.compile(r"([^/\[\]]+)(?:\[([^\]]*)(?:\]|\Z))?")
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _KEYS = ("name", "argument", "value", "type")
 

@@ -23,7 +23,6 @@ __all__ = ["bibtex", "doi_of", "help_html", "safe_html", "safe_link", "shortened
 
 _SCHEMES = ("http", "https", "mailto")
 _DOI = re.compile(r"10\.\d{4,9}/\S+")
-_BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL | re.IGNORECASE)
 _DROPPED = re.compile(
     r"<(script|style|iframe|object|embed|form|svg|math)\b.*?(</\1\s*>|$)",
     re.DOTALL | re.IGNORECASE,
@@ -45,8 +44,9 @@ _LONG_WORD = re.compile(r"\S{200}")
 _VAST_WORD = re.compile(r"(?<![^\s<>])[^\s<>]{3000}")  # from its beginning: else quadratic
 _ROW = re.compile(r"<(?:li|tr|dt)\b", re.IGNORECASE)
 _NESTING = re.compile(r"<(/?)(table|ul|ol|dl|blockquote|div)\b", re.IGNORECASE)
-# Markdown that nests without end, or makes thousands of rows
-_WILD = re.compile(r"(?:[>*+-][ \t]*){20}|^[ \t]{60}|(?:^[^\n]*\n){1500}", re.MULTILINE)
+_WILD = re.compile(
+    r"(?:[>*+-][ \t]*){20}|^[ \t]{60}", re.MULTILINE
+)  # Markdown that nests without end
 
 
 def help_html(tool: Tool) -> str:
@@ -68,12 +68,12 @@ def help_html(tool: Tool) -> str:
             made = safe_html(help_of(tool))
         except DescriptorError as error:
             why = error.message.rstrip(".")
-    elif tool.help_format == "markdown" and not _WILD.search(text) and len(text) < _MOST:
+    elif tool.help_format == "markdown" and _is_tame(text):
         document = QTextDocument()
         features = QTextDocument.MarkdownFeature
         document.setMarkdown(text, features.MarkdownDialectGitHub | features.MarkdownNoHTML)
-        found = _BODY.search(document.toHtml())
-        made = safe_html(found[1] if found else "")
+        body = document.toHtml().partition("<body")[2].rpartition("</body>")[0]
+        made = safe_html(body.partition(">")[2])
     if tool.help_format == "plain" or not _is_light(made):
         paragraphs = re.split(r"\n\s*\n", shortened(text, _MOST))
         told = (
@@ -87,6 +87,11 @@ def shortened(text: str, most: int = 5000) -> str:
     """Return the beginning of `text` as HTML that shows it as it is; long words may be broken."""
     cut = text if len(text) <= most else f"{text[:most]}…"
     return html.escape(_LONG_WORD.sub("\\g<0>\u200b", cut), quote=True)
+
+
+def _is_tame(text: str) -> bool:
+    """Whether Qt reads Markdown at once."""
+    return len(text) < _MOST and text.count("\n") < _MOST_ROWS and not _WILD.search(text)
 
 
 def _is_light(made: str) -> bool:

@@ -165,10 +165,10 @@ def _named_by(spec: str) -> list[str]:
     return found
 
 
-_PACKAGE = re.compile(r"[\w.*-]+[\s=<>!~,|^$*()\w.+-]*", re.ASCII)
-_PAIR = re.compile(r"\s*\b(\w+)\s*=\s*('[^']*'|\"[^\"]*\"|[^,'\"]*)\s*(?:,|$)")
+_PACKAGE = re.compile(r"[\w.*-][\s=<>!~,|^$*()\w.+-]*", re.ASCII)
+_PAIR = re.compile(r"\b(\w++)\s*+=\s*+('[^']*'|\"[^\"]*\"|[^,'\"]*+)\s*+(?:,|$)")
 _LONGEST = 1000
-"""Characters of what may be a name with a version; patterns take time with their square."""
+"""Characters of what may be a name with a version."""
 _HARMLESS = {"version", "build", "build_number", "md5", "sha256", "subdir", "license"}
 
 

@@ -188,7 +188,7 @@ def _without_job(
 
 def _kind(tool: Tool, args: Sequence[str]) -> tuple[str, ...]:
     """Return what calls of a tool have in common: not their numbers and paths."""
-    return (tool.digest or tool.id, *(re.sub(r"[\d.]+|\S*/\S*", "", one) for one in args))
+    return (tool.digest or tool.id, *(re.sub(r"(?<!\S)\S*/\S*|[\d.]+", "", one) for one in args))
 
 
 _light: set[tuple[str, ...]] = set()  # what starts cold, since it imports next to nothing

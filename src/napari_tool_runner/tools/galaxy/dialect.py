@@ -48,7 +48,9 @@ _ATTRIBUTES = {
 _TYPES = {"data_collection", "data_column", "drill_down", "group_tag", "genomebuild"}
 _FORMATS = {"tabular", "interval", "fasta", "fastqsanger"}
 _IMAGES = {"tiff", "tif", "png"}
-_DIRECTIVE = re.compile(r"^\s*#(if|for|set|else|elif|end|import|def|silent|from|unless)\b", re.M)
+_DIRECTIVE = re.compile(
+    r"^[^\S\n]*#(if|for|set|else|elif|end|import|def|silent|from|unless)\b", re.M
+)
 _DOTTED = re.compile(r"\$\{?[A-Za-z_]\w*\.[A-Za-z_]")
 _BARE = re.compile(r"(?<!\\)\$(?!__tool_directory__|__fiji__)[A-Za-z_]\w*")
 _SHELL = re.compile(r"&&|\|\||\s\|\s|\s\d?>{1,2}\s?|\bln -s\b|\\\$\{?GALAXY")

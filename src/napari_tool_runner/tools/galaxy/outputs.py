@@ -165,7 +165,7 @@ def _label(source: GalaxySource, element: Element) -> str:
     label = element.get("label") or (element.findtext("label") or "")
     name = source.tool.parse_name() or ""  # no template: it may hold backslashes
     label = re.sub(r"\$\{?tool\.name\}?", lambda _: name, label)
-    label = re.sub(r"\s*\b(on|of|from|for)\s+\$\{?on_string\}?", "", label)
+    label = re.sub(r"(?<!\s)\s*\b(on|of|from|for)\s+\$\{?on_string\}?", "", label)
     label = re.sub(r"\$\{?on_string\}?", "", label)
-    label = re.sub(r"\$\{[^}]*\}|\$[A-Za-z_][\w.]*", "…", label)
+    label = re.sub(r"\$\{[^}]*(?:\}|\Z)|\$[A-Za-z_][\w.]*", "…", label)
     return re.sub(r"\s+", " ", label).strip(" :-,") or element.get("name") or ""

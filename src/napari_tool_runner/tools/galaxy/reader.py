@@ -151,7 +151,7 @@ def _names(source: GalaxySource, notes: Notes) -> None:
             (f"{tag}[{entry.get('name')}]", entry.text or "") for entry in element.iter(tag)
         ]
     for where, text in templates:
-        code = re.sub(r"(?m)^\s*##.*$", "", text)
+        code = re.sub(r"(?m)^[^\S\n]*##.*$", "", text)
         for name, subject in _SERVER_NAMES.items():
             if re.search(rf"(?<!\\)\$\{{?{re.escape(name)}\b", code):
                 notes.error(

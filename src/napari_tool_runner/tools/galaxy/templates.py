@@ -16,7 +16,7 @@ __all__ = ["fill"]
 
 _PLACE = re.compile(r"(?:on|from) line (\d+), col \d+")
 _ASSIGNED = re.compile(
-    r"""\s*(?:self\._CHEETAH__globalSetVars\["(\w+)"\]|VFFSL\(SL,"(\w+).*?\)|(\w+)).*?="""
+    r"""\s*(?:self\._CHEETAH__globalSetVars\["(\w+)"\]|VFFSL\(SL,"(\w++)[^)\n]*+\)|(\w++))[^=\n]*+="""
 )
 _NAME = re.compile(r"cannot find '([^']+)'")
 

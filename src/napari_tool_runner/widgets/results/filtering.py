@@ -23,7 +23,7 @@ _COMPARE = {
     "<": operator.lt, "=": operator.eq, "==": operator.eq, "≥": operator.ge, "≤": operator.le,
     "≠": operator.ne,
 }  # fmt: skip
-_TERM = re.compile(r"(.+?)\s*(>=|<=|!=|==|[<>=≥≤≠])\s*(.*)")
+_TERM = re.compile(r"(.+?)(>=|<=|!=|==|[<>=≥≤≠])(.*)")
 
 
 def example(frame: pd.DataFrame) -> str:
@@ -45,7 +45,7 @@ def matching(frame: pd.DataFrame, text: str) -> np.ndarray | None:
     ParameterError
         A column is not there, or is compared with what it cannot be compared with.
     """
-    terms = [term.strip() for term in re.split(r"\s+and\s+|\s*[;&]\s*", text.strip()) if term]
+    terms = [term.strip() for term in re.split(r"\sand\s|[;&]", text)]
     masks = [_mask(frame, term) for term in terms if term]
     return np.logical_and.reduce(masks) if masks else None
 
@@ -54,7 +54,7 @@ def _mask(frame: pd.DataFrame, term: str) -> np.ndarray:
     found = _TERM.fullmatch(term)
     if found is None:
         return _holding(frame, term)
-    name, sign, value = found.groups()
+    name, sign, value = (part.strip() for part in found.groups())
     column = frame[_column(frame, name)]
     if not value:  # still being typed
         return np.ones(len(frame), bool)

@@ -30,7 +30,7 @@ _Columns = Mapping[str, np.ndarray]
 _RADIUS = {"radius": 1.0, "diameter": 0.5, "sigma": 2**0.5}
 """Word of a column or parameter -> what a radius is of its values (of a Gaussian: where its second
 derivative is steepest, as detectors that look for blobs measure them)."""
-_UNIT = re.compile(r"[\s_(\[]+(?:px|pixels?)[)\]]?$")
+_UNIT = re.compile(r"(?<![\s_(\[])[\s_(\[]+(?:px|pixels?)[)\]]?$")
 _QUALITY = ("strength", "quality", "score", "snr", "probability", "intensity", "mean_intensity")
 """Columns that tell spots apart best come first."""
 _RING = {"face_color": "transparent", "border_width": 0.12, "border_width_is_relative": True}
