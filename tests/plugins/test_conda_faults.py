@@ -330,6 +330,19 @@ def test_the_cache_may_go_while_environments_stay(channel, tmp_path):
     assert service.store.remove(info.key) > 6_000_000
 
 
+def test_the_cache_stays_while_an_environment_is_made_of_it(channel, tmp_path):
+    service = service_for(tmp_path, channel.as_uri())
+    run(service, tmp_path, "large demo-tool")
+    (clean,) = (one.remove for one in service.stored() if one.kind == "cache")
+    size = service.store.cache_size()
+    with service.store.filling():
+        with pytest.raises(PreparationError, match="being made"):
+            clean()
+        assert service.store.cache_size() == size
+    assert clean() > 0
+    assert service.store.cache_size() == 0
+
+
 def test_what_an_abandoned_attempt_still_writes_is_swept(channel, tmp_path):
     service = service_for(tmp_path, channel.as_uri())
     run(service, tmp_path, "demo-tool=1.0")

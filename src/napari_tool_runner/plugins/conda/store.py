@@ -40,6 +40,7 @@ __all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_paren
 MARKER = "environment.json"
 LOCK = "environment.lock"
 _CACHES = "caches"
+_WAIT = "Wait for the jobs that run in it, or make it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +283,17 @@ class EnvironmentStore:
         """Remove downloaded packages that no environment needs; return the freed bytes.
 
         Environments go on: what they share with the cache by hard links stays theirs.
+
+        Raises
+        ------
+        PreparationError
+            An environment is being made of them.
         """
         freed = 0
-        for folder in (self.packages, self.repodata):
-            freed += sealed.usage(folder).freed
-            _remove_tree(folder)
+        with self._held_alone(_CACHES, "An environment is being made of the conda packages."):
+            for folder in (self.packages, self.repodata):
+                freed += sealed.usage(folder).freed
+                _remove_tree(folder)
         return freed
 
     def unwritable(self, error: OSError) -> PreparationError:
@@ -314,20 +321,23 @@ class EnvironmentStore:
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """Hold an environment against everybody."""
-        busy = PreparationError(
-            f"The environment {key} is in use.", hint="Wait for the jobs that run in it."
-        )
+        busy = f"The environment {key} is in use."
         try:
-            with self._lock(key, 0):
-                release = join_lock(self._users(key), alone=True)
-                if release is None:
-                    raise busy
-                try:
-                    yield
-                finally:
-                    release()
+            with self._lock(key, 0), self._held_alone(key, busy):
+                yield
         except TimeoutError as error:
-            raise busy from error
+            raise PreparationError(busy, hint=_WAIT) from error
+
+    @contextmanager
+    def _held_alone(self, key: str, busy: str) -> Iterator[None]:
+        """Hold what others `hold` against them; raises PreparationError when somebody does."""
+        release = join_lock(self._users(key), alone=True)
+        if release is None:
+            raise PreparationError(busy, hint=_WAIT)
+        try:
+            yield
+        finally:
+            release()
 
     def _in_use(self, key: str) -> bool:
         release = join_lock(self._users(key), alone=True)
