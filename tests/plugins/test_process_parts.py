@@ -23,7 +23,7 @@ from napari_tool_runner.errors import (
     RunnerExecError,
     UnknownRunnerError,
 )
-from napari_tool_runner.plugins import CancelToken, RunnerService, as_service, discovery
+from napari_tool_runner.plugins import CancelToken, RunnerService, as_service, discovery, preflight
 from napari_tool_runner.plugins import runners_factory as factory
 from napari_tool_runner.plugins.conda import spec as conda_spec
 from napari_tool_runner.plugins.contract import Availability, Origin
@@ -426,15 +426,15 @@ def test_a_preflight_that_breaks_is_a_problem_of_the_run(monkeypatch: pytest.Mon
         def plan(self, tool: object) -> None:  # type: ignore[override]
             raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr(factory, "pass_gate", lambda *_: None)
-    monkeypatch.setattr(factory, "obey_policy", lambda *_: None)
+    monkeypatch.setattr(preflight, "pass_gate", lambda *_: None)
+    monkeypatch.setattr(preflight, "obey_policy", lambda *_: None)
     factory.runnerServices.register_builder("BROKEN", lambda **_: Broken())
     config = SimpleNamespace(runner={})
     tool = make_tool()
-    (problem,) = factory.plan_run("BROKEN", tool, None, config).problems  # type: ignore[arg-type]
+    (problem,) = preflight.plan_run("BROKEN", tool, None, config).problems  # type: ignore[arg-type]
     assert problem.startswith("BROKEN cannot plan the run: ")
     assert "by nothing" in problem
-    (problem,) = factory.plan_run("BROKN", tool, None, config).problems  # type: ignore[arg-type]
+    (problem,) = preflight.plan_run("BROKN", tool, None, config).problems  # type: ignore[arg-type]
     assert "did you mean 'BROKEN'" in problem
 
 

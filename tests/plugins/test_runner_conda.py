@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import os
 import shutil
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError, RunnerExecError
-from napari_tool_runner.plugins import Mount, as_service, runnerServices
+from napari_tool_runner.plugins import CancelToken, Mount, as_service, preflight, runnerServices
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.warm import pool
 from napari_tool_runner.tools.model import PackageRequirement
@@ -498,7 +500,9 @@ def test_cancel_during_a_download(server, envs, tmp_path):
     assert run(service, tmp_path, package("large"), ["true"])[0] == 0
 
 
-def test_cancel_while_the_index_is_read(channel, envs, tmp_path):
+@pytest.fixture
+def stalled(channel, tmp_path):
+    """A channel whose index never comes to an end."""
     mine = shutil.copytree(channel, tmp_path / "mine")
     for other in {*mine.glob("*/*repodata*")} - {*mine.glob("*/repodata.json")}:
         other.unlink()
@@ -506,12 +510,27 @@ def test_cancel_while_the_index_is_read(channel, envs, tmp_path):
         path.write_bytes(path.read_bytes() + b" " * 2**18)
     server = ChannelServer(mine)
     server.chunk_pause = 60
-    service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})
+    yield server
+    server.stop()
+
+
+def test_cancel_while_the_index_is_read(stalled, envs, tmp_path):
+    service = CondaRunnerService({"channels": [stalled.url], "environments_dir": str(envs)})
     process, _ = make_process(tmp_path, DEMO)
     failed = cancel_when(service, process, lambda: any(envs.glob(".repodata/.tmp*")))
-    server.stop()
     assert isinstance(failed, JobCancelledError)
     assert not any(envs.glob(".repodata/.tmp*"))
+
+
+def test_a_preflight_that_nobody_waits_for_is_ended(stalled, envs, monkeypatch):
+    monkeypatch.setattr(preflight, "pass_gate", lambda *_: None)
+    monkeypatch.setattr(preflight, "obey_policy", lambda *_: None)
+    runner = {"channels": [stalled.url], "environments_dir": str(envs)}
+    cancel = CancelToken()
+    config = SimpleNamespace(runner=runner)
+    plan = functools.partial(preflight.plan_run, "CONDA", make_tool(DEMO), None, config, cancel)
+    failed = ended_by(cancel, plan, lambda: any(envs.glob(".repodata/.tmp*")))
+    assert isinstance(failed, JobCancelledError)
 
 
 def test_cancel_in_the_init_line(conda, tmp_path):
@@ -522,18 +541,23 @@ def test_cancel_in_the_init_line(conda, tmp_path):
 
 
 def cancel_when(service, process, condition):
+    set_up = functools.partial(as_service(service).set_up, process)
+    return ended_by(process.context.cancel, set_up, condition)
+
+
+def ended_by(cancel, act, condition):
     failed = []
 
     def work():
         try:
-            as_service(service).set_up(process)
+            act()
         except JobCancelledError as error:
             failed.append(error)
 
     thread = threading.Thread(target=work)
     thread.start()
     assert wait_until(condition)
-    process.context.cancel.cancel()
+    cancel.cancel()
     thread.join(30)
     assert not thread.is_alive()
     return failed[0] if failed else None

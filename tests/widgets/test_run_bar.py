@@ -15,6 +15,7 @@ from napari_tool_runner.tools.toolbox.trust import Trust, TrustState
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.running import services
 from napari_tool_runner.widgets.running.run_bar import RunBar
 from napari_tool_runner.widgets.running.services import Services
 from napari_tool_runner.widgets.tool_widget import ToolWidget
@@ -47,6 +48,25 @@ def places(page: ToolWidget) -> list[QRect]:
     bar = page.run_bar
     parts = bar.run_button, bar.cancel_button, bar.where, bar.progress
     return [QRect(part.mapTo(page, QPoint(0, 0)), part.size()) for part in parts]
+
+
+def test_services_that_nobody_waits_for_are_asked_no_further(qtbot, monkeypatch):
+    asked = []
+
+    def ask(tool, cancel):
+        asked.append(cancel)
+        cancel.wait(WAIT / 1000)
+        return Services(problem=str(cancel.requested))
+
+    monkeypatch.setattr(services, "_ask", ask)
+    lookup = services.ServiceLookup(None)
+    lookup.start()
+    qtbot.waitUntil(lambda: len(asked) == 1, timeout=WAIT)
+    lookup.start()
+    qtbot.waitUntil(lambda: len(asked) == 2, timeout=WAIT)
+    assert [cancel.requested for cancel in asked] == [True, False]
+    lookup.deleteLater()
+    qtbot.waitUntil(lambda: asked[1].requested, timeout=WAIT)
 
 
 def test_the_service_is_read_to_its_end(bar):

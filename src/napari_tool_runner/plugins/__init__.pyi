@@ -2,6 +2,7 @@ from .contract import CHANGED, WARM, Availability, Fetch, Plan, RunnerService
 from .discovery import load_plugin_dirs, plugin_notes, plugin_problems
 from .docker.slot import recover
 from .policy import obey_policy
+from .preflight import plan_run
 from .process import (
     CancelToken,
     Event,
@@ -22,7 +23,6 @@ from .runners_factory import (
     availability,
     check_all,
     choose_service,
-    plan_run,
     runnerServices,
 )
 

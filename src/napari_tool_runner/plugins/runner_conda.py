@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
-from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import origins
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
@@ -148,6 +148,8 @@ class CondaRunnerService(RunnerService):
             if not works.ok:
                 return Plan(problems=(works.message,))
             return self._maker.plan(wanted)
+        except JobCancelledError:
+            raise
         except ToolRunnerError as error:
             return Plan(problems=(str(error),))
 

@@ -25,7 +25,7 @@ from napari_tool_runner.errors import (
     UnknownRunnerError,
     words,
 )
-from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService
+from napari_tool_runner.plugins.contract import Availability, RunnerService
 from napari_tool_runner.plugins.discovery import (
     Builder,
     PluginProblem,
@@ -37,14 +37,10 @@ from napari_tool_runner.plugins.discovery import (
     plugin_problems,
     registering,
 )
-from napari_tool_runner.plugins.policy import obey_policy
 from napari_tool_runner.tools.model import PackageRequirement
-from napari_tool_runner.tools.toolbox.gate import pass_gate
 
 if TYPE_CHECKING:
-    from napari_tool_runner.config import Config
     from napari_tool_runner.tools.model import Tool
-    from napari_tool_runner.tools.toolbox.gate import Permit
 
 __all__ = [
     "Choice",
@@ -55,7 +51,6 @@ __all__ = [
     "availability",
     "check_all",
     "choose_service",
-    "plan_run",
     "runnerServices",
 ]
 
@@ -363,22 +358,6 @@ def check_all(
         name = Path(problem.where.partition(" = ")[0]).name
         found.append((name, Availability(False, str(problem))))
     return found
-
-
-def plan_run(name: str, tool: Tool, permit: Permit, config: Config) -> Plan:
-    """Return the pre-flight of `tool` on a service; what goes wrong in it is a problem of it.
-
-    It asks the registries and channels that the tool names, so it wants a permit.
-    """
-    try:
-        pass_gate(tool, permit)
-        service = runnerServices.service(name, config.runner)
-        obey_policy(name, service, tool, permit, config)
-        return service.plan(tool)
-    except ToolRunnerError as error:
-        return Plan(problems=(str(error),))
-    except Exception as error:  # noqa: BLE001 (a form asks; the service may be a plugin's)
-        return Plan(problems=(f"{name} cannot plan the run: {words(error)}.",))
 
 
 def availability(

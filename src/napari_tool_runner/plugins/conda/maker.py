@@ -42,7 +42,8 @@ from napari_tool_runner.plugins.conda.spec import (
 )
 from napari_tool_runner.plugins.conda.store import existing_parent, files_of
 from napari_tool_runner.plugins.contract import Fetch, Plan
-from napari_tool_runner.plugins.process import CancelToken, ExecContext, Mount, Progress
+from napari_tool_runner.plugins.preflight import preflight_cancel
+from napari_tool_runner.plugins.process import ExecContext, Mount, Progress
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment
 
@@ -130,14 +131,14 @@ class EnvironmentMaker:
 
         Raises
         ------
-        PreparationError
+        PreparationError, JobCancelledError
         """
         recent = self._recent(wanted)
         if recent is not None:
             return _plan(wanted, recent)
 
         with wanted.store.filling():
-            solution = apart.carry_out(_order(wanted), CancelToken())
+            solution = apart.carry_out(_order(wanted), preflight_cancel())
         with self._lock:
             self._solutions[wanted.key, wanted.store.folder] = (time.monotonic(), solution)
         return _plan(wanted, solution)

@@ -13,10 +13,10 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.names import size_text
-from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.background import Task, when_destroyed
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins import Availability, Plan
+    from napari_tool_runner.plugins import Availability, CancelToken, Plan
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["ServiceLookup", "Services"]
@@ -98,13 +98,21 @@ class ServiceLookup(QObject):
         self.services = Services()
         """What is known so far."""
         self._task: Task | None = None
+        self._asking: list[CancelToken] = []
+        asking = self._asking
+        when_destroyed(self, lambda: _end(asking))
 
     def start(self) -> None:
         """Ask; `found` is emitted when the answers are there."""
         self.services = Services()
+        from napari_tool_runner.plugins import CancelToken
+
+        _end(self._asking)
         if self._task is not None:
             self._task.drop()
-        self._task = Task(partial(_ask, self._tool), self)
+        cancel = CancelToken()
+        self._asking.append(cancel)
+        self._task = Task(partial(_ask, self._tool, cancel), self)
         self._task.done.connect(self._take)
         self._task.failed.connect(self._fail)
         self._task.start()
@@ -118,7 +126,13 @@ class ServiceLookup(QObject):
         self._take(Services(problem=f"The runner services could not be asked: {error}"))
 
 
-def _ask(tool: Tool) -> Services:
+def _end(asking: list[CancelToken]) -> None:
+    """Have what nobody waits for asked no further."""
+    while asking:
+        asking.pop().cancel()
+
+
+def _ask(tool: Tool, cancel: CancelToken | None = None) -> Services:
     answer = Services()
     try:
         from napari_tool_runner.config import load_config
@@ -156,7 +170,7 @@ def _ask(tool: Tool) -> Services:
             answer.notes = (*answer.notes, *filter(None, tool_places(permitted)[1:]))
         for name, found in answer.available.items():
             if found.ok:
-                answer.plans[name] = plan_run(name, permitted, permit, config)
+                answer.plans[name] = plan_run(name, permitted, permit, config, cancel)
     except TrustError:
         return answer  # nothing that the tool names is asked; its page asks the user
     except ToolRunnerError as error:
