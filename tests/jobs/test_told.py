@@ -54,6 +54,37 @@ def test_what_a_layer_remembers(make_tool: MakeTool, config: Config) -> None:
     assert remembered(object()) is None
 
 
+def test_what_a_layer_of_a_file_says_is_a_record_or_nothing(
+    make_tool: MakeTool, config: Config
+) -> None:
+    result = ntr.run(make_tool(INVERT), i=IMAGE, config=config)
+    told = result.outputs["o"].as_layer_data_tuple()[1]["metadata"]["napari_tool_runner"]
+    endless: list[object] = []
+    endless.append(endless)
+    many = [{"name": "a", "path": "/x"}] * 1_000_000
+    deep: dict[str, object] = {}
+    for _ in range(1_000):
+        deep = {"a": deep}
+
+    def layer(**changed: object) -> SimpleNamespace:
+        return SimpleNamespace(metadata={"napari_tool_runner": {**told, **changed}})
+
+    changes: list[Config] = [
+        {"id": np.arange(3)}, {"id": np.array([])}, {"id": 5}, {"id": b"a"}, {"inputs": many},
+        {"record": np.arange(3)},
+        {"inputs": endless}, {"parameters": dict.fromkeys(range(1_000_000))},
+        {"parameters": deep}, {"tool": {**told["tool"], "name": "n" * 5_000_000}},
+    ]  # fmt: skip
+    for changed in changes:
+        assert remembered(layer(**changed)) is None, [*changed]
+    for place in (None, 5, ["a"]):
+        found = remembered(layer(record=place))
+        assert found is not None
+        assert not found.folder.is_absolute()
+    most = remembered(layer(parameters={"x": [1.5] * 50_000}))
+    assert most is not None, "of a job with many values"
+
+
 @pytest.mark.parametrize(
     ("number", "word"),
     [

@@ -28,6 +28,10 @@ from napari_tool_runner.storage import NewerError, read_json, read_limited
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.toolbox.own import shared_places
 
+_MOST = 4_000_000
+"""Characters of what a layer remembers; a value counts as some."""
+_VALUE = 40
+
 __all__ = [
     "ended_jobs",
     "find_record",
@@ -141,15 +145,39 @@ def own_folder(record: RunRecord) -> Path | None:
 
 
 def remembered(layer: object) -> RunRecord | None:
-    """Return what `layer` remembers of the job that made it; None when none of ours did."""
+    """Return what `layer` remembers of the job that made it; None when none of ours did.
+
+    Other programs may write under our name, and files of others hold anything: what is no
+    record, or larger than one, is none of ours.
+    """
     metadata = getattr(layer, "metadata", None)
     told = metadata.get(METADATA_KEY) if isinstance(metadata, Mapping) else None
-    if not isinstance(told, Mapping) or not told.get("id"):
-        return None
+    match told:
+        case {"id": str(name), **rest} if name and _is_small(told):
+            place = rest.get("record")
+        case _:
+            return None
     try:
-        return RunRecord.from_json(told, Path(str(told.get("record") or RECORD)).parent)
-    except WorkspaceError:  # another program wrote under our name
+        return RunRecord.from_json(told, Path(place if isinstance(place, str) else RECORD).parent)
+    except WorkspaceError:
         return None
+
+
+def _is_small(told: object) -> bool:
+    """Whether it is looked through at once: it is, whenever its layer is selected."""
+    left, waiting = _MOST, [told]
+    while waiting and left > 0:
+        match waiting.pop():
+            case str() | bytes() as text:
+                left -= len(text)
+            case Mapping() as one if len(one) * _VALUE < left:
+                waiting += [*one, *one.values()]
+            case list() | tuple() as one if len(one) * _VALUE < left:
+                waiting += one
+            case Mapping() | list() | tuple():
+                return False
+        left -= _VALUE
+    return left > 0
 
 
 def ended_jobs(workspaces: Path, older_than_days: float = 0) -> list[RunRecord]:
