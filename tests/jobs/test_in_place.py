@@ -92,7 +92,7 @@ def test_the_last_result_of_the_same_layers_is_replaced_in_place(
     last.features = {"index": [0, 1], "area": [np.nan, 3.0]}  # measures of other objects
     added = run(tool, 3)
     assert added.layers == added.replaced == [last]
-    assert added.sentence().startswith("Replaced “mine”.")
+    assert added.sentence().startswith("Replaced “mine”: 79 objects.")
     assert [layer.name for layer in viewer.layers] == ["cells", kept.name, "mine", "above"]
     np.testing.assert_array_equal(last.data, 3 * np.arange(80).reshape(8, 10))
     assert (last.opacity, last.visible, last.contour) == (0.4, False, 2)

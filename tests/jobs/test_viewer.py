@@ -17,7 +17,7 @@ from napari.layers._source import layer_source  # noqa: E402
 import napari_tool_runner as ntr  # noqa: E402
 from jobs.conftest import INVERT, MakeTool  # noqa: E402
 from napari_tool_runner.errors import ParameterError  # noqa: E402
-from napari_tool_runner.jobs import AddedResult, JobManager, add_result  # noqa: E402
+from napari_tool_runner.jobs import AddedResult, JobManager, add_result, take_back  # noqa: E402
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools import Tool
@@ -170,7 +170,7 @@ def test_what_was_added_is_told(viewer: ViewerModel, make_tool: MakeTool, config
     assert [list(table) for table in added.tables.values()] == [["row", "area"]]
     assert added.files == ["Words"]
     assert added.sentence() == (
-        "Added “cells · Cells”. Opened 1 table. Words: a file in the workspace."
+        "Added “cells · Cells”: 2 objects. Opened 1 table. Words: a file in the workspace."
     )
     joined = JobManager().submit(
         make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}", name="joining"),
@@ -178,8 +178,30 @@ def test_what_was_added_is_told(viewer: ViewerModel, make_tool: MakeTool, config
         config=config,
     )
     sentence = add_result(viewer, joined.result(), joined).sentence()
-    assert "Measurements are in the features of “cells · Cells [1]”." in sentence
+    assert sentence.startswith("Added “cells · Cells [1]”: ")
+    assert sentence.endswith("objects of “cells · Cells [1]”.")
     assert AddedResult().sentence() == "Done; the tool made nothing to show."
+
+
+def test_a_result_can_be_taken_back(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}")
+    jobs = [JobManager().submit(tool, {"i": viewer.layers["cells"]}, config=config) for _ in "123"]
+    first, second, third = (add_result(viewer, job.result(), job) for job in jobs)
+    take_back(viewer, first)
+    take_back(viewer, first)  # nothing is left to be taken
+    assert [layer.name for layer in viewer.layers] == [
+        "cells",
+        "cells · Cells [1]",
+        "cells · Cells [2]",
+    ]
+    (labels,) = second.layers
+    labels.data_setitem((np.array([0]), np.array([0])), 7)  # painted
+    take_back(viewer, second)
+    assert labels in viewer.layers
+    assert "area" not in labels.features.columns
+    assert "area" in third.layers[0].features.columns
 
 
 def test_notes_stand_beside_what_was_added(

@@ -12,7 +12,14 @@ from napari.layers._source import Source
 from qtpy.QtCore import Qt
 from widget_tools import IMAGE, LABELS, METHOD, tool_of
 
-from napari_tool_runner.tools.model import Case, Conditional, DataParameter, LayerKind, Section
+from napari_tool_runner.tools.model import (
+    Case,
+    Conditional,
+    DataOutput,
+    DataParameter,
+    LayerKind,
+    Section,
+)
 from napari_tool_runner.widgets.forms import layers_field
 from napari_tool_runner.widgets.forms.layers import as_list
 from napari_tool_runner.widgets.forms.presets import plain_values
@@ -202,17 +209,69 @@ def test_what_takes_no_layer_asks_for_a_file(form, add):
 
 
 OBJECTS = replace(LABELS, name="mask", kinds=(LayerKind.LABELS, LayerKind.IMAGE))
+OBJECTS_ONLY = replace(OBJECTS, kinds=(LayerKind.LABELS,))
 RAW = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
+
+
+class Opened:
+    """Notes what would be opened."""
+
+    def __init__(self):
+        self.found = []
+
+    def segment(self, layer):
+        return (("Threshold it…", lambda: self.found.append(("threshold", layer))),)
+
+    def split(self, layer):
+        return (("Split it…", lambda: self.found.append(("split", layer))),)
+
+
+def measuring(*parameters):
+    table = DataOutput(name="t", kind=LayerKind.TABLE, join="mask")
+    return replace(tool_of(*parameters), outputs=(table,))
+
+
+MASK = np.zeros((64, 64), np.uint8)
+MASK[4:9, 4:9] = MASK[20:30, 20:30] = 1
+
+
+def test_a_mask_is_no_object_to_be_measured(form, model_viewer):
+    mask = model_viewer.add_labels(MASK, name="mask")
+    opened = Opened()
+    widget = form(measuring(OBJECTS), steps=opened)
+    row = widget.row("mask")
+    assert row.message() == "“mask” is a mask: all its pieces count as one object."
+    row._message.buttons[0].click()
+    assert opened.found == [("split", mask)]
+    widget.chooser.pin()  # it was run all the same
+    objects = model_viewer.add_labels(MASK * np.arange(64, dtype=np.uint8), name="objects")
+    assert widget.values()["mask"] is objects
+    assert row.message() == ""
+    other = form(tool_of(OBJECTS), steps=opened)  # a tool that works on masks
+    other.set_values({"mask": mask})
+    assert other.row("mask").message() == ""
+
+
+def test_one_object_is_no_mask(form, model_viewer):
+    model_viewer.add_labels(MASK[:15], name="one")
+    assert form(measuring(OBJECTS), steps=Opened()).row("mask").message() == ""
+
+
+def test_open_images_can_become_objects(form, model_viewer):
+    widget = form(measuring(OBJECTS_ONLY), steps=Opened())
+    assert widget.unsegmented() == []
+    raw = model_viewer.add_image(RAW, name="raw")
+    assert widget.unsegmented() == [raw]
 
 
 def test_intensities_in_the_place_of_objects_are_told(form, model_viewer):
     raw = model_viewer.add_image(RAW, name="raw")
-    opened = []
-    widget = form(tool_of(OBJECTS), segment=opened.append)
+    opened = Opened()
+    widget = form(tool_of(OBJECTS), steps=opened)
     row = widget.row("mask")
     assert row.message() == "“raw” looks like intensities, not objects: threshold it first."
     row._message.buttons[0].click()
-    assert opened == [raw]
+    assert opened.found == [("threshold", raw)]
     assert row.message()
     mask = model_viewer.add_image((RAW > 2000).astype(np.uint8), name="mask")
     widget.set_values({"mask": mask})

@@ -273,7 +273,11 @@ def test_a_table_of_objects_joins_their_layer(qtbot, page, model_viewer, tmp_pat
     areas = dict(zip(layer.features["index"], layer.features["area"], strict=True))
     assert areas[1] == 16
     assert areas[7] == 20
-    assert "features of “objects”" in widget.run_bar.message.text()
+    assert widget.run_bar.message.text().startswith("Measured 2 objects of “objects”.")
+    undo = next(b for b in widget.run_bar.message.buttons if b.text() == "Undo")
+    qtbot.mouseClick(undo, Qt.MouseButton.LeftButton)
+    assert "area" not in layer.features.columns
+    assert widget.run_bar.message.text().startswith("Taken back.")
 
 
 def test_a_layer_that_is_deleted_while_the_tool_runs(qtbot, page, model_viewer, cells, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -11,6 +13,7 @@ from run_tools import make_tool, measure_tool
 from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.forms.presets import Preset, PresetStore
+from napari_tool_runner.widgets.results.dock import ToolTablesWidget, own_looks
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 WAIT = 30_000
@@ -70,7 +73,7 @@ def test_the_last_result_is_replaced_as_long_as_the_form_says_so(
         run(qtbot, widget, n=number)
         result = model_viewer.layers[-1]
         np.testing.assert_array_equal(result.data, number * cells.astype(int))
-        assert f"Replaced “{result.name}”." in widget.run_bar.message.text()
+        assert f"Replaced “{result.name}”" in widget.run_bar.message.text()
     assert len(model_viewer.layers) == 2
     again = page()  # as on another day
     assert again.live_bar.replace.isChecked()
@@ -111,3 +114,18 @@ def test_where_all_results_are_tables_nothing_is_to_be_replaced(shown, model_vie
     widget = shown(ToolWidget(measure_tool(tmp_path), model_viewer))
     assert widget.live_bar.isVisible()
     assert not widget.live_bar.replace.isVisible()
+
+
+def test_what_is_made_of_labels_has_their_own_colours_whatever_is_chosen(shown, model_viewer):
+    labels = model_viewer.add_labels(np.arange(16).reshape(4, 4), name="cells")
+    labels.features = {"index": range(1, 16), "area": np.ones(15)}
+    dock = shown(ToolTablesWidget(model_viewer), 700, 300)
+    dock.view.choose(np.array([2]))
+    dock.link.choose(dock.view.chosen)
+    marked = labels.get_color(5)
+    window = SimpleNamespace(dock_widgets={"tables": dock})
+    with own_looks(SimpleNamespace(window=window)):
+        assert labels.get_color(5) != pytest.approx(marked)
+    assert labels.get_color(5) == pytest.approx(marked)
+    with own_looks(model_viewer):  # without a window nothing happens
+        assert labels.get_color(5) == pytest.approx(marked)

@@ -6,8 +6,14 @@ from napari_tool_runner.exchange.apart import ReadApart
 from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, import_ahead, read_file
 from napari_tool_runner.exchange.comparing import same_data
+from napari_tool_runner.exchange.counting import Counted, counted, is_unnumbered
 from napari_tool_runner.exchange.exporting import Exported, export
-from napari_tool_runner.exchange.featured import features_of, whereabouts
+from napari_tool_runner.exchange.featured import (
+    column_names,
+    features_of,
+    features_without,
+    whereabouts,
+)
 from napari_tool_runner.exchange.files import lent_original
 from napari_tool_runner.exchange.geometry import PLACE, crop
 from napari_tool_runner.exchange.glance import Thumbnail, figures_of, thumbnail_of
@@ -46,6 +52,7 @@ from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wan
 
 __all__ = [
     "PLACE",
+    "Counted",
     "Exported",
     "Geometry",
     "HandOver",
@@ -57,12 +64,15 @@ __all__ = [
     "ReadApart",
     "ReadFile",
     "Thumbnail",
+    "column_names",
     "column_title",
+    "counted",
     "crop",
     "cut",
     "export",
     "features_for",
     "features_of",
+    "features_without",
     "figures_of",
     "fitting_kinds",
     "geometry_record",
@@ -73,6 +83,7 @@ __all__ = [
     "in_its_slice",
     "in_words",
     "is_guess",
+    "is_unnumbered",
     "joined_by",
     "label_offsets",
     "layer_kind",

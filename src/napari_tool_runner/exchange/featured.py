@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.exchange.model import ArrayLike
 
-__all__ = ["features_of", "whereabouts"]
+__all__ = ["column_names", "features_of", "features_without", "whereabouts"]
 
 _ID = "index"  # napari's name for the labels that rows are
 
@@ -27,6 +27,17 @@ class _Layer(Protocol):
 
     @property
     def features(self) -> pd.DataFrame: ...
+
+
+def column_names(layer: object) -> frozenset[object]:
+    """Return the names of the columns of a layer's features."""
+    return frozenset(cast("_Layer", layer).features.columns)
+
+
+def features_without(layer: object, names: frozenset[object]) -> pd.DataFrame:
+    """Return the features of a layer without some of their columns."""
+    features = cast("_Layer", layer).features
+    return features[[name for name in features.columns if name not in names]]
 
 
 def features_of(layer: object) -> tuple[pd.DataFrame, np.ndarray]:

@@ -33,7 +33,7 @@ from .request import ConfigLike, Request, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
-from .viewer import AddedResult, add_result, named_layers, placed_result
+from .viewer import AddedResult, add_result, named_layers, placed_result, take_back
 from .viewer_like import ViewerLike
 
 __all__ = [
@@ -125,6 +125,7 @@ __all__ = [
     "submit",
     "sweep",
     "sweepable",
+    "take_back",
     "told_values",
     "write_table",
 ]

@@ -14,7 +14,7 @@ from napari_tool_runner.errors import (
     UnsupportedLayerError,
     WorkspaceError,
 )
-from napari_tool_runner.exchange import load
+from napari_tool_runner.exchange import counted, load
 from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
@@ -22,7 +22,13 @@ from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 from napari_tool_runner.tools.wording import label_of
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import LayerData, LayerSnapshot, LoadedOutput, ReadFile
+    from napari_tool_runner.exchange import (
+        Counted,
+        LayerData,
+        LayerSnapshot,
+        LoadedOutput,
+        ReadFile,
+    )
     from napari_tool_runner.jobs.request import Request
     from napari_tool_runner.tools.dialect import CollectedOutput, DataFile
     from napari_tool_runner.tools.model import DataOutput, Output, Tool
@@ -66,6 +72,8 @@ class JobOutput:
         numbers, where that is known from the numbers (`joins`).
     numbers : tuple of int
         Of the objects of the rows, where no column has them.
+    counted : Counted or None
+        How many objects it holds, where that was counted.
     """
 
     name: str
@@ -81,6 +89,7 @@ class JobOutput:
     join: str = ""
     column: str = ""
     numbers: tuple[int, ...] = ()
+    counted: Counted | None = None
 
     def closed(self) -> JobOutput:
         """Return it without its data: no array, no mapped file."""
@@ -352,6 +361,7 @@ class OutputLoader:
             loaded=loaded,
             lenders=lenders,
             metadata={**self.summary, "output": output.name, "element": element},
+            counted=None if loaded is None else counted(loaded),
         )
 
 

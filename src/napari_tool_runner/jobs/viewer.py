@@ -12,7 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.exchange import features_for, in_its_slice, layer_kind
+from napari_tool_runner.exchange import (
+    column_names,
+    features_for,
+    features_of,
+    features_without,
+    in_its_slice,
+    layer_kind,
+)
 from napari_tool_runner.jobs.in_place import fits, newest, note_made, renew, was_edited
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.makers import note_maker
@@ -24,13 +31,21 @@ from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import Geometry, LoadedOutput
+    from napari_tool_runner.exchange import Counted, Geometry, LoadedOutput
     from napari_tool_runner.jobs.in_place import Looks
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
     from napari_tool_runner.jobs.viewer_like import LayerLike, ViewerLike
 
-__all__ = ["AddedResult", "add_layer", "add_result", "lift", "named_layers", "placed_result"]
+__all__ = [
+    "AddedResult",
+    "add_layer",
+    "add_result",
+    "lift",
+    "named_layers",
+    "placed_result",
+    "take_back",
+]
 
 _SHORT = 160
 _STAYS = ("visible", "opacity", "blending")
@@ -53,8 +68,12 @@ class AddedResult:
         Title of one of `tables` -> the layer whose objects its rows are nevertheless.
     joined : dict
         Output name -> the layer whose ``features`` took the table.
+    counted : list of tuple
+        Layers of objects, and how many these are.
     files : list of str
         Labels of the outputs that are no layer; they are in the workspace.
+    measures : list of tuple
+        Layers that were joined, and the columns that came to their features.
     notes : tuple of str
         What a person should know of it.
     """
@@ -64,18 +83,25 @@ class AddedResult:
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
     owners: dict[str, object] = field(default_factory=dict)
     joined: dict[str, object] = field(default_factory=dict)
+    counted: list[tuple[object, Counted]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    measures: list[tuple[LayerLike, frozenset[object]]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Return what happened, for a person."""
         parts: list[str] = []
         if fresh := [layer for layer in self.layers if layer not in self.replaced]:
-            parts.append(f"Added {_names(fresh)}.")
+            parts.append(f"Added {self._with_numbers(fresh)}.")
         if self.replaced:
-            parts.append(f"Replaced {_names(self.replaced)}.")
+            parts.append(f"Replaced {self._with_numbers(self.replaced)}.")
+        parts += [
+            f"{found.specks:,} of them are specks of less than {found.least:,} pixels."
+            for _, found in self.counted
+            if found.specks and not found.unnumbered
+        ]
         if self.joined:
-            parts.append(f"Measurements are in the features of {_names(self.joined.values())}.")
+            parts.append(f"Measured {_measured(self.joined.values())}.")
         if self.tables:
             parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
         if self.files:
@@ -89,6 +115,11 @@ class AddedResult:
             more = len(self.notes) - 1
             parts += [f"{more} more note{'s' * (more > 1)} in the log."] if more else []
         return " ".join(parts)
+
+    def _with_numbers(self, layers: Iterable[object]) -> str:
+        """Return names of layers, with the number of their objects where it is known."""
+        told = {id(layer): _number(layer, found) for layer, found in self.counted}
+        return ", ".join(f"“{_name(layer)}”{told.get(id(layer), '')}" for layer in layers)
 
 
 def add_result(
@@ -135,6 +166,8 @@ def add_result(
                 layer = add_layer(viewer, entry, look)
                 added.layers.append(layer)
             made[name, element] = layer
+            if entry.counted is not None:
+                added.counted.append((layer, entry.counted))
             ours.append((layer, entry.loaded, look, origin))
     lift(viewer, [layer for layer in added.layers if layer not in added.replaced], sources)
     for layer, loaded, look, origin in ours:
@@ -147,6 +180,15 @@ def add_result(
     if not added.files and not any(one.path.is_dir() for one in result.outputs.values()):
         room().shown(result.workspace, [*added.layers, result])
     return added
+
+
+def take_back(viewer: ViewerLike, added: AddedResult) -> None:
+    """Take what a result became out of the viewer again; what was changed by hand stays."""
+    for layer in added.layers:
+        if layer in viewer.layers and layer not in added.replaced and not was_edited(layer):
+            viewer.layers.remove(layer)
+    for joined, names in added.measures:
+        joined.features = features_without(joined, names)
 
 
 def _join(
@@ -173,7 +215,9 @@ def _join(
         if target is not None:  # a label comes again in each frame
             added.owners[table.layer_name] = target
     else:
+        known = column_names(target)
         target.features = features
+        added.measures.append((target, column_names(target) - known))
         added.joined[table.name] = target
 
 
@@ -219,8 +263,24 @@ def named_layers(
     return map_data(tool.inputs, bind(tool, values), convert)
 
 
-def _names(layers: Iterable[object]) -> str:
-    return ", ".join(f"“{getattr(layer, 'name', layer)}”" for layer in layers)
+def _name(layer: object) -> str:
+    return str(getattr(layer, "name", layer))
+
+
+def _number(layer: object, found: Counted) -> str:
+    if found.unnumbered:
+        return ", a mask whose pieces have no numbers yet"
+    noun = "object" if layer_kind(layer) is LayerKind.LABELS else layer_kind(layer).value[:-1]
+    return f": {found.count:,} {noun}{'s' * (found.count != 1)}"
+
+
+def _measured(layers: Iterable[object]) -> str:
+    """Return whose objects were measured, and how many."""
+    told = []
+    for layer in layers:
+        numbers = features_of(layer)[1]
+        told.append(f"{len(numbers):,} object{'s' * (len(numbers) != 1)} of “{_name(layer)}”")
+    return ", ".join(told)
 
 
 def add_layer(

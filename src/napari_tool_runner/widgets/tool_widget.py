@@ -11,19 +11,18 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
-from napari_tool_runner.jobs import JobState
-from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.jobs import JobState, take_back
 from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetStore
+from napari_tool_runner.widgets.next_steps import NextSteps
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import finish_typing
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
-from napari_tool_runner.widgets.results.dock import show_features
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.log_view import LogView
@@ -40,16 +39,13 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_tool_runner.jobs import Job, JobManager
+    from napari_tool_runner.jobs import AddedResult, Job, JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.running.services import Services
 
 __all__ = ["ToolWidget"]
-
-SEGMENTING = "threshold"
-"""The tool that makes objects of intensities."""
 
 
 class ToolWidget(QWidget):
@@ -98,16 +94,14 @@ class ToolWidget(QWidget):
         self._presets = presets if presets is not None else PresetStore()
         self._open_sample = open_sample
         self._toolbox = toolbox
-        self._open_tool = open_tool
         self._trust = trust_state(tool, quick=True)
         self._why = ""
         self._bridges: dict[Job, JobBridge] = {}
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
-        can_open = toolbox is not None and open_tool is not None and SEGMENTING in toolbox
-        segment = self._segment if can_open else None
-        self.form = FormWidget(tool, self.layer_source, segment=segment)
+        self.steps = NextSteps(viewer, toolbox, open_tool)
+        self.form = FormWidget(tool, self.layer_source, steps=self.steps)
         self.log = LogView()
         self.run_bar = RunBar(self.log.head)
         line = QFrame()
@@ -241,19 +235,6 @@ class ToolWidget(QWidget):
         """Follow the layer list (napari calls it on the docked widget)."""
         self.form.refresh_layers()
 
-    def _segment(self, layer: object) -> None:
-        """Open the tool that makes objects of intensities, with `layer` chosen."""
-        assert self._open_tool is not None
-        if self.viewer is not None:  # what is selected is chosen, also when the page comes later
-            self.viewer.layers.selection.active = next(
-                (one for one in self.viewer.layers if one is layer), None
-            )
-        page = self._open_tool(SEGMENTING)
-        if page is not None:
-            leaves = page.form.model.leaves()
-            data = [leaf.name for leaf in leaves if isinstance(leaf.parameter, DataParameter)]
-            page.set_values(dict.fromkeys(data[:1], layer))
-
     def _attach(self, bridge: JobBridge) -> None:
         """Show how far a run is, whoever started it."""
         bridge.attach(self)
@@ -294,13 +275,18 @@ class ToolWidget(QWidget):
             self.log.set_open(True)
             return
         show_log, open_folder, _ = self._job_buttons(job)
-        buttons = [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
-        viewer = self.viewer
-        for layer in shown.joined.values() if viewer is not None else ():
-            buttons.insert(0, ("Table", partial(show_features, viewer, layer)))
+        buttons: list[Button] = [*self.steps.after(shown)]
+        if shown.joined or (shown.layers and not shown.replaced):
+            buttons.append(("Undo", partial(self._undo, shown)))
+        buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         if job.recorded().earlier:
             buttons.append(("Run it anyway", partial(self._submit, cache=False)))
         self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", "done", buttons)
+
+    def _undo(self, shown: AddedResult) -> None:
+        if self.viewer is not None:
+            take_back(self.viewer, shown)
+        self.run_bar.say("Taken back. The history still has the run and its results.", "info")
 
     def _job_buttons(self, job: Job) -> list[Button]:
         return [
@@ -355,6 +341,8 @@ class ToolWidget(QWidget):
     def _problem_buttons(self) -> list[Button]:
         if not self.form.missing_layers():
             return [("Show", self.form.show_problems)]
+        if images := self.form.unsegmented():
+            return [*self.steps.segment(images[0])]
         return [("Open sample", self._open_sample)] if self._open_sample is not None else []
 
     def _refused(self, error: ParameterError) -> None:
@@ -379,6 +367,11 @@ class ToolWidget(QWidget):
     def set_values(self, values: Mapping[str, object]) -> list[str]:
         """Fill the form; names without a place are returned."""
         return self.form.set_values(values)
+
+    def take(self, layer: object, more: Mapping[str, object]) -> None:
+        """Choose `layer` for the first data input, and fill in what `more` says."""
+        data = [leaf.name for leaf in self.form.model.leaves() if leaf.is_data]
+        self.set_values({**dict.fromkeys(data[:1], layer), **more})
 
     def _shortcuts(self) -> None:
         for keys in ("Ctrl+Return", "Ctrl+Enter"):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from psygnal import Signal
 from qtpy.QtCore import Qt
@@ -29,10 +29,22 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.forms.node import LeafNode, Node
     from napari_tool_runner.widgets.parts.messages import Button
 
-__all__ = ["Field", "FieldRow", "FormContext", "OptionalField"]
+__all__ = ["Field", "FieldRow", "FormContext", "OptionalField", "Steps"]
 
 _PATIENCE = 1.0  # seconds that a window may stand still
 _PAUSE = 0.3  # seconds between what one event asks for and the next event
+
+
+class Steps(Protocol):
+    """Opens the tools that make what an input needs."""
+
+    def segment(self, layer: object) -> tuple[Button, ...]:
+        """Offer to make objects of a layer of intensities."""
+        ...
+
+    def split(self, layer: object) -> tuple[Button, ...]:
+        """Offer to make an object of each piece of a mask."""
+        ...
 
 
 @dataclass(slots=True)
@@ -46,15 +58,15 @@ class FormContext:
         Which layers fit an input.
     label_width : int
         Width of the column of labels, in pixels.
-    segment : callable or None
-        Opens a tool that makes objects of a layer of intensities.
+    steps : Steps or None
+        Opens the tools that make what an input needs.
     """
 
     model: FormModel
     chooser: LayerChooser
     label_width: int = 120
     show_all_problems: bool = False
-    segment: Callable[[object], object] | None = None
+    steps: Steps | None = None
     _waited: float = 0
     _last: float = 0
 

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
-from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext
+from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext, Steps
 from napari_tool_runner.widgets.forms.form_model import FormModel, RepeatNode
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
@@ -19,7 +19,7 @@ from napari_tool_runner.widgets.parts.background import IdleWork, soon
 from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.node import Node, Problem
@@ -35,8 +35,8 @@ class FormWidget(QScrollArea):
     tool : Tool
     layers : LayerSource, optional
         Where the data inputs find layers; without it only files can be given.
-    segment : callable, optional
-        Opens a tool that makes objects of a layer of intensities.
+    steps : Steps, optional
+        Opens the tools that make what an input needs.
     """
 
     changed = Signal()
@@ -48,7 +48,7 @@ class FormWidget(QScrollArea):
         layers: LayerSource | None = None,
         parent: QWidget | None = None,
         *,
-        segment: Callable[[object], object] | None = None,
+        steps: Steps | None = None,
     ) -> None:
         super().__init__(parent)
         self.tool = tool
@@ -64,7 +64,7 @@ class FormWidget(QScrollArea):
             model=self.model,
             chooser=self.chooser,
             label_width=self.fontMetrics().averageCharWidth() * 17,
-            segment=segment,
+            steps=steps,
         )
         self.builder = IdleWork(self)
         body = QWidget()
@@ -115,6 +115,11 @@ class FormWidget(QScrollArea):
             and self.chooser.takes(leaf.parameter).kinds
             and (text := self.chooser.missing_text(leaf.parameter))
         ]
+
+    def unsegmented(self) -> list[object]:
+        """Return the open images of which objects can be made that an input lacks."""
+        data = (leaf for leaf in self.model.leaves() if leaf.is_data)
+        return [layer for leaf in data for layer in self.chooser.unsegmented(leaf)]
 
     def without_data(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return `values` without data inputs: layers are chosen afresh."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_tool_runner.exchange import (
     fitting_kinds,
+    is_unnumbered,
     layer_kind,
     misfit,
     takes_features,
@@ -29,7 +30,6 @@ __all__ = [
     "LayerChooser",
     "as_list",
     "axes_told",
-    "hardly_fits",
     "path_of",
     "takes_time",
     "told",
@@ -110,17 +110,6 @@ def _described(value: object) -> str:
     return f"{kind}, {' × '.join(map(str, shape))}, {dtype}"
 
 
-def hardly_fits(parameter: DataParameter, layer: object) -> str:
-    """Return a sentence when a layer is hardly what an input is for, else an empty text.
-
-    Of pixels only those in memory are looked at: nothing is computed for a form.
-    """
-    data = getattr(layer, "data", None)
-    pixels = data if isinstance(data, np.ndarray) and data.ndim else None
-    rgb = bool(getattr(layer, "rgb", False))
-    return misfit(parameter, layer_kind(layer), pixels, told(layer)[0], rgb=rgb)
-
-
 def _is_too_flat(parameter: DataParameter, layer: object) -> bool:
     """Whether a layer has fewer dimensions than a tool can work on."""
     ndim = getattr(layer, "ndim", None)
@@ -142,7 +131,7 @@ def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
 
 
 def takes_time(value: object) -> bool:
-    """Whether pixels must be read or computed to say what `hardly_fits` says of a value."""
+    """Whether pixels must be read or computed to say whether a value hardly fits."""
     if path_of(value) is not None:
         return True
     lazy = layer_kind(value) is LayerKind.IMAGE and not getattr(value, "rgb", False)
@@ -190,6 +179,28 @@ class LayerChooser:
             if not is_preview(layer)
             and (layer_kind(layer) in takes.kinds or (takes.features and has_features(layer)))
         ]
+
+    def hardly_fits(self, parameter: DataParameter, layer: object) -> str:
+        """Return a sentence when a layer is hardly what an input is for, else an empty text.
+
+        Of pixels only those in memory are looked at: nothing is computed for a form.
+        """
+        data = getattr(layer, "data", None)
+        pixels = data if isinstance(data, np.ndarray) and data.ndim else None
+        rgb, kind = bool(getattr(layer, "rgb", False)), layer_kind(layer)
+        told_of_each = any(one.join == parameter.name for one in self.model.tool.outputs)
+        of_each = told_of_each and kind is LayerKind.LABELS
+        if of_each and pixels is not None and is_unnumbered(pixels):
+            return f"“{told(layer)[0]}” is a mask: all its pieces count as one object."
+        return misfit(parameter, kind, pixels, told(layer)[0], rgb=rgb)
+
+    def unsegmented(self, leaf: LeafNode) -> list[object]:
+        """Return the open images, the top first, where objects are wanted and none are open."""
+        parameter = leaf.parameter
+        assert isinstance(parameter, DataParameter)
+        if as_list(leaf.value) or not wants_objects(parameter) or self.candidates(parameter):
+            return []
+        return [one for one in self.source.layers() if layer_kind(one) is LayerKind.IMAGE]
 
     def missing_text(self, parameter: DataParameter) -> str:
         """Return a sentence when no open layer fits, else an empty text."""
@@ -245,14 +256,16 @@ class LayerChooser:
         return next((layer for layer in found if getattr(layer, "name", None) == name), None)
 
     def pin(self) -> None:
-        """Make the present automatic choices the user's own.
+        """Make the present automatic choices the user's own, unless they hardly fit.
 
         Called at Run: the result becomes the selected layer, and a second run must not
         take it for its input.
         """
         for leaf in self.model.leaves():
-            if isinstance(leaf.parameter, DataParameter) and leaf.value is not None:
-                leaf.chosen = True
+            parameter = leaf.parameter
+            if isinstance(parameter, DataParameter) and leaf.value is not None:
+                unlike = any(self.hardly_fits(parameter, one) for one in as_list(leaf.value))
+                leaf.chosen = leaf.chosen or not unlike
 
     def _best(
         self, parameter: DataParameter, fitting: list[object], taken: list[object]
@@ -271,7 +284,7 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            unlike = wants_objects(parameter) and bool(hardly_fits(parameter, layer))
+            unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
             return place, unlike or _is_too_flat(parameter, layer)
 
         best = min(pool, key=rank, default=None)

@@ -26,7 +26,6 @@ from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.forms.layers import (
     as_list,
     axes_told,
-    hardly_fits,
     path_of,
     takes_time,
     told,
@@ -95,9 +94,9 @@ class _DataField(Field):
         super().release()
 
     def _misfit(self, value: object) -> str:
-        """Return what `hardly_fits` says; of what must be read, as soon as it was looked at."""
+        """Return why a value hardly fits; of what must be read, as soon as it was looked at."""
         if not (wants_objects(self.parameter) and takes_time(value)):
-            return hardly_fits(self.parameter, value)
+            return self.context.chooser.hardly_fits(self.parameter, value)
         try:
             snap = snapshot(value)
         except ToolRunnerError:  # gone: the run says so
@@ -192,29 +191,22 @@ class _DataField(Field):
                 return text
             if text := self._misfit(value) or self._apart(value)[0]:
                 return text
-        return "No objects are open yet: make them of an image." if self._unsegmented() else ""
+        empty = self.context.steps is not None and self.context.chooser.unsegmented(self.node)
+        return "No objects are open yet: make them of an image." if empty else ""
 
     def offers(self) -> tuple[Button, ...]:
         """Offer to make objects of intensities, or to bring an image onto another's pixels."""
-        open_tool, chosen = self.context.segment, as_list(self.node.value)
-        if open_tool is not None and wants_objects(self.parameter):
-            layers = [v for v in chosen if self._misfit(v)] + self._unsegmented()
-            if layers:
-                return (("Threshold it…", lambda: open_tool(layers[0])),)
+        steps, chosen = self.context.steps, as_list(self.node.value)
+        if steps is not None and wants_objects(self.parameter):
+            layers = [v for v in chosen if self._misfit(v)]
+            if layers := layers or self.context.chooser.unsegmented(self.node):
+                of_labels = layer_kind(layers[0]) is LayerKind.LABELS
+                return steps.split(layers[0]) if of_labels else steps.segment(layers[0])
         lying = [v for v in chosen if self._apart(v)[1]]
         if not lying:
             return ()
         label = f"Resample onto “{told(self._grid())[0]}”"
         return ((label, lambda: self._resample(lying[0])),)
-
-    def _unsegmented(self) -> list[object]:
-        """Return the open images, the top first, where objects are wanted and none are open."""
-        chooser = self.context.chooser
-        if self.context.segment is None or not wants_objects(self.parameter):
-            return []
-        if as_list(self.node.value) or chooser.candidates(self.parameter):
-            return []
-        return [one for one in chooser.source.layers() if layer_kind(one) is LayerKind.IMAGE]
 
 
 def _is_pixels(value: object) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,14 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
-__all__ = ["PreviewTables", "ToolTablesWidget", "show_features", "show_layer_table", "show_table"]
+__all__ = [
+    "PreviewTables",
+    "ToolTablesWidget",
+    "own_looks",
+    "show_features",
+    "show_layer_table",
+    "show_table",
+]
 
 DOCK = "Tool Tables"
 NOTHING = (
@@ -374,3 +382,17 @@ class PreviewTables:
                 dock.fill(self._titles[title], rows)
             else:
                 self._titles[title] = dock.add_table(rows)
+
+
+@contextmanager
+def own_looks(viewer: ViewerModel) -> Iterator[None]:
+    """Let layers have their own colours meanwhile, whatever is chosen: what is made takes them."""
+    docks: Mapping[str, object] = getattr(getattr(viewer, "window", None), "dock_widgets", {})
+    dock = next((one for one in docks.values() if isinstance(one, ToolTablesWidget)), None)
+    if dock is not None:
+        dock.link.choose(np.zeros(0, int))
+    try:
+        yield
+    finally:
+        if dock is not None:
+            dock.link.choose(dock.view.chosen)

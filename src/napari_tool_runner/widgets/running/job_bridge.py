@@ -25,7 +25,7 @@ from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
 from napari_tool_runner.widgets.parts.texts import notify
-from napari_tool_runner.widgets.results.dock import show_table
+from napari_tool_runner.widgets.results.dock import own_looks, show_table
 from napari_tool_runner.widgets.results.first_looks import first_look, show_contours
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.run_bar import progress_text
@@ -204,7 +204,8 @@ def show_result(
     from napari_tool_runner.jobs import add_result, placed_result
 
     placed = placed_result(job, result) if job is not None else result
-    added = add_result(viewer, placed, job, looks=first_look, replaces=REPLACE in switches)
+    with own_looks(viewer):
+        added = add_result(viewer, placed, job, looks=first_look, replaces=REPLACE in switches)
     if CONTOURS in switches:
         show_contours([layer for layer in added.layers if layer not in added.replaced])
     for title, columns in added.tables.items():

@@ -1,0 +1,62 @@
+"""Objects are counted, specks told apart, masks known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_tool_runner.exchange import Counted, LoadedOutput, counted, is_unnumbered
+from napari_tool_runner.exchange import counting as module
+from napari_tool_runner.tools.model import LayerKind
+
+
+def labels_of(*sides: int) -> np.ndarray:
+    """Return squares side by side, numbered from 1."""
+    pixels = np.zeros((32, 40 * len(sides)), np.uint16)
+    for place, side in enumerate(sides):
+        pixels[1 : 1 + side, 40 * place : 40 * place + side] = place + 1
+    return pixels
+
+
+def count(data: object, kind: LayerKind = LayerKind.LABELS) -> Counted | None:
+    return counted(LoadedOutput(data, kind, {}))
+
+
+def test_labels_are_counted_by_their_numbers() -> None:
+    assert count(labels_of(10, 12, 14)) == Counted(3, 0, 8)
+    assert count(labels_of(10, 12, 14).astype(np.int64) * 10**12) == Counted(3, 0, 8)
+    assert count(np.where(labels_of(10, 12) > 0, -3, 0)) == Counted(1, 0, 13, unnumbered=True)
+    assert count(np.zeros((4, 4), np.uint8)) == Counted(0)
+
+
+def test_specks_are_much_smaller_than_what_most_pixels_belong_to() -> None:
+    found = count(labels_of(20, 22, 21, 1, 2, 1, 1, 2, 1))
+    assert found == Counted(9, 6, 23)
+
+
+def test_what_is_large_lazy_or_no_object_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert count(np.zeros((4, 4)), LayerKind.IMAGE) is None
+    monkeypatch.setattr(module, "_MOST", 10)
+    assert count(labels_of(10)) is None
+
+
+def test_points_are_counted_one_by_one() -> None:
+    assert count(np.zeros((7, 2)), LayerKind.POINTS) == Counted(7)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "expected"),
+    [
+        (labels_of(5, 5) > 0, True),
+        ((labels_of(5, 5) > 0).astype(np.uint8) * 255, True),
+        (labels_of(5, 5), False),
+        (labels_of(5) > 0, False),
+        (np.zeros((8, 8), int), False),
+        (np.stack([labels_of(5, 5) > 0] * 3 + [labels_of(5, 5) > 1]).astype(int), True),
+        (np.stack([labels_of(5, 5), labels_of(5, 5) > 0, labels_of(5, 5)]), False),
+        (np.array([0, 1, 0, 1]), True),
+    ],
+    ids=["bool", "255", "numbers", "one", "none", "stack", "elsewhere", "line"],
+)
+def test_a_mask_has_one_number_for_its_pieces(pixels: np.ndarray, expected: bool) -> None:
+    assert is_unnumbered(pixels) is expected
