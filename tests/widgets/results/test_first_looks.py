@@ -73,6 +73,30 @@ def test_columns_that_say_nothing_are_left_out(model_viewer, column):
     assert layer.border_color_mode == "direct"
 
 
+def test_spots_and_tracks_have_the_colour_of_what_was_measured(model_viewer):
+    features = {"frame": np.arange(3), "radius": np.array([1.5, 2, 3]), "snr_db": STRENGTH / 8}
+    layer = added(model_viewer, output(LayerKind.POINTS, SPOTS, features=features))
+    assert layer.border_color_mode == "colormap"
+    assert len({tuple(color) for color in layer.border_color}) == 3
+    moves = np.array([[1, 0, 1, 1], [1, 1, 1, 2], [2, 0, 5, 5]], float)
+    layer = added(model_viewer, output(LayerKind.TRACKS, moves, features=features))
+    assert layer.color_by == "snr_db"
+    layer = added(model_viewer, output(LayerKind.TRACKS, moves))
+    assert layer.color_by == "track_id"  # nothing was measured
+
+
+def test_an_image_is_added_to_the_other_channels_once_its_input_is_hidden(model_viewer):
+    pixels = np.zeros((4, 4))
+    source = model_viewer.add_image(pixels, blending="additive")
+    made = output(LayerKind.IMAGE, pixels, colormap="cyan")
+    assert added(model_viewer, made, image=source).blending != "additive"  # it is seen itself
+    source.visible = False
+    assert added(model_viewer, made, image=source).blending == "additive"
+    assert (
+        added(model_viewer, output(LayerKind.IMAGE, pixels), image=source).blending != "additive"
+    )
+
+
 def test_what_a_file_says_of_the_look_stays():
     made = output(LayerKind.POINTS, SPOTS, "sigma", border_width=0.3, face_color="red")
     look = first_look(made, {})

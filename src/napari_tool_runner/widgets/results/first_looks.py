@@ -1,7 +1,8 @@
 """How a result looks when it comes: by what it is, until a person gives it another look.
 
 Spots are thin rings as large as what was detected, outlines are not filled, every object has the
-colour that it has elsewhere. (An image takes the look of its input: that the exchange knows.)
+colour that it has elsewhere, tracks that of what was measured. (An image has the colours of its
+input: that the exchange knows.)
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ def first_look(output: JobOutput, sources: Mapping[str, object]) -> dict[str, ob
         look = _outlines(made, sources)
     elif made.kind is LayerKind.SURFACE:
         look = _surfaces(made, sources)
+    elif made.kind is LayerKind.TRACKS:
+        look = _tracks(made)
+    elif made.kind is LayerKind.IMAGE:
+        look = _images(made, sources)
     else:
         return {}
     return {name: value for name, value in look.items() if name not in made.attributes}
@@ -85,10 +90,26 @@ def _spots(output: JobOutput, made: LoadedOutput) -> dict[str, object]:
     look: dict[str, object] = {**_RING, "border_color": _PLAIN}
     if (radius := _radius(output, columns)) is not None:
         look["size"] = 2 * radius
-    told = next((name for name in _QUALITY if _tells_apart(columns.get(name))), None)
-    if told is not None:
+    if told := _telling(columns):
         look |= {"border_color": told, "border_colormap": _PALETTE}
     return look
+
+
+def _tracks(made: LoadedOutput) -> dict[str, object]:
+    told = _telling(_columns(made))
+    return {"color_by": told} if told else {}
+
+
+def _telling(columns: _Columns) -> str:
+    """Return the column to colour by; of those that nobody knows the first that was measured."""
+    measured = [
+        name
+        for name, column in columns.items()
+        # numbers of objects and frames are whole
+        if _UNIT.sub("", name.lower()) not in _RADIUS and _is_number(column) and (column % 1).any()
+    ]
+    found = (name for name in (*_QUALITY, *measured) if _tells_apart(columns.get(name)))
+    return next(found, "")
 
 
 def _radius(output: JobOutput, columns: _Columns) -> np.ndarray | float | None:
@@ -112,6 +133,21 @@ def _is_number(column: np.ndarray | None) -> bool:
 
 def _tells_apart(column: np.ndarray | None) -> bool:
     return _is_number(column) and column is not None and len(np.unique(column)) > 1
+
+
+# -- intensities ------------------------------------------------------------------------------
+
+
+def _images(made: LoadedOutput, sources: Mapping[str, object]) -> dict[str, object]:
+    """Add an image to the other channels as its input is added, once that is hidden.
+
+    Over an input that is seen it would show the sum of both.
+    """
+    given = [one for one in sources.values() if layer_kind(one) is LayerKind.IMAGE]
+    added = [one for one in given if str(getattr(one, "blending", "")) == "additive"]
+    if not added or "colormap" not in made.attributes:
+        return {}
+    return {} if any(getattr(one, "visible", True) for one in given) else {"blending": "additive"}
 
 
 # -- objects ----------------------------------------------------------------------------------
