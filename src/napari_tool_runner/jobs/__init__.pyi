@@ -1,3 +1,4 @@
+from .added import AddedResult
 from .ahead import begin
 from .api import merged, run, run_job, submit, sweep
 from .batch import BatchItem, files_of, notes_by_kind, notes_of, plan_batch, run_batch
@@ -33,7 +34,7 @@ from .request import ConfigLike, Request, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
-from .viewer import AddedResult, add_result, named_layers, placed_result, take_back
+from .viewer import add_result, named_layers, placed_result, take_back
 from .viewer_like import ViewerLike
 
 __all__ = [

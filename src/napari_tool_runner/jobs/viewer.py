@@ -7,19 +7,19 @@ imports napari.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import (
     column_names,
     features_for,
-    features_of,
     features_without,
     in_its_slice,
     layer_kind,
 )
+from napari_tool_runner.jobs.added import AddedResult
 from napari_tool_runner.jobs.in_place import fits, newest, note_made, renew, was_edited
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.makers import note_maker
@@ -31,95 +31,16 @@ from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import Counted, Geometry, LoadedOutput
+    from napari_tool_runner.exchange import Geometry, LoadedOutput
     from napari_tool_runner.jobs.in_place import Looks
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
     from napari_tool_runner.jobs.viewer_like import LayerLike, ViewerLike
 
-__all__ = [
-    "AddedResult",
-    "add_layer",
-    "add_result",
-    "lift",
-    "named_layers",
-    "placed_result",
-    "take_back",
-]
+__all__ = ["add_layer", "add_result", "lift", "named_layers", "placed_result", "take_back"]
 
-_SHORT = 160
 _STAYS = ("visible", "opacity", "blending")
 """Of the look of any layer: what a layer takes over that comes in the place of another."""
-
-
-@dataclass(slots=True)
-class AddedResult:
-    """What a result became in a viewer.
-
-    Parameters
-    ----------
-    layers : list
-        The layers that show the result, bottom first.
-    replaced : list
-        Those of them that came in the place of the last result.
-    tables : dict
-        Output name -> columns, of the tables that belong to no layer.
-    owners : dict
-        Title of one of `tables` -> the layer whose objects its rows are nevertheless.
-    joined : dict
-        Output name -> the layer whose ``features`` took the table.
-    counted : list of tuple
-        Layers of objects, and how many these are.
-    files : list of str
-        Labels of the outputs that are no layer; they are in the workspace.
-    measures : list of tuple
-        Layers that were joined, and the columns that came to their features.
-    notes : tuple of str
-        What a person should know of it.
-    """
-
-    layers: list[object] = field(default_factory=list)
-    replaced: list[object] = field(default_factory=list)
-    tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
-    owners: dict[str, object] = field(default_factory=dict)
-    joined: dict[str, object] = field(default_factory=dict)
-    counted: list[tuple[object, Counted]] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    measures: list[tuple[LayerLike, frozenset[object]]] = field(default_factory=list)
-    notes: tuple[str, ...] = ()
-
-    def sentence(self) -> str:
-        """Return what happened, for a person."""
-        parts: list[str] = []
-        if fresh := [layer for layer in self.layers if layer not in self.replaced]:
-            parts.append(f"Added {self._with_numbers(fresh)}.")
-        if self.replaced:
-            parts.append(f"Replaced {self._with_numbers(self.replaced)}.")
-        parts += [
-            f"{found.specks:,} of them are specks of less than {found.least:,} pixels."
-            for _, found in self.counted
-            if found.specks and not found.unnumbered
-        ]
-        if self.joined:
-            parts.append(f"Measured {_measured(self.joined.values())}.")
-        if self.tables:
-            parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
-        if self.files:
-            parts.append(f"{', '.join(self.files)}: a file in the workspace.")
-        parts = parts or ["Done; the tool made nothing to show."]
-        if self.notes:
-            first = self.notes[0]
-            parts.append(
-                first if len(first) <= _SHORT else f"{first[:_SHORT].rsplit(' ', 1)[0]} …"
-            )
-            more = len(self.notes) - 1
-            parts += [f"{more} more note{'s' * (more > 1)} in the log."] if more else []
-        return " ".join(parts)
-
-    def _with_numbers(self, layers: Iterable[object]) -> str:
-        """Return names of layers, with the number of their objects where it is known."""
-        told = {id(layer): _number(layer, found) for layer, found in self.counted}
-        return ", ".join(f"“{_name(layer)}”{told.get(id(layer), '')}" for layer in layers)
 
 
 def add_result(
@@ -261,26 +182,6 @@ def named_layers(
         return look_up(name, value)
 
     return map_data(tool.inputs, bind(tool, values), convert)
-
-
-def _name(layer: object) -> str:
-    return str(getattr(layer, "name", layer))
-
-
-def _number(layer: object, found: Counted) -> str:
-    if found.unnumbered:
-        return ", a mask whose pieces have no numbers yet"
-    noun = "object" if layer_kind(layer) is LayerKind.LABELS else layer_kind(layer).value[:-1]
-    return f": {found.count:,} {noun}{'s' * (found.count != 1)}"
-
-
-def _measured(layers: Iterable[object]) -> str:
-    """Return whose objects were measured, and how many."""
-    told = []
-    for layer in layers:
-        numbers = features_of(layer)[1]
-        told.append(f"{len(numbers):,} object{'s' * (len(numbers) != 1)} of “{_name(layer)}”")
-    return ", ".join(told)
 
 
 def add_layer(
