@@ -78,14 +78,14 @@ def is_full(error: OSError) -> bool:
 class ToolRunnerError(Exception):
     """Base of all errors of napari-tool-runner.
 
+    Addresses in its words are told without logins and tokens, whoever's words they are.
+
     Parameters
     ----------
     message : str
         What happened, and to what; one sentence.
     hint : str
         What to do next; one sentence, may be empty.
-
-    Addresses in both are told without logins and tokens, whoever's words they are.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
