@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,6 +102,21 @@ def test_a_look_that_somebody_changed_stays(dock, labels):
     dock.view.table.clearSelection()
     assert labels.colormap is kept
     assert labels.opacity == 0.4
+
+
+def test_the_first_choice_waits_for_no_compiler(qtbot, shown, model_viewer):
+    event = pytest.importorskip("numba.core.event")
+    # of a kind that no other test has: what is compiled once is there for all
+    layer = model_viewer.add_labels(np.arange(9, dtype=np.uint32).reshape(3, 3))
+    layer.features = pd.DataFrame({"index": np.arange(9), "area": np.ones(9)})
+    dock = shown(ToolTablesWidget(model_viewer), 700, 300)
+    name = "colours of labels"
+    qtbot.waitUntil(lambda: name not in {t.name for t in threading.enumerate()}, timeout=60_000)
+    with event.install_recorder("numba:compile") as heard:
+        dock.view.table.selectAll()
+    assert len(dock.view.chosen) == 8
+    compiled = {told.data["dispatcher"].py_func.__module__ for _, told in heard.buffer}
+    assert "numba.typed.typeddict" not in compiled
 
 
 def test_chosen_neighbours_differ_and_of_very_many_the_others_are_grey(model_viewer):

@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QAbstractButton, QFileDialog
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.widgets.results import saving
@@ -43,6 +43,14 @@ def test_the_model_keeps_qts_rules(qtmodeltester):
 
 def test_headers_say_units(view):
     assert view.model.headerData(1, Qt.Orientation.Horizontal) == "area (µm²)"
+
+
+def test_the_corner_says_that_it_chooses_all(view):
+    corner = view.table.findChild(QAbstractButton)
+    assert "all rows" in corner.accessibleName()
+    assert "all rows" in corner.toolTip()
+    QTest.mouseClick(corner, Qt.MouseButton.LeftButton)
+    assert view.chosen.tolist() == [0, 1, 2, 3]
 
 
 def test_a_click_on_a_header_sorts_and_what_is_empty_comes_last(view):

@@ -5,8 +5,10 @@ What was there before is put back, unless somebody changed it meanwhile.
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Iterable
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-__all__ = ["CHOSEN", "Highlight", "color_by"]
+__all__ = ["CHOSEN", "Highlight", "color_by", "compile_ahead"]
 
 CHOSEN = "#ff9f1c"
 """The colour of what is chosen, in plots and images."""
@@ -99,6 +101,28 @@ def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
         layer.colormap = _colored(numbers, colors)
     elif hasattr(layer, "face_color"):
         layer.face_color = colors
+
+
+def compile_ahead(layer: Layer) -> None:
+    """Begin what napari otherwise compiles when the first object is chosen: a second."""
+    if layer_kind(layer) is LayerKind.LABELS and layer.dtype.itemsize > 2:
+        _compile_once(str(layer.dtype))
+
+
+@cache
+def _compile_once(pixels: str) -> None:
+    # no daemon: a program that ends meanwhile waits for the compiler, which could crash it
+    threading.Thread(target=_compile, args=(pixels,), name="colours of labels").start()
+
+
+def _compile(pixels: str) -> None:
+    """Compile the table from labels to colours; it runs in one thread, napari's loops in many."""
+    try:
+        from numba import typed, types
+    except ImportError:  # then napari does it with NumPy
+        return
+    table = typed.Dict.empty(getattr(types, pixels), types.uint8)
+    table[np.dtype(pixels).type(1)] = np.uint8(1)
 
 
 def _colored(

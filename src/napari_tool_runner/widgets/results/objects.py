@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_tool_runner.exchange import layer_kind, whereabouts
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.results.looks import Highlight
+from napari_tool_runner.widgets.results.looks import Highlight, compile_ahead
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -52,6 +52,7 @@ class ObjectLink(QObject):
         forget(self._events)
         self._rows = rows
         for layer in rows.layers if rows is not None else ():
+            compile_ahead(layer)
             if hasattr(layer, "selected_label"):
                 self._label[layer] = layer.selected_label
             event = _choice(layer)

@@ -11,6 +11,7 @@ import numpy as np
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QItemSelectionRange, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QAbstractItemView,
     QFileDialog,
     QHBoxLayout,
@@ -70,6 +71,10 @@ class TableView(QWidget):
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setToolTip(tooltip("Click to sort; again: the other way round, then as it was."))
         lines.setDefaultSectionSize(22)
+        corner = self.table.findChild(QAbstractButton)  # Qt gives it no name
+        assert corner is not None
+        corner.setAccessibleName("Choose all rows")
+        corner.setToolTip("Choose all rows that are shown (Ctrl+A)")
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
         self.filter.setAccessibleName("Filter the table")
