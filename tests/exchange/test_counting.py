@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_tool_runner.exchange import Counted, LoadedOutput, counted, is_unnumbered
+from napari_tool_runner.exchange import Counted, LoadedOutput, counted, is_unnumbered, speck_words
 from napari_tool_runner.exchange import counting as module
 from napari_tool_runner.tools.model import LayerKind
 
@@ -32,6 +32,11 @@ def test_labels_are_counted_by_their_numbers() -> None:
 def test_specks_are_much_smaller_than_what_most_pixels_belong_to() -> None:
     found = count(labels_of(20, 22, 21, 1, 2, 1, 1, 2, 1))
     assert found == Counted(9, 6, 23)
+
+
+def test_one_speck_is_one() -> None:
+    assert speck_words(1, 23) == "1 of them is a speck of less than 23 pixels."
+    assert speck_words(2000, 23) == "2,000 of them are specks of less than 23 pixels."
 
 
 def test_what_is_large_lazy_or_no_object_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

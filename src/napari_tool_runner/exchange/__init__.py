@@ -6,7 +6,13 @@ from napari_tool_runner.exchange.apart import ReadApart
 from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
 from napari_tool_runner.exchange.carriers import ReadFile, import_ahead, read_file
 from napari_tool_runner.exchange.comparing import same_data
-from napari_tool_runner.exchange.counting import Counted, counted, is_unnumbered
+from napari_tool_runner.exchange.counting import (
+    Counted,
+    counted,
+    is_unnumbered,
+    least_size,
+    speck_words,
+)
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.featured import (
     column_names,
@@ -88,6 +94,7 @@ __all__ = [
     "label_offsets",
     "layer_kind",
     "learned",
+    "least_size",
     "lent_original",
     "load",
     "lying_apart",
@@ -106,6 +113,7 @@ __all__ = [
     "sized_as",
     "snapshot",
     "snapshot_from_record",
+    "speck_words",
     "takes_features",
     "thumbnail_of",
     "wants_objects",

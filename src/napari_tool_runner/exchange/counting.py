@@ -13,14 +13,14 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LoadedOutput
 
-__all__ = ["Counted", "counted", "is_unnumbered"]
+__all__ = ["Counted", "counted", "is_unnumbered", "least_size", "speck_words"]
 
 _MOST = 2**26
 """Of so many pixels objects are counted: a second at most."""
 _LOOKED_AT = 2**22
 """Pixels of a layer that are looked at while a person waits."""
 _SPECK = 20
-"""So many times smaller than the objects that most pixels belong to."""
+"""A speck is so many times smaller than the objects that most pixels belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,22 @@ def counted(loaded: LoadedOutput) -> Counted | None:
     sizes = _sizes(pixels)
     if not len(sizes):
         return Counted(0)
+    least = least_size(sizes)
+    return Counted(len(sizes), int((sizes < least).sum()), least, is_unnumbered(pixels))
+
+
+def least_size(sizes: np.ndarray) -> int:
+    """Return how many pixels an object has at least that is no speck; `sizes` has one or more."""
     ordered = np.sort(sizes)
     summed = np.cumsum(ordered)
     typical = int(ordered[np.searchsorted(summed, summed[-1] / 2)])
-    least = -(-typical // _SPECK)
-    return Counted(len(sizes), int((sizes < least).sum()), least, is_unnumbered(pixels))
+    return -(-typical // _SPECK)
+
+
+def speck_words(count: int, least: int) -> str:
+    """Return how many objects are specks, for a person who was told how many objects there are."""
+    words = "is a speck" if count == 1 else "are specks"
+    return f"{count:,} of them {words} of less than {least:,} pixels."
 
 
 def _sizes(pixels: np.ndarray) -> np.ndarray:

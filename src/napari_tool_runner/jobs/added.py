@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange import features_of, layer_kind
+from napari_tool_runner.exchange import features_of, layer_kind, speck_words
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class AddedResult:
         if self.replaced:
             parts.append(f"Replaced {self._with_numbers(self.replaced)}.")
         parts += [
-            f"{found.specks:,} of them are specks of less than {found.least:,} pixels."
+            speck_words(found.specks, found.least)
             for _, found in self.counted
             if found.specks and not found.unnumbered
         ]

@@ -153,19 +153,20 @@ SIZES = [1, 1, 2, 700]
 @pytest.mark.parametrize(
     ("name", "sizes", "told"),
     [
-        ("voxels", SIZES, True),
-        ("area_px", SIZES, True),
-        ("pixels", [1, 2, 700, 800], False),
-        ("area_um2", [0.5, 0.5, 0.5, 40.0], False),
-        ("mean", SIZES, False),
+        ("voxels", SIZES, 3),
+        ("area_px", SIZES, 3),
+        ("pixels", pd.array([1, None, 2, 700], "Int64"), 2),
+        ("pixels", [40, 41, 700, 800], 0),
+        ("area_um2", [0.5, 0.5, 0.5, 40.0], 0),
+        ("mean", SIZES, 0),
     ],
 )
-def test_specks_are_told_where_they_are_most_of_what_is_counted(view, name, sizes, told):
+def test_specks_are_told_and_left_out_on_request(view, name, sizes, told):
     frame = pd.DataFrame({"label": [1, 2, 3, 4], name: sizes})
     view.show_rows(Rows("Cells", frame, (object(),), np.zeros(4, int), np.arange(4)))
-    assert view.specks.isVisible() is told
+    assert view.specks.isVisible() is bool(told)
     if told:
-        assert view.specks.text().startswith("3 of them")
+        assert view.specks.text().startswith(f"{told} of them are specks of less than 35 pixels.")
         QTest.mouseClick(view.specks_button, Qt.MouseButton.LeftButton)
         view._apply_filter()
         assert view.count.text() == "1 of 4 objects"

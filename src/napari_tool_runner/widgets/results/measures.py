@@ -1,23 +1,21 @@
-"""What columns are worth: which to look at first, which say that objects are specks."""
+"""What columns are worth: which to look at first, which objects are specks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_tool_runner.exchange import id_column
+from napari_tool_runner.exchange import id_column, least_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SPECK", "best_size", "bright_column", "is_measured", "number_columns", "speck_filter"]
+__all__ = ["Specks", "best_size", "bright_column", "is_measured", "number_columns", "specks_of"]
 
 _BEST = ("area_um2", "volume_um3")
 _SIZES = ("area", "volume", "size", "pixels", "voxels")
 """What is worth a first look, best first."""
-SPECK = 2
-"""So many pixels are noise rather than an object."""
 
 
 def number_columns(frame: pd.DataFrame) -> list[str]:
@@ -47,13 +45,22 @@ def is_measured(layer: object) -> bool:
     return any(name != id_column(features) for name in features.columns)
 
 
-def speck_filter(frame: pd.DataFrame, shown: np.ndarray) -> tuple[str, int]:
-    """Return a filter that leaves specks out and how many of `shown` they are, if most are."""
+class Specks(NamedTuple):
+    """How many rows are of specks, of less than how many pixels; a filter that leaves them out."""
+
+    count: int = 0
+    least: int = 0
+    filter: str = ""
+
+
+def specks_of(frame: pd.DataFrame, shown: np.ndarray) -> Specks:
+    """Return what is known of specks among the rows `shown`: by a column of counted pixels."""
     for name in number_columns(frame):
         column = frame[name]
         bare = name.lower().removesuffix("_px")
         # whole numbers are counted pixels; areas in µm² are hardly ever whole in every row
-        if bare in _SIZES and column.dtype.kind in "iu" and len(shown):
-            count = int(np.count_nonzero(column.to_numpy()[shown] <= SPECK))
-            return (f"{name} > {SPECK}", count) if 2 * count > len(shown) else ("", 0)
-    return "", 0
+        if bare in _SIZES and column.dtype.kind in "iu" and column.notna().any():
+            least = least_size(column.dropna().to_numpy())
+            sizes = column.to_numpy(float, na_value=np.nan)
+            return Specks(int((sizes[shown] < least).sum()), least, f"{name} >= {least}")
+    return Specks()

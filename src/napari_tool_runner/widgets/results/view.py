@@ -24,13 +24,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.exchange import speck_words
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import copy_text, notify, short, tooltip
 from napari_tool_runner.widgets.results.filtering import example, matching
-from napari_tool_runner.widgets.results.measures import SPECK, speck_filter
+from napari_tool_runner.widgets.results.measures import Specks, specks_of
 from napari_tool_runner.widgets.results.model import TableModel
 from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
 
@@ -257,15 +258,14 @@ class TableView(QWidget):
         self.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
 
     def _tell_specks(self) -> None:
-        """Say that most of what is counted is hardly an object, and what can be done."""
-        self._without_specks, count = (
-            speck_filter(self.rows.frame, self.model.shown) if self.rows.layers else ("", 0)
-        )
+        """Say how much of what is counted is hardly an object, and what can be done."""
+        found = specks_of(self.rows.frame, self.model.shown) if self.rows.layers else Specks()
+        self._without_specks = found.filter
         for part in (self.specks, self.specks_button):
-            part.setVisible(bool(count))
+            part.setVisible(bool(found.count))
         self.specks.setText(
-            f"{count:,} of them have {SPECK} pixels or less: specks? “Remove objects by size” "
-            "takes them out of the image."
+            f"{speck_words(found.count, found.least)} “Remove objects by size” takes them out of "
+            "the image."
         )
 
     def _fit_columns(self) -> None:
