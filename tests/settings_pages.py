@@ -78,10 +78,13 @@ def configurations() -> Iterator[str]:
             plain = {"string": "", "boolean": bool(setting.default)}
             empty: object = plain.get(setting.type.json, 0)
             shown_default = setting.default if number and setting.default is not None else empty
-            unit = " (seconds)" if field.unit == "s" else ""
+            # napari's editors of numbers show no word in the place of 0
+            said = ["seconds"] if field.unit == "s" else []
+            said += [f"0 = {field.none}"] if number and field.none else []
+            told = f" ({', '.join(said)})" if said else ""
             yield f"        {field.place.partition('.')[2]}:\n"
             yield f"          type: {setting.type.json}\n"
-            yield f"          title: {field.label}{unit}\n"
+            yield f"          title: {field.label}{told}\n"
             yield f"          default: {json.dumps(shown_default)}\n"
             if number:
                 yield f"          minimum: {setting.type.least:g}\n"

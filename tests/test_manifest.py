@@ -101,6 +101,12 @@ def test_the_settings_are_in_step():
     assert text == settings_pages.manifest(text), "run: python tests/settings_pages.py"
 
 
+def test_the_preferences_have_a_word_for_none():
+    text = (PACKAGE / "napari.yaml").read_text(encoding="utf-8")
+    for title in ("Longest run (seconds, 0 = no limit)", "Processors (0 = no limit)"):
+        assert f"          title: {title}\n" in text
+
+
 def test_links_at_the_top_level():
     for name in ("napari.yaml", "sample_data"):
         assert (ROOT / name).resolve() == PACKAGE / name
