@@ -111,6 +111,7 @@ def test_descriptor_is_complete(path):
     assert (path.parent / ".shed.yml").is_file()
     assert (path.parent / "thumbnail.png").read_bytes().startswith(b"\x89PNG")
     assert len(root.findall("tests/test")) >= 1
+    assert root.findtext("description", "…")[-1] not in ".…", "it would look cut"
     assert len(root.findtext("help", "").split()) > 20, "a person needs more help than that"
     for param in root.findall("inputs/param"):
         assert param.get("label"), param.get("name")

@@ -330,6 +330,21 @@ def test_a_record_that_tells_without_end_is_shown_in_part(qtbot, tmp_path):
     assert ["…", "There is more, in the record itself."] in rows
 
 
+def test_names_of_facts_have_the_room_that_they_need(qtbot, shown, tmp_path):
+    name = "One threshold for all of it, or for each time point and channel"
+    record = RunRecord(folder=tmp_path, id="x", tool=RecordedTool("t"), parameters={name: "all"})
+    view = shown(FactsView(), 320, 300)
+    view.show_record(record)
+    assert view.columnWidth(0) <= 160, "the values have the larger part"
+    (at,) = view.findItems(name, Qt.MatchFlag.MatchExactly | Qt.MatchFlag.MatchRecursive)
+    line = view.fontMetrics().lineSpacing()
+    qtbot.waitUntil(lambda: view.visualItemRect(at).height() >= 3 * line, timeout=WAIT)
+    view.resize(900, 300)
+    view.show_record(record)
+    needed = view.fontMetrics().horizontalAdvance(name)
+    qtbot.waitUntil(lambda: view.columnWidth(0) > needed, timeout=WAIT)
+
+
 def test_copy(qtbot, place, tools, cells):
     job = place.run(invert_tool(tools), i=layer(cells), n=5)
     panel = place.panel()

@@ -35,19 +35,24 @@ __all__ = ["JobDetails"]
 
 _MOST_LINES = 6
 _MOST_ROWS = 500
+_MARGINS = 8
+_SHARE = 0.9
+"""Of an equal share of the width, the names get so much at most."""
 _LOG_BYTES = 200_000
 
 
 class _Wrapping(QStyledItemDelegate):
-    """Gives long values as many lines as they need, up to a few."""
+    """Gives long names and values as many lines as they need, up to a few."""
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        """Return the size of a value in its column."""
+        """Return the size of a name or value in its column; a section's title has one line."""
         size = super().sizeHint(option, index)
         view = self.parent()
-        if index.column() == 0 or not isinstance(view, FactsView):
+        if not index.parent().isValid() or not isinstance(view, FactsView):
             return size
-        room = QRect(0, 0, max(40, view.columnWidth(index.column()) - 8), 10_000)
+        indent = 0 if index.column() else view.indentation()
+        wide = view.columnWidth(index.column()) - indent - _MARGINS
+        room = QRect(0, 0, max(40, wide), 10_000)
         flags = int(Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap)
         wanted = option.fontMetrics.boundingRect(room, flags, str(index.data() or "")).height()
         most = _MOST_LINES * option.fontMetrics.lineSpacing()
@@ -115,7 +120,12 @@ class FactsView(QTreeWidget):
         for column in range(1, len(titles)):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Interactive)
-        self.setColumnWidth(0, self.fontMetrics().averageCharWidth() * 14)
+
+    def _fit_names(self) -> None:
+        """Give the names the width that they need, or wrap them."""
+        names = [self.fontMetrics().horizontalAdvance(row[0]) for row in self.facts()]
+        wanted = max(names, default=0) + self.indentation() + 2 * _MARGINS
+        self.setColumnWidth(0, min(wanted, int(_SHARE * self.width() / self.columnCount())))
 
     def _fill(self, rows: Iterable[tuple[str, list[str]]]) -> None:
         sections: dict[str, QTreeWidgetItem] = {}
@@ -138,6 +148,7 @@ class FactsView(QTreeWidget):
                 item.setTextAlignment(column, Qt.AlignmentFlag.AlignTop)
                 item.setToolTip(column, tooltip(text))
             section.setExpanded(True)
+        self._fit_names()
 
 
 class JobDetails(QTabWidget):
