@@ -302,6 +302,28 @@ def test_show_the_layers_it_made(qtbot, place, tools, cells):
     assert remembered(made).id == job.id
 
 
+def test_layers_that_are_open_are_shown_and_not_added_again(qtbot, place, tools, cells):
+    tool = invert_tool(tools)
+    place.run(tool, i=layer(cells))
+    mine = place.viewer.add_image(cells, name="mine")
+    panel = place.panel()
+    choose(panel, 0)
+    panel.layers_action.trigger()
+    place.told(panel, "Added")
+    made = place.viewer.layers[1]
+    made.visible, made.name = False, "renamed"
+    place.viewer.layers.selection = {mine}
+    panel.layers_action.trigger()
+    place.told(panel, "“renamed” is open already.")
+    assert [*place.viewer.layers] == [mine, made]
+    assert made.visible
+    assert place.viewer.layers.selection.active is made
+    made.data = cells  # changed by hand: it is not what the job made
+    panel.layers_action.trigger()
+    place.told(panel, "Added")
+    np.testing.assert_array_equal(np.asarray(place.viewer.layers[2].data), 255 - cells)
+
+
 def test_compare_two_runs(place, tools, cells):
     tool = invert_tool(tools)
     place.run(tool, i=layer(cells), n=1)

@@ -70,3 +70,6 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
     assert AddedResult(layers=[points], counted=[(points, Counted(1))]).sentence() == (
         "Added “spots”: 1 point."
     )
+    assert AddedResult(layers=[points], open=[mask, points]).sentence() == (
+        "Added “spots”. “mask”, “spots” are open already."
+    )

@@ -29,6 +29,8 @@ class AddedResult:
         The layers that show the result, bottom first.
     replaced : list
         Those of them that came in the place of the last result.
+    open : list
+        Layers that showed the result already.
     tables : dict
         Output name -> columns, of the tables that belong to no layer.
     owners : dict
@@ -47,6 +49,7 @@ class AddedResult:
 
     layers: list[object] = field(default_factory=list)
     replaced: list[object] = field(default_factory=list)
+    open: list[object] = field(default_factory=list)
     tables: dict[str, Mapping[str, object]] = field(default_factory=dict)
     owners: dict[str, object] = field(default_factory=dict)
     joined: dict[str, object] = field(default_factory=dict)
@@ -62,6 +65,9 @@ class AddedResult:
             parts.append(f"Added {self._with_numbers(fresh)}.")
         if self.replaced:
             parts.append(f"Replaced {self._with_numbers(self.replaced)}.")
+        if self.open:
+            is_open = "is open already" if len(self.open) == 1 else "are open already"
+            parts.append(f"{self._with_numbers(self.open)} {is_open}.")
         parts += [
             speck_words(found.specks, found.least)
             for _, found in self.counted

@@ -24,6 +24,7 @@ from napari_tool_runner.jobs.in_place import fits, newest, note_made, renew, was
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.makers import note_maker
 from napari_tool_runner.jobs.past.room import room
+from napari_tool_runner.jobs.record import METADATA_KEY
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
@@ -41,6 +42,8 @@ __all__ = ["add_layer", "add_result", "lift", "named_layers", "placed_result", "
 
 _STAYS = ("visible", "opacity", "blending")
 """Of the look of any layer: what a layer takes over that comes in the place of another."""
+_OUTPUT = ("id", "output", "element")
+"""Of what a layer remembers: which output of which job it is."""
 
 
 def add_result(
@@ -53,10 +56,10 @@ def add_result(
 ) -> AddedResult:
     """Add the outputs of `result` to `viewer`, above all that comes of the job's input layers.
 
-    Without `job` (a result of the past) they go on top. Call it on the thread that owns
-    the viewer. Nothing of the user's is replaced, hidden or removed; napari makes the names
-    unique. `replaces`: the last result of the same tool on the same layers is replaced, unless
-    its content was changed by hand.
+    Without `job` (a result of the past) they go on top, and what is open is not added again. Call
+    it on the thread that owns the viewer. Nothing of the user's is replaced, hidden or removed;
+    napari makes the names unique. `replaces`: the last result of the same tool on the same layers
+    is replaced, unless its content was changed by hand.
 
     A table joins the labels or points that its descriptor names (``join=``), else the labels
     whose numbers it has (see `joins`): columns are added to ``features``, existing ones stay.
@@ -80,6 +83,10 @@ def add_result(
             if entry.loaded.kind is LayerKind.TABLE:
                 tables.append((element, entry))
                 continue
+            if job is None and (open_one := _open_layer(viewer, entry)) is not None:
+                made[name, element] = open_one
+                added.open.append(open_one)
+                continue
             look = looks(entry, sources) if looks is not None else {}
             origin = _origin(job, name, element) if job is not None else None
             layer = _replaced(viewer, entry, look, origin, added) if replaces else None
@@ -101,6 +108,17 @@ def add_result(
     if not added.files and not any(one.path.is_dir() for one in result.outputs.values()):
         room().shown(result.workspace, [*added.layers, result])
     return added
+
+
+def _open_layer(viewer: ViewerLike, output: JobOutput) -> LayerLike | None:
+    """Return the layer that shows this output of a job already, as it was made."""
+    wanted = [output.metadata.get(name) for name in _OUTPUT]
+    for layer in viewer.layers:
+        told = layer.metadata.get(METADATA_KEY)
+        same = isinstance(told, Mapping) and [told.get(name) for name in _OUTPUT] == wanted
+        if same and not was_edited(layer):
+            return layer
+    return None
 
 
 def take_back(viewer: ViewerLike, added: AddedResult) -> None:

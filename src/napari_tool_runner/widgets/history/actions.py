@@ -215,7 +215,7 @@ class HistoryActions(QObject):
     # -- results -----------------------------------------------------------------------
 
     def show_layers(self, record: RunRecord) -> None:
-        """Add the layers that a job made, from its files."""
+        """Add the layers that a job made, from its files; what is open is shown and selected."""
         viewer = self._viewer()
         if viewer is None:
             self.say("The viewer is closed.", "problem")
@@ -232,6 +232,12 @@ class HistoryActions(QObject):
         if viewer is None:
             return
         shown = show_result(viewer, result)
+        for layer in viewer.layers if shown.open else ():
+            if layer in shown.open:
+                layer.visible = True
+                viewer.layers.selection.add(layer)
+            elif layer not in shown.layers:
+                viewer.layers.selection.discard(layer)
         self.say(" ".join([shown.sentence(), *remarks]), "problem" if remarks else "done")
 
     # -- out of here -------------------------------------------------------------------

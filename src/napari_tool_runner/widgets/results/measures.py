@@ -48,7 +48,7 @@ def is_measured(layer: object) -> bool:
 class Specks(NamedTuple):
     """How many rows are of specks, of less than how many pixels; a filter that leaves them out."""
 
-    count: int = 0
+    number: int = 0
     least: int = 0
     filter: str = ""
 

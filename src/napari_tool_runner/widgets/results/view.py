@@ -262,9 +262,9 @@ class TableView(QWidget):
         found = specks_of(self.rows.frame, self.model.shown) if self.rows.layers else Specks()
         self._without_specks = found.filter
         for part in (self.specks, self.specks_button):
-            part.setVisible(bool(found.count))
+            part.setVisible(bool(found.number))
         self.specks.setText(
-            f"{speck_words(found.count, found.least)} “Remove objects by size” takes them out of "
+            f"{speck_words(found.number, found.least)} “Remove objects by size” takes them out of "
             "the image."
         )
 
