@@ -5,16 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
+from napari_tool_runner.widgets.parts import docking
 from napari_tool_runner.widgets.results.dock import FLOATING, ToolTablesWidget
 
 AREAS = Qt.DockWidgetArea
+room_of = docking._room
 
 
 @pytest.fixture
-def window(shown, qtbot, model_viewer):
+def large(monkeypatch):
+    """A screen that is large enough, whatever that of the tests is."""
+    monkeypatch.setattr(docking, "_room", lambda _: QRect(0, 0, 3000, 3000))
+
+
+@pytest.fixture
+def window(shown, large, qtbot, model_viewer):
     """A window with a canvas, a tall dock at the left and the tables below."""
     layer = model_viewer.add_labels(np.arange(49).reshape(7, 7), name="Nuclei")
     layer.features = pd.DataFrame({"index": range(1, 49), "area": range(1, 49)})
@@ -82,6 +90,19 @@ def test_tables_that_float_have_a_size_of_their_own_and_leave_the_right_free(
     qtbot.waitUntil(lambda: dock.geometry().right() <= inside.right() - 400)
     dock.setFloating(False)
     qtbot.waitUntil(lambda: tables.height() < FLOATING.height())
+
+
+def test_tables_beyond_the_edge_of_the_screen_float_in_sight(qtbot, window, tables, monkeypatch):
+    monkeypatch.setattr(docking, "_room", room_of)
+    dock, room = dock_of(tables), window.screen().availableGeometry()
+    window.resize(1200, 2 * room.bottom())  # as napari's window is that cannot be smaller
+    qtbot.waitUntil(lambda: dock.y() > room.bottom())
+    tables._take_room()
+    assert dock.isFloating()
+    qtbot.waitUntil(lambda: room.contains(dock.geometry()))
+    dock.move(room.left(), room.bottom() - 40)
+    dock.resize(dock.width(), dock.height() + 20)  # as when a plot comes
+    qtbot.waitUntil(lambda: room.contains(dock.geometry()))
 
 
 def test_tables_stand_alone_in_a_script(shown, model_viewer):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["dock_of", "float_low", "heighten", "raise_dock", "stand_below"]
 
 _W = TypeVar("_W", bound=QWidget)
+_LOWEST = 0.6
+"""So much of the height of a window (of what the screen shows of it) a dock has that floats."""
 
 
 def dock_of(
@@ -69,6 +71,7 @@ def stand_below(widget: QWidget, floated: Callable[[bool], object]) -> None:
     if dock is None:
         return
     dock.topLevelChanged.connect(floated)
+    dock.installEventFilter(_InSight(dock))
     main = dock.parentWidget()
     if isinstance(main, QMainWindow):
         main.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
@@ -76,13 +79,44 @@ def stand_below(widget: QWidget, floated: Callable[[bool], object]) -> None:
 
 
 def heighten(widget: QWidget, height: int) -> None:
-    """Make the dock of `widget`, where it stands below the canvas, at least as high."""
+    """Make the dock of `widget`, where it stands below the canvas, at least as high.
+
+    It floats if most of it lies beyond the edge of the screen: napari's window does not get
+    smaller than its docks, and is thus larger than a small screen.
+    """
     dock = _around(widget)
     main = dock.parentWidget() if dock is not None else None
-    if dock is None or not isinstance(main, QMainWindow) or dock.height() >= height:
+    if dock is None or not isinstance(main, QMainWindow) or dock.isFloating():
         return
     if main.dockWidgetArea(dock) == Qt.DockWidgetArea.BottomDockWidgetArea:
-        main.resizeDocks([dock], [height], Qt.Orientation.Vertical)
+        if dock.height() < height:
+            main.resizeDocks([dock], [height], Qt.Orientation.Vertical)
+        place = QRect(dock.mapToGlobal(QPoint()), dock.size())
+        if 2 * place.intersected(_room(main)).height() < place.height():
+            dock.setFloating(True)
+
+
+def _room(window: QWidget) -> QRect:
+    """Return what windows may take of the screen that `window` is on."""
+    screen = window.screen()
+    return window.geometry() if screen is None else screen.availableGeometry()
+
+
+class _InSight(QObject):
+    """Keeps a dock that floats, and grows with its content, above the lower edge of the screen."""
+
+    def eventFilter(self, dock: QObject | None, event: QEvent | None) -> bool:
+        """Move it up, unless a person drags it."""
+        grown = event is not None and event.type() == QEvent.Type.Resize
+        if grown and isinstance(dock, QDockWidget) and dock.isFloating() and not _is_dragged():
+            place, room = dock.geometry(), _room(dock)
+            if place.bottom() > room.bottom():
+                dock.move(place.x(), max(room.top(), room.bottom() + 1 - place.height()))
+        return False
+
+
+def _is_dragged() -> bool:
+    return QGuiApplication.mouseButtons() != Qt.MouseButton.NoButton
 
 
 def float_low(widget: QWidget, size: QSize) -> None:
@@ -91,11 +125,11 @@ def float_low(widget: QWidget, size: QSize) -> None:
     main = dock.parentWidget() if dock is not None else None
     if dock is None or main is None or not dock.isFloating():
         return
-    inside = main.geometry()
-    size = size.boundedTo(inside.size())
+    inside = main.geometry().intersected(_room(main))
+    size = size.boundedTo(QSize(inside.width(), int(_LOWEST * inside.height())))
     dock.resize(size)
-    if QGuiApplication.mouseButtons() == Qt.MouseButton.NoButton:  # else it is being dragged
-        dock.move(inside.left(), inside.bottom() - size.height())
+    if not _is_dragged():
+        dock.move(inside.left(), inside.bottom() - dock.height())
 
 
 def _around(widget: QWidget) -> QDockWidget | None:
