@@ -324,6 +324,25 @@ def test_layers_that_are_open_are_shown_and_not_added_again(qtbot, place, tools,
     np.testing.assert_array_equal(np.asarray(place.viewer.layers[2].data), 255 - cells)
 
 
+def test_grey_buttons_say_why(place, tools, cells):
+    tool = invert_tool(tools)
+    place.run(tool, i=layer(cells), n=1)
+    with pytest.raises(Exception, match="Fail"):
+        place.run(fail_tool(tools))
+    panel = place.panel()
+    again, layers = panel.again_button, panel.layers_button
+    assert "Choose a job" in again.toolTip()
+    choose(panel, 0, 1)
+    assert not again.isEnabled()
+    assert "one job" in again.toolTip().replace("<br>", " ")
+    assert "Copy as" in again.toolTip()
+    choose(panel, 0)
+    assert "<br>" not in again.toolTip()
+    assert "made no layers" in layers.toolTip()
+    choose(panel, 1)
+    assert "no layers" not in layers.toolTip()
+
+
 def test_compare_two_runs(place, tools, cells):
     tool = invert_tool(tools)
     place.run(tool, i=layer(cells), n=1)

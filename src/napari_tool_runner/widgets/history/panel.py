@@ -34,6 +34,7 @@ from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextI
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
+from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 __all__ = ["HistoryPanel"]
 
 _SEARCH_MS = 120
+_SEVERAL = (
+    "Choose one job. To repeat several, choose the last of them: “Copy as Python” (…) makes a "
+    "script of all that led to it."
+)
 _STATES: dict[str, tuple[JobState, ...]] = {
     "All": (),
     "Running": tuple(state for state in JobState if not state.is_finished),
@@ -174,6 +179,7 @@ class HistoryPanel(QWidget):
         self.cancel_action = self._action("Cancel", "", self._cancel)
         self.delete_action = self._action("Delete…", QKeySequence.StandardKey.Delete, self._delete)
         self.more_button.set_menu(self.menu)
+        self._hints: dict[QWidget, str] = {}
         for button, action in (
             (self.again_button, self.again_action),
             (self.edit_button, self.edit_action),
@@ -182,7 +188,7 @@ class HistoryPanel(QWidget):
             button.clicked.connect(action.trigger)
             action.enabledChanged.connect(button.setEnabled)
             keys = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-            button.setToolTip(f"{action.text().rstrip('…')} ({keys})")
+            self._hints[button] = f"{action.text().rstrip('…')} ({keys})"
 
     def _action(
         self, text: str, keys: str | QKeySequence.StandardKey, slot: Callable[[], object]
@@ -308,7 +314,15 @@ class HistoryPanel(QWidget):
         self.delete_action.setEnabled(bool(rows) and final)
         for action in (self.python_action, self.command_action, self.json_action):
             action.setEnabled(bool(rows))
+        self._say_why(len(rows), final)
         self._show_details(rows)
+
+    def _say_why(self, count: int, final: bool) -> None:
+        """Say of buttons what they do, and why those that are grey do not."""
+        of_one = "This job made no layers." if final else "This job has not ended yet."
+        why = {0: "Choose a job.", 1: of_one}.get(count, _SEVERAL)
+        for button, hint in self._hints.items():
+            button.setToolTip(tooltip(hint, "" if button.isEnabled() else why))
 
     def _show_details(self, rows: list[JobRow]) -> None:
         records: list[RunRecord] = []

@@ -75,7 +75,7 @@ class TableView(QWidget):
         corner = self.table.findChild(QAbstractButton)  # Qt gives it no name
         assert corner is not None
         corner.setAccessibleName("Choose all rows")
-        corner.setToolTip("Choose all rows that are shown (Ctrl+A)")
+        corner.setToolTip(tooltip("Choose all rows that are shown (Ctrl+A)"))
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
         self.filter.setAccessibleName("Filter the table")
