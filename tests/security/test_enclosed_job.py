@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -449,6 +450,35 @@ def test_no_word_of_a_tool_becomes_an_option(
 def test_no_path_becomes_an_option(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="nul character"):
         Enclosure(["--bind", "/a\0--bind\0/", "/b"]).start(["true"], tmp_path, {})
+
+
+TRIED = """
+import os, sys
+from napari_tool_runner.plugins.programs import enclosed, enclosure
+sys.executable = sys.argv[1]
+def die(walls, *_):
+    print(walls._program.pid, flush=True)
+    os._exit(9)
+enclosed.Enclosure._tell = die
+enclosure.enclosure_problem()
+"""
+
+
+@enclosed
+def test_nothing_is_left_of_walls_that_were_tried_by_what_was_killed(tmp_path: Path) -> None:
+    python = tmp_path / "python"  # by it they are known
+    python.symlink_to(sys.executable)
+    words = [sys.executable, "-c", TRIED, str(python)]
+    killed = subprocess.run(words, capture_output=True, text=True)
+    assert killed.returncode == 9, killed.stderr
+    # it goes on until nobody reads what it tells, in the middle of making them
+    assert wait_until(lambda: not psutil.pid_exists(int(killed.stdout)), 30.0)
+
+    def left() -> list[list[str]]:
+        told = (one.info["cmdline"] or [] for one in psutil.process_iter(["cmdline"]))
+        return [words for words in told if str(python) in words]
+
+    assert wait_until(lambda: not left(), 30.0), left()
 
 
 @enclosed

@@ -28,6 +28,8 @@ from napari_tool_runner.plugins.programs.installed import (
     python_places,
     with_prefixes,
 )
+from napari_tool_runner.plugins.programs.process_tree import new_mark, watchdog
+from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.private import is_below, private_places
 
@@ -144,7 +146,8 @@ def enclosure_problem() -> str:
         enclosure = Enclosure(_options((), python_places(), Path(name), network=False))
         try:
             program = [sys.executable, "-I", "-S", "-c", "pass"]
-            with enclosure.start(program, Path(name), {}) as tried:
+            watchdog.ensure()  # it finds by its mark what has just begun when we are killed
+            with enclosure.start(program, Path(name), {MARK: new_mark()}) as tried:
                 try:
                     said = tried.communicate(timeout=20)[1].decode(errors="replace").strip()
                 finally:
