@@ -12,7 +12,8 @@ again and again, with a channel or an engine of its own. Kinds of faults:
   program and of libraries that are no Python fails once.
 
 Afterwards the history has to list every folder, what is the user's has to be as it was, and
-what is left has to go with what `clean` lists. Exit 1 when not.
+what is left has to go with what `clean` lists, and no process of a killed job goes on. Exit 1
+when not.
 
 POSIX only: each run is a fork of this process.
 """
@@ -46,6 +47,8 @@ from napari_tool_runner.config import changed_config, load_config, save_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import delete_job, history, reclaim, reclaimable
 from napari_tool_runner.plugins.conda import apart
+from napari_tool_runner.plugins.programs import process_tree
+from napari_tool_runner.plugins.programs.watchdog import marked_ids
 from napari_tool_runner.seals import seal_of
 from napari_tool_runner.storage import write_json
 
@@ -113,6 +116,7 @@ def _run(
             try:
                 fault = Fault(counter.name, str(folder), kind, at)
                 apart._BOOT = fault.boot(apart._BOOT)
+                process_tree.watchdog.__init__()  # type: ignore[misc]  # forks share none
                 if after is not None:  # no signal that Python could put off
                     threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
                 status = _run_here(folder, runner)
@@ -173,6 +177,14 @@ def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
     return found
 
 
+def _running() -> list[str]:
+    """Return what still runs of killed jobs, when their watchdogs have had time."""
+    end = time.monotonic() + _SETTLED_S
+    while (there := marked_ids(f"{process_tree._OWNER}:")) and time.monotonic() < end:
+        time.sleep(0.02)
+    return [f"process {number} is left" for number in there]
+
+
 def _is_odd(path: Path) -> bool:
     return path.suffix not in (".lock", ".json", ".py", ".pyc") and path.name.startswith(".")
 
@@ -226,7 +238,7 @@ class _Trial:
                 disk.leave(None)
             tried, ended = tried + 1, ended + (not done)
             told = [] if did else ["it broke with another error than ours"]
-            told += _problems(self.folder, self.then) + self.left(self.folder)
+            told += _running() + _problems(self.folder, self.then) + self.left(self.folder)
             told = [f"{kind} at {at}: {what}" for what in told]
             print("\n".join(told), flush=True) if told else None
             self.found += told
