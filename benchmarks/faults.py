@@ -32,12 +32,13 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 import tifffile
 
 import napari_tool_runner as ntr
@@ -48,7 +49,6 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import delete_job, history, reclaim, reclaimable
 from napari_tool_runner.plugins.conda import apart
 from napari_tool_runner.plugins.programs import process_tree
-from napari_tool_runner.plugins.programs.watchdog import marked_ids
 from napari_tool_runner.seals import seal_of
 from napari_tool_runner.storage import write_json
 
@@ -58,6 +58,7 @@ KINDS = ("kill", "full", "late", "small")
 _PARTS = 40  # of the time of a job
 _BLOCK = 4096
 _SETTLED_S = 20
+_SUBREAPER = 36
 _DONE, _BROKE, _SAID = range(3)  # how a job ended that was not killed
 _NEW_MOUNTS, _PRIVATE, _REMOUNT, _DETACH = 0x20000, 0x44000, 0x20, 2
 
@@ -177,12 +178,18 @@ def _problems(folder: Path, then: dict[str, bytes]) -> list[str]:
     return found
 
 
-def _running() -> list[str]:
-    """Return what still runs of killed jobs, when their watchdogs have had time."""
+def _running(before: Collection[int]) -> list[str]:
+    """Return what runs that did not before, when the watchdogs of killed jobs have had time."""
     end = time.monotonic() + _SETTLED_S
-    while (there := marked_ids(f"{process_tree._OWNER}:")) and time.monotonic() < end:
+    while True:
+        children = [one for one in psutil.Process().children() if one.pid not in before]
+        for one in children:
+            with suppress(ChildProcessError):
+                os.waitpid(one.pid, os.WNOHANG)
+        there = [one for one in children if one.is_running()]
+        if not there or time.monotonic() > end:
+            return [f"process {one.pid} is left: {' '.join(one.cmdline())}" for one in there]
         time.sleep(0.02)
-    return [f"process {number} is left" for number in there]
 
 
 def _is_odd(path: Path) -> bool:
@@ -233,12 +240,13 @@ class _Trial:
             after = 1.1 * self.seconds * at / _PARTS if kind == "late" else None
             if disk is not None and kind == "small":
                 disk.leave(at)
+            before = [one.pid for one in psutil.Process().children()]
             did, done = _run(self.folder, self.runner, kind, at, after)
             if disk is not None:
                 disk.leave(None)
             tried, ended = tried + 1, ended + (not done)
             told = [] if did else ["it broke with another error than ours"]
-            told += _running() + _problems(self.folder, self.then) + self.left(self.folder)
+            told += _running(before) + _problems(self.folder, self.then) + self.left(self.folder)
             told = [f"{kind} at {at}: {what}" for what in told]
             print("\n".join(told), flush=True) if told else None
             self.found += told
@@ -330,6 +338,9 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="*", default=KINDS, choices=KINDS)
     options = parser.parse_args()
     kinds = tuple(options.kinds)
+    # what loses its parent is ours, and so seen; an engine's own helpers are not left by jobs
+    if sys.platform == "linux" and options.runner != "DOCKER":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     try:
         if "small" in kinds:
             Disk.prepare()
