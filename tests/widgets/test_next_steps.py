@@ -9,7 +9,7 @@ from napari_tool_runner.exchange import Counted
 from napari_tool_runner.jobs import AddedResult
 from napari_tool_runner.widgets.next_steps import NextSteps
 
-TOOLS = ("threshold", "split_touching", "remove_small_objects")
+TOOLS = ("threshold", "split_touching", "remove_small_objects", "measure_regions")
 
 
 class Page:
@@ -45,7 +45,12 @@ def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
     press()
     assert (label, page.taken[-1]) == ("Remove specks…", (mask, {"smallest": 12}))
     assert labels(steps.segment(mask)) == ["Threshold it…"]
-    assert steps.after(AddedResult(layers=[mask], counted=[(mask, Counted(9))])) == ()
+    shown = AddedResult(layers=[mask], counted=[(mask, Counted(9))])
+    assert steps.after(shown, "label_outlines") == ()
+    ((label, press),) = steps.after(shown, "remove_small_objects")
+    press()
+    assert (label, opened[-1]) == ("Measure them…", "measure_regions")
+    assert steps.after(AddedResult(counted=[(mask, Counted(0))]), "split_touching") == ()
 
 
 def test_what_a_toolbox_lacks_is_not_offered(model_viewer, mask):

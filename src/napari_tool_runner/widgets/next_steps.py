@@ -24,6 +24,9 @@ class _Page(Protocol):
 
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
+_MEASURE = "measure_regions"
+_NUMBER = frozenset((_SPLIT, _CLEAN, "label_components"))
+"""Their results are objects to be measured; outlines are not."""
 
 
 class NextSteps:
@@ -56,8 +59,8 @@ class NextSteps:
         """Offer to make an object of each piece of a mask."""
         return self._offer("Split it into objects…", _SPLIT, layer)
 
-    def after(self, shown: AddedResult) -> tuple[Button, ...]:
-        """Offer what a result needs: a look at its table, objects of a mask, specks removed."""
+    def after(self, shown: AddedResult, tool: str = "") -> tuple[Button, ...]:
+        """Offer what comes after a result of `tool`: objects of a mask, no specks, measuring."""
         buttons: list[Button] = []
         viewer = self._viewer()
         for layer in shown.joined.values() if viewer is not None else ():
@@ -68,6 +71,8 @@ class NextSteps:
             elif found.specks:
                 more = {"smallest": found.least}
                 buttons += self._offer("Remove specks…", _CLEAN, layer, more)
+            elif found.count and tool in _NUMBER:
+                buttons += self._offer("Measure them…", _MEASURE, layer)
         return tuple(buttons)
 
     def _offer(
