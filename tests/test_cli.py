@@ -104,7 +104,7 @@ def test_results_are_opened_once(
     tool = make_tool(INVERT)
     assert main(["run", str(tool.path), f"i={image}", "--output-dir", str(tmp_path)]) == 0
     assert len(opened) == 1
-    assert ahead._begun == {True}
+    assert ahead._begun == {(True, True)}
     assert begun[0] == apart.__name__
 
 
@@ -120,7 +120,7 @@ def test_where_no_output_is_read_nothing_is_made_ready_to_read(
     usual = gc.get_threshold()
     assert main(["run", str(tool.path), "--output-dir", str(tmp_path / "made")]) == 0
     assert [one.read_text() for one in (tmp_path / "made").iterdir()] == ["x"]
-    assert ahead._begun == {False}
+    assert ahead._begun == {(False, False)}
     assert asked == []
     assert gc.get_threshold() == usual
 

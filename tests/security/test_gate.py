@@ -465,7 +465,7 @@ def test_what_cannot_be_looked_at_is_not_approved(
 
 
 def test_a_folder_with_everything_is_no_toolbox(user_dirs: Path) -> None:
-    user_data().mkdir(parents=True)
+    user_data().mkdir(parents=True, exist_ok=True)  # what an earlier test began may write there
     for folder in (user_dirs, user_data(), Path("/")):
         with pytest.raises(TrustError, match="that is no toolbox"):
             review(folder)

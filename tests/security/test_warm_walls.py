@@ -122,10 +122,13 @@ def test_what_forks_sees_no_more_than_installations(
     name = programs.script(
         "import hostile, os\nprint([n for n in os.listdir('/run') if '-' in n])"
     )
-    programs.learn("python", name)
-    (server,) = programs.servers
-    found = server._scratch / "found"
-    assert wait_until(found.exists, 60.0)
+    for _ in range(3):  # where a busy computer lets a program wait too long, nothing is learned
+        programs.learn("python", name)
+        (server,) = programs.servers
+        found = server._scratch / "found"
+        if wait_until(found.exists, 20.0):
+            break
+    assert found.exists(), server._said_once
     for _ in range(10):
         assert programs.run("python", name)[1] == ["[]"]
     assert wait_until(lambda: "thousand" in found.read_text(), 60.0)
