@@ -26,6 +26,7 @@ __all__ = [
     "bell",
     "keyboard",
     "soon",
+    "to_the_end",
     "when_destroyed",
 ]
 
@@ -116,6 +117,11 @@ def _answer(work: Callable[[], object], answer: Future[object]) -> None:
         answer.set_exception(ToolRunnerError(f"This did not work: {error}.", hint=hint))
     finally:
         bell().ring()
+
+
+def to_the_end(work: Callable[[], object], name: str) -> None:
+    """Do `work` in a thread that a program waits for when it ends; nobody is told of its end."""
+    threading.Thread(target=work, name=name).start()
 
 
 class Task(QObject):

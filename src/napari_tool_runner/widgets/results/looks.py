@@ -5,16 +5,16 @@ What was there before is put back, unless somebody changed it meanwhile.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from napari_tool_runner.exchange import layer_kind
 from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.widgets.parts.background import to_the_end
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -111,8 +111,8 @@ def compile_ahead(layer: Layer) -> None:
 
 @cache
 def _compile_once(pixels: str) -> None:
-    # no daemon: a program that ends meanwhile waits for the compiler, which could crash it
-    threading.Thread(target=_compile, args=(pixels,), name="colours of labels").start()
+    # a compiler that is cut off could crash the program
+    to_the_end(partial(_compile, pixels), "colours of labels")
 
 
 def _compile(pixels: str) -> None:
