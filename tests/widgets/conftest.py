@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QEvent
 
+from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 
@@ -35,6 +36,14 @@ def model_viewer() -> ViewerModel:
     from napari.components import ViewerModel
 
     return ViewerModel()
+
+
+@pytest.fixture
+def manager() -> Iterator[JobManager]:
+    """A manager of its own, which ends with the test."""
+    manager = JobManager()
+    yield manager
+    manager.shutdown()
 
 
 @pytest.fixture

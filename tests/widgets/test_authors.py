@@ -16,7 +16,7 @@ from widget_tools import opened
 
 from napari_tool_runner.config import config_path, load_config
 from napari_tool_runner.errors import DescriptorError, JobCancelledError
-from napari_tool_runner.jobs import JobManager, JobState, history, prepare, run_job
+from napari_tool_runner.jobs import JobState, history, prepare, run_job
 from napari_tool_runner.tools import read_tool
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
@@ -30,13 +30,6 @@ from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 WAIT = 60_000
-
-
-@pytest.fixture
-def manager():
-    manager = JobManager()
-    yield manager
-    manager.shutdown()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication, QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 from widget_tools import opened
 
-from napari_tool_runner.jobs import JobManager, JobState
+from napari_tool_runner.jobs import JobState
 from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
@@ -26,13 +26,6 @@ from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBri
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 WAIT = 30_000
-
-
-@pytest.fixture
-def manager():
-    manager = JobManager()
-    yield manager
-    manager.shutdown()
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import QAbstractButton, QApplication
 from run_tools import invert_tool, sleep_tool
 from widget_tools import long_tool, opened
 
-from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.plugins.programs.watchdog import marked_ids
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import approve
@@ -38,14 +37,6 @@ def viewer(make_napari_viewer):
     viewer.window.resize(1100, 700)
     QApplication.processEvents()
     return viewer
-
-
-@pytest.fixture
-def manager():
-    """A job manager of the test's own."""
-    manager = JobManager()
-    yield manager
-    manager.shutdown()
 
 
 def toolbox_of(folder: Path) -> Toolbox:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from napari_tool_runner.exchange.apart import ReadApart
 from napari_tool_runner.exchange.axes import in_words, outer_axes, read_axes
-from napari_tool_runner.exchange.carriers import ReadFile, import_ahead, read_file
+from napari_tool_runner.exchange.carriers import (
+    ReadFile,
+    import_tifffile,
+    needs_tifffile,
+    read_file,
+)
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.counting import (
     Counted,
@@ -85,7 +90,7 @@ __all__ = [
     "grid_of",
     "guess_notes",
     "id_column",
-    "import_ahead",
+    "import_tifffile",
     "in_its_slice",
     "in_words",
     "is_guess",
@@ -101,6 +106,7 @@ __all__ = [
     "merge_parts",
     "misfit",
     "misfits",
+    "needs_tifffile",
     "objects_in",
     "open_snapshot",
     "outer_axes",

@@ -35,15 +35,16 @@ def begin(tool: Tool, config: Config) -> None:
     written = {tool.formats.resolve(name).carrier for name in names}
     read = {tool.formats.resolve(one.format).carrier for one in tool.outputs}
     apart = not is_shipped(tool) and read != {Carrier.OPAQUE}
-    kind = apart, Carrier.TIFF in written | read
+    kind = apart, exchange.needs_tifffile(written | read)
     if kind not in _begun:
         _begun.add(kind)
-        threading.Thread(target=_begin, args=(apart, written | read, config), daemon=True).start()
+        threading.Thread(target=_begin, args=(*kind, config), daemon=True).start()
 
 
-def _begin(apart: bool, carriers: set[Carrier], config: Config) -> None:
+def _begin(apart: bool, tiff: bool, config: Config) -> None:
     if apart:
         reader.load(["napari_tool_runner.exchange.apart"])
-    exchange.import_ahead(carriers)
+    if tiff:
+        exchange.import_tifffile()
     with suppress(ToolRunnerError):
         _ = plugins.runnerServices.service("LOCAL", config.runner).lends

@@ -25,10 +25,20 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.shared_time import together
 
-__all__ = ["FALSE_WORDS", "TRUE_WORDS", "check_value", "coerce", "datasets", "default_value"]
+__all__ = [
+    "EMPTY_IS_ABSENT",
+    "FALSE_WORDS",
+    "TRUE_WORDS",
+    "check_value",
+    "coerce",
+    "datasets",
+    "default_value",
+]
 
 TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS = frozenset({"false", "no", "off", "0", ""})
+EMPTY_IS_ABSENT = "empty"
+"""What is native to a parameter whose empty text means that it is absent (``omit="empty"``)."""
 _MAX_BITS = 13_000
 """Whole numbers with more bits have more digits than Python writes."""
 _COLUMN = re.compile(r"[cC]?[1-9][0-9]{0,8}")

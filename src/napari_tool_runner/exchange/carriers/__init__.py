@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BINARY",
     "ReadFile",
-    "import_ahead",
+    "import_tifffile",
     "in_file_order",
+    "needs_tifffile",
     "read_file",
     "write_geometry",
     "write_pixels",
@@ -56,10 +57,14 @@ class ReadFile(Protocol):
         """Open a file by the carrier of its format."""
 
 
-def import_ahead(carriers: Iterable[Carrier]) -> None:
-    """Import what reads and writes TIFF, if that is among `carriers`: other runs do without."""
-    if not {Carrier.TIFF, Carrier.MOVIE}.isdisjoint(carriers):
-        import_module(f"{__name__}.movie")
+def needs_tifffile(carriers: Iterable[Carrier]) -> bool:
+    """Whether one of `carriers` is written as TIFF: runs with others do without its library."""
+    return not {Carrier.TIFF, Carrier.MOVIE}.isdisjoint(carriers)
+
+
+def import_tifffile() -> None:
+    """Import what reads and writes TIFF, ahead of its use."""
+    import_module(f"{__name__}.movie")
 
 
 BINARY = {Carrier.TIFF: "TIFF", Carrier.ZARR: "Zarr", Carrier.NPY: "NumPy", Carrier.HDF5: "HDF5"}

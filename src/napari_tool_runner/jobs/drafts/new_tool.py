@@ -288,8 +288,7 @@ def _tested(path: Path, runs: _Runs) -> Iterator[str]:
     except JobCancelledError:
         raise
     except ToolRunnerError as error:
-        words = getattr(error, "message", str(error))
         yield (
-            f"{path.name} has no test yet: {words} Run it on data of yours, and make a test of "
-            "that run."
+            f"{path.name} has no test yet: {error.message} Run it on data of yours, and make a "
+            "test of that run."
         )

@@ -14,7 +14,7 @@ from napari_tool_runner.tools.model import (
     DirectoryParameter,
     LayerKind,
 )
-from napari_tool_runner.tools.values import default_value
+from napari_tool_runner.tools.values import EMPTY_IS_ABSENT, default_value
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Parameter, Tool
@@ -40,7 +40,7 @@ def sample_values(tool: Tool, folder: Path) -> tuple[dict[str, str], dict[str, P
             continue
         if isinstance(parameter, DataParameter):
             files[parameter.name] = _file(parameter, folder)
-        elif default_value(parameter) in (None, "") and parameter.native != "empty":
+        elif default_value(parameter) in (None, "") and parameter.native != EMPTY_IS_ABSENT:
             values[parameter.name] = _value(parameter)
     return values, files
 

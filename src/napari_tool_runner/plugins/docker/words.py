@@ -11,7 +11,7 @@ from napari_tool_runner.plugins.docker.client import CONTROL_TIMEOUT
 if TYPE_CHECKING:
     import requests
 
-from napari_tool_runner.plugins.docker.client import Engine
+    from napari_tool_runner.plugins.docker.client import Engine
 
 __all__ = ["LONGEST_LINE", "last_words", "lines_of", "said_by", "why_no_image"]
 

@@ -35,7 +35,7 @@ from napari_tool_runner.tools.model import (
     Tool,
 )
 from napari_tool_runner.tools.tree import BoundValues, Leaf, leaves
-from napari_tool_runner.tools.values import default_value
+from napari_tool_runner.tools.values import EMPTY_IS_ABSENT, default_value
 
 __all__ = [
     "FIJI",
@@ -58,9 +58,6 @@ FIJI = "__fiji__"
 TOLD = (".sizes", ".axes", ".layer")
 """After the name of a data input: how large its pixels are (see `sizes_in_words`), which axes
 coordinates have, which kind of layer it was; nothing where nobody says."""
-
-_OMIT_EMPTY = "empty"
-"""What is native to a parameter whose empty text means that it is absent (``omit="empty"``)."""
 
 # the two special names end where their own text ends: $__tool_directory__script.py
 _PLACEHOLDER = re.compile(
@@ -231,7 +228,7 @@ def _joined(token: Token, scope: _Scope) -> str | None:
 
 
 def _filled(parameter: Parameter, value: object) -> _Filled:
-    if value is None or (value == "" and parameter.native == _OMIT_EMPTY):
+    if value is None or (value == "" and parameter.native == EMPTY_IS_ABSENT):
         return None
     if isinstance(value, DataFile):
         return str(value.path)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from napari_tool_runner.tools.values import EMPTY_IS_ABSENT
+
 if TYPE_CHECKING:
     from napari_tool_runner.tools.drafts.sketch import Role, Sketch, SketchedArgument
 
@@ -86,7 +88,7 @@ def _param(inputs: Element, one: SketchedArgument) -> None:
         param.set("optional", "true")
         param.set("advanced", "false")
     elif without and one.role in ("text", "choice", "folder"):
-        param.set("omit", "empty")
+        param.set("omit", EMPTY_IS_ABSENT)
     param.set("label", _label(one.name))
     if one.help:
         param.set("help", one.help)
