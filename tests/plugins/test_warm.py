@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -76,6 +77,17 @@ def test_it_finds_what_a_cold_one_finds(programs: Programs) -> None:
     programs.both("bash", "-c", f"umask 077; trap '' INT; python {name} x | cat")
     programs.both("bash", "-c", f"python {name} x > out; cat out")
     programs.both("python", "-c", LOOK.replace("__file__", "1").replace(", __loader__.path", ""))
+
+
+def test_a_temporary_folder_of_any_length_will_do(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path.joinpath("f" * 100, "g" * 100)
+    deep.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    name = programs.script("import json\nprint(json.dumps([1]))")
+    programs.both("python", name)
+    programs.both("bash", "-c", f"cd /; python '{programs.work / name}'")
 
 
 ENDS = [

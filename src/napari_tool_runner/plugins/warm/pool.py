@@ -243,11 +243,11 @@ def handing(
         warm = Handing(
             program, {**environment, "PATH": path}, server, root, tool.digest or tool.id
         )
-        with server.taking(warm.take) as place:
-            inside = server.place / "socket" if enclosed else place
-            warm.environment = {**warm.environment, _SOCKET: str(inside)}
+        with server.taking(warm.take) as (place, address):
             if warm.around is not None:
-                warm.around = warm.around.showing(place, inside)
+                inside = server.place / "socket"
+                warm.around, address = warm.around.showing(place, inside), str(inside)
+            warm.environment = {**warm.environment, _SOCKET: address}
             begun = time.monotonic()
             try:
                 assert warm.watch is not None

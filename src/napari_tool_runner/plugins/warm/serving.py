@@ -38,6 +38,7 @@ JOB = "\0"
 """Stands for a job's own folder in variables."""
 _SHOWN = Path("/run/warm")  # in an enclosure
 _START = 20.0  # seconds
+_LONGEST_ADDRESS = 107  # bytes of a socket's address: sun_path of unix(7)
 _MOST_SAID, _LONGEST_SAID, _MOST_CALLS = 100, 500, 10_000
 _log = logging.getLogger(__name__)
 
@@ -113,18 +114,27 @@ class Server:
         return self._process.pid
 
     @contextmanager
-    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[Path]:
-        """Let `take` accept the calls of a job; gives where the socket for them lies."""
+    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[tuple[Path, str]]:
+        """Let `take` accept the calls of a job.
+
+        Gives where the socket for them lies, and its address for who shares our processes.
+        """
         with self._lock:
             self._numbers += 1
             path = self._folder / f"{self._numbers}"
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
+        with ExitStack() as stack:
+            address = str(path)
+            if len(os.fsencode(address)) > _LONGEST_ADDRESS:
+                folder = os.open(self._folder, os.O_PATH)
+                stack.callback(os.close, folder)
+                address = f"/proc/{os.getpid()}/fd/{folder}/{path.name}"
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(address)
             listener.listen(64)
             thread = threading.Thread(target=take, args=[listener], name="warm-calls", daemon=True)
             thread.start()
             try:
-                yield path
+                yield path, address
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
                 thread.join()
