@@ -14,6 +14,8 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
 from qtpy.QtSvg import QSvgRenderer
 from qtpy.QtWidgets import QMenu, QPushButton, QToolButton, QWidget
 
+from napari_tool_runner.widgets.parts.tips import let_clicks_through
+
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
     from qtpy.QtWidgets import QAbstractButton as _Button
@@ -205,6 +207,7 @@ class IconButton(_ThemedButton, QToolButton):
         self.setIconSize(QSize(14, 14))
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.show_icon(name)
+        let_clicks_through()
 
 
 class MenuButton(IconButton):
