@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange import blocks as exchange_blocks
 from napari_tool_runner.exchange import carriers, export, load, snapshot
 from napari_tool_runner.exchange.blocks import blocks, read, rearranged_pixels
+from napari_tool_runner.exchange.files import reserve
 from napari_tool_runner.tools.model import DataOutput, LayerKind
 
 RNG = np.random.default_rng(3)
@@ -361,6 +365,46 @@ def test_no_room_is_told_and_leaves_nothing(tmp_path, fmt):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list((tmp_path / "in").iterdir())
+
+
+@pytest.mark.parametrize(("number", "told"), [(errno.ENOSPC, True), (errno.EOPNOTSUPP, False)])
+def test_room_for_large_arrays_is_found_before_they_are_written(
+    tmp_path, monkeypatch, number, told
+):
+    class Disk:
+        def __init__(self, *_, **__) -> None:
+            pass
+
+        def fallocate(self, *_) -> int:
+            ctypes.set_errno(number)
+            return -1
+
+    asked = []
+    monkeypatch.setattr(ctypes, "CDLL", Disk)
+    monkeypatch.setattr(sys, "platform", "linux")
+    array = np.arange(5 * 2**20, dtype="u4").reshape(5, 1024, 1024)
+    snap = snapshot(array, "big")
+
+    def progress(done: int, total: int) -> None:
+        asked.append(done)
+
+    if told:
+        with pytest.raises(ExchangeError, match=r"“big” could not be written.*free space"):
+            export(snap, parameter("imagetiff"), tmp_path / "in", progress=progress)
+        assert not list((tmp_path / "in").iterdir())
+        assert not asked
+    else:  # a disk that cannot say so
+        written = export(snap, parameter("imagetiff"), tmp_path / "in", progress=progress)
+        np.testing.assert_array_equal(tifffile.imread(written.file.path), array)
+        assert len(asked) == 5  # what is in memory goes in parts that a cache holds
+
+
+def test_room_does_not_make_a_file_longer(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    with path.open("r+b") as file:
+        reserve(file.fileno(), 3, 2**20)
+    assert path.read_bytes() == b"abc"
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.errors import ExchangeError, LossyConversionError, ToolRunnerError
+from napari_tool_runner.exchange.files import reserve
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import ArrayLike, Pixels, Progress
@@ -44,6 +45,7 @@ __all__ = [
 _SAMPLE = 512
 MAX_BLOCK = 32 * 2**20
 """Bytes that one block may take (a chunk of the source, if that is larger)."""
+_IN_CACHE = 4 * 2**20  # of what is in memory: converted and written while a cache holds it
 
 
 def transposed(array: ArrayLike, order: Sequence[int]) -> ArrayLike:
@@ -154,7 +156,8 @@ def blocks(
     shape = tuple(array.shape)
     if 0 in shape:
         return
-    limit = MAX_BLOCK if limit is None else limit
+    if limit is None:
+        limit = _IN_CACHE if isinstance(array, np.ndarray) and grid is None else MAX_BLOCK
     chunks = chunk_sizes(array)
     if chunks is None:
         chunks = _regular(shape, grid) if grid is not None else _rows(array, limit)
@@ -301,7 +304,10 @@ def write_blocks(
     a memory map: on a full disk they raise, where a map would end the process.
     """
     target = plan.target.newbyteorder("<")
+    size = int(np.prod(pixels.array.shape, dtype=np.int64)) * target.itemsize
     with path.open("r+b", buffering=0) as file:
+        if size > _IN_CACHE:
+            reserve(file.fileno(), offset, size)
         for key, block in read_blocks(pixels.array, progress):
             values = plan.convert(block, pixels.name).astype(target, copy=False)
             for start, run in _runs(values, key, tuple(pixels.array.shape)):

@@ -7,8 +7,10 @@ Zarr arrays in a folder (what is written to them is written to the folder).
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from napari_tool_runner.errors import ExchangeError, OutputError
+from napari_tool_runner.errors import ExchangeError, OutputError, is_full
 from napari_tool_runner.names import numbered_image, size_text
 from napari_tool_runner.processes import half_of_memory
 from napari_tool_runner.quoting import one_line
@@ -35,12 +37,14 @@ __all__ = [
     "origin_of",
     "place_file",
     "remember_origin",
+    "reserve",
     "whole_file",
 ]
 
 OWN = 16 * 2**20
 """Bytes up to which a job gets a copy of its own, which stays when the original changes."""
 _MANY = 512
+_KEEP_SIZE = 1  # of fallocate: the file is as long as before
 
 
 def place_file(source: Path, target: Path, *, lend: bool = False) -> None:
@@ -182,6 +186,25 @@ def _clone(source: Path, target: Path) -> bool:
             return True
     target.unlink(missing_ok=True)
     return False
+
+
+def reserve(file: int, start: int, size: int) -> None:
+    """Find room on the disk for what will be written into an open file, where the system can.
+
+    Quicker than to find it write by write, and a full disk is told before the first of them.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    """
+    if sys.platform == "linux":
+        # not os.posix_fallocate: it writes to every block of a disk that cannot
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.fallocate(file, _KEEP_SIZE, ctypes.c_long(start), ctypes.c_long(size)):
+            error = OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            if is_full(error):
+                raise error
 
 
 @contextmanager
