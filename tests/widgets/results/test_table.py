@@ -167,10 +167,22 @@ def test_specks_are_told_and_left_out_on_request(view, name, sizes, told):
     assert view.specks.isVisible() is bool(told)
     if told:
         assert view.specks.text().startswith(f"{told} of them are specks of less than 35 pixels.")
-        QTest.mouseClick(view.specks_button, Qt.MouseButton.LeftButton)
+        view.filter.setText("label < 9")
+        QTest.mouseClick(view.specks.button, Qt.MouseButton.LeftButton)
         view._apply_filter()
         assert view.count.text() == "1 of 4 objects"
-        assert view.specks.isHidden()
+        assert view.specks.text().startswith(f"Left out: {told} specks of less than 35 pixels.")
+        QTest.mouseClick(view.specks.button, Qt.MouseButton.LeftButton)
+        view._apply_filter()
+        assert (view.count.text(), view.filter.text()) == ("4 objects", "label < 9")
+
+
+def test_specks_that_another_filter_leaves_out_are_not_told(view):
+    frame = pd.DataFrame({"label": [1, 2, 3, 4], "pixels": SIZES})
+    view.show_rows(Rows("Cells", frame, (object(),), np.zeros(4, int), np.arange(4)))
+    view.filter.setText("label = 4")
+    view._apply_filter()
+    assert view.specks.isHidden()
 
 
 def test_rows_that_are_no_objects_have_no_specks(view):

@@ -46,9 +46,13 @@ def is_measured(layer: object) -> bool:
 
 
 class Specks(NamedTuple):
-    """How many rows are of specks, of less than how many pixels; a filter that leaves them out."""
+    """How many rows are of specks, of less than how many pixels; a filter that leaves them out.
+
+    `hidden`: how many of them are not among the rows that are shown.
+    """
 
     number: int = 0
+    hidden: int = 0
     least: int = 0
     filter: str = ""
 
@@ -62,5 +66,7 @@ def specks_of(frame: pd.DataFrame, shown: np.ndarray) -> Specks:
         if bare in _SIZES and column.dtype.kind in "iu" and column.notna().any():
             least = least_size(column.dropna().to_numpy())
             sizes = column.to_numpy(float, na_value=np.nan)
-            return Specks(int((sizes[shown] < least).sum()), least, f"{name} >= {least}")
+            number = int((sizes[shown] < least).sum())
+            hidden = int((sizes < least).sum()) - number
+            return Specks(number, hidden, least, f"{name} >= {least}")
     return Specks()

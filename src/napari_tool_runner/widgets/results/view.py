@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
-    QPushButton,
     QSplitter,
     QTableView,
     QVBoxLayout,
@@ -33,6 +32,7 @@ from napari_tool_runner.widgets.parts.texts import copy_text, notify, short, too
 from napari_tool_runner.widgets.results.filtering import example, matching
 from napari_tool_runner.widgets.results.measures import Specks, specks_of
 from napari_tool_runner.widgets.results.model import TableModel
+from napari_tool_runner.widgets.results.remark import Remark
 from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ MARKED = 500
 """So many runs of chosen lines are marked; Qt takes its time for each."""
 AT_ONCE = 20_000
 """So many cells are written while the window waits."""
+_REMOVE = "“Remove objects by size” takes them out of the image."
 
 
 class TableView(QWidget):
@@ -96,11 +97,8 @@ class TableView(QWidget):
         self.save_button = IconButton("file", "Save the table as CSV, Parquet or Excel…")
         self.save_button.clicked.connect(self._save)
         self.bar = filled(QHBoxLayout(), (self.filter, 1), self.copy_button, self.save_button)
-        self.specks = plain_label(wrap=True, shrinks=True)
-        self.specks_button = QPushButton("Leave them out")
-        self._without_specks = ""
-        self.specks_button.clicked.connect(lambda: self.filter.setText(self._without_specks))
-        told = filled(QHBoxLayout(), self.count, (self.specks, 1), self.specks_button)
+        self.specks = Remark()
+        told = filled(QHBoxLayout(), self.count, (self.specks, 1))
         self.problem = plain_label(wrap=True)
         self.problem.hide()
         self.body = QSplitter(Qt.Orientation.Horizontal)
@@ -258,15 +256,26 @@ class TableView(QWidget):
         self.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
 
     def _tell_specks(self) -> None:
-        """Say how much of what is counted is hardly an object, and what can be done."""
+        """Say how much of what is counted is hardly an object, or that it is left out."""
         found = specks_of(self.rows.frame, self.model.shown) if self.rows.layers else Specks()
-        self._without_specks = found.filter
-        for part in (self.specks, self.specks_button):
-            part.setVisible(bool(found.number))
-        self.specks.setText(
-            f"{speck_words(found.number, found.least)} “Remove objects by size” takes them out of "
-            "the image."
-        )
+        if found.number:
+            text = speck_words(found.number, found.least)
+            self.specks.say(text, _REMOVE, "Leave them out", partial(self._filter_also, found))
+        elif found.hidden and found.filter in self.filter.text():
+            specks = "1 speck" if found.hidden == 1 else f"{found.hidden:,} specks"
+            text = f"Left out: {specks} of less than {found.least:,} pixels."
+            self.specks.say(text, _REMOVE, "Show them", partial(self._filter_no_more, found))
+        else:
+            self.specks.say("")
+
+    def _filter_also(self, specks: Specks) -> None:
+        """Leave specks out, beside what the filter leaves out already."""
+        terms = self.filter.text().strip(), specks.filter
+        self.filter.setText(" and ".join(filter(None, terms)))
+
+    def _filter_no_more(self, specks: Specks) -> None:
+        terms = self.filter.text().split(" and ")
+        self.filter.setText(" and ".join(one for one in terms if one.strip() != specks.filter))
 
     def _fit_columns(self) -> None:
         header = self.table.horizontalHeader()
