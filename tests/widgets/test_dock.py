@@ -13,7 +13,7 @@ import pytest
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
-from widget_tools import opened
+from widget_tools import begun, opened
 
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
@@ -87,7 +87,7 @@ def test_a_toolbox_must_be_approved_before_its_tools_run(
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     dialog = page.findChild(TrustDialog)
     qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
-    with qtbot.waitSignal(dialog.accepted):
+    with qtbot.waitSignal(dialog.accepted, timeout=WAIT):
         qtbot.mouseClick(dialog.approve_button, Qt.MouseButton.LeftButton)
     assert trust_state(page.tool).ok
     assert page.run_bar.run_button.isEnabled()
@@ -97,7 +97,7 @@ def test_a_toolbox_must_be_approved_before_its_tools_run(
     # a change is asked about again
     (tmp_path / "box" / "invert.py").write_text("raise SystemExit(1)")
     assert page.run() is None
-    assert "has changed" in page.run_bar.message.text()
+    qtbot.waitUntil(lambda: "has changed" in page.run_bar.message.text(), timeout=WAIT)
 
 
 def test_the_approval_can_be_refused(qtbot, shown, box, tmp_path):
@@ -120,14 +120,15 @@ def test_a_folder_is_marked_as_ones_own_and_no_longer(qtbot, shown, box, tmp_pat
     assert not dialog.revoke_button.isVisible()
     qtbot.mouseClick(dialog.mine_box, Qt.MouseButton.LeftButton, pos=QPoint(8, 8))
     assert "from elsewhere" in dialog._rights.text()
-    dialog.approve_button.click()
+    with qtbot.waitSignal(dialog.accepted, timeout=WAIT):
+        dialog.approve_button.click()
     assert trust_state(folder).state is TrustState.MINE
     assert not unapproved_copies()
     (folder / "invert.py").write_text("raise SystemExit(0)")
     assert trust_state(box["invert"]).state is TrustState.MINE
     dialog = asked()
     assert dialog.mine_box.isChecked()
-    with qtbot.waitSignal(dialog.accepted):
+    with qtbot.waitSignal(dialog.accepted, timeout=WAIT):
         qtbot.mouseClick(dialog.revoke_button, Qt.MouseButton.LeftButton)
     assert trust_state(folder).state is TrustState.UNKNOWN
 
@@ -146,8 +147,9 @@ def test_a_toolbox_that_changes_while_it_is_reviewed_is_not_approved(qtbot, show
     qtbot.waitUntil(dialog.approve_button.isEnabled, timeout=WAIT)
     (tmp_path / "box" / "invert.py").write_text("import os")
     dialog.approve_button.click()
+    qtbot.waitUntil(lambda: "changed while" in dialog._warning.text(), timeout=WAIT)
     assert dialog.isVisible()
-    assert "changed while" in dialog._warning.text()
+    assert dialog.isEnabled()
     assert not trust_state(box["invert"]).ok
 
 
@@ -204,7 +206,7 @@ def test_a_job_goes_on_when_its_page_is_left(qtbot, dock, model_viewer, manager,
     approve(tmp_path / "box")
     model_viewer.add_image(cells)
     page = dock.open_tool("invert")
-    job = page.run()
+    job = begun(qtbot, page)
     dock.show_finder()
     qtbot.waitUntil(lambda: len(model_viewer.layers) == 2, timeout=WAIT)
     assert job.state is JobState.DONE
@@ -229,7 +231,7 @@ def test_a_run_outlives_the_dock_and_a_new_dock_finds_it(
     model_viewer.add_image(cells)
     first = ToolRunnerWidget(model_viewer, toolbox=box, manager=manager)
     first.show()
-    job = opened(qtbot, first, "slow").run()
+    job = begun(qtbot, opened(qtbot, first, "slow"))
     first.close()
     first.deleteLater()
     qtbot.waitUntil(lambda: job.state is JobState.RUNNING, timeout=WAIT)
@@ -252,7 +254,7 @@ def test_a_result_nobody_watches_is_added_and_told(qtbot, model_viewer, manager,
     model_viewer.add_image(cells)
     dock = ToolRunnerWidget(model_viewer, toolbox=box, manager=manager)
     dock.show()
-    opened(qtbot, dock, "invert").run()
+    begun(qtbot, opened(qtbot, dock, "invert"))
     dock.close()
     dock.deleteLater()
     before = len(notification_manager.records)

@@ -216,7 +216,7 @@ def test_what_is_wrong_has_a_sign_in_the_colour_of_the_theme(shown, kind, name):
 def test_ctrl_enter_obeys_the_button(qtbot, page, model_viewer, cells, tmp_path):
     model_viewer.add_image(cells)
     widget = page(invert_tool(tmp_path))
-    widget._trust = Trust(TrustState.CHANGED, tmp_path)  # seen when it was opened again
+    widget.trust.now = Trust(TrustState.CHANGED, tmp_path)  # seen when it was opened again
     widget._judge()
     assert not widget.run_bar.run_button.isEnabled()
     line = widget.form.row("n").field.box.lineEdit()

@@ -171,3 +171,10 @@ def opened(qtbot, dock, key: str):
         qtbot.waitUntil(lambda: not dock._wanted, timeout=30_000)
     assert dock.page is not None
     return dock.page
+
+
+def begun(qtbot, page):
+    """Run the tool of a page, whose folder may be looked through first; return the job."""
+    with qtbot.waitSignal(page.job_started, timeout=30_000) as started:
+        page.run()
+    return started.args[0]

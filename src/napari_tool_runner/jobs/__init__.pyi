@@ -30,7 +30,7 @@ from .past.snippets import as_command, as_given, as_json, as_python
 from .preview import dry_run
 from .question import Question
 from .record import JobState, RecordedInput, RunRecord
-from .request import ConfigLike, Request, ToolLike
+from .request import ConfigLike, Request, RunOptions, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
@@ -62,6 +62,7 @@ __all__ = [
     "Question",
     "RecordedInput",
     "Request",
+    "RunOptions",
     "RunRecord",
     "Scan",
     "Stamp",

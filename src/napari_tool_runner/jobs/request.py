@@ -70,6 +70,9 @@ class RunOptions(TypedDict, total=False):
         Whether an output that the tool did not write fails the job (True).
     cache : bool
         Whether an earlier run may answer, and this one be kept for later ones (True).
+    admitted : tuple of Tool and Permit
+        What the gate answered for the tool and this configuration right before; without it it is
+        asked, and may look through a folder.
     """
 
     runner: str | None
@@ -80,6 +83,7 @@ class RunOptions(TypedDict, total=False):
     must_load: bool
     must_write: bool
     cache: bool
+    admitted: tuple[Tool, Permit]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -204,7 +208,8 @@ def make_request(
     config = load_config(options.get("config"))
     notes = [*config.notes]
     runner, timeout = _heard(config, options.get("runner"), options.get("timeout"), notes)
-    tool, permit = admit(find_tool(tool, config=config), config)
+    answered = options.get("admitted")
+    tool, permit = answered or admit(find_tool(tool, config=config), config)
     if tool.problems:
         raise DescriptorError(
             f"“{tool.name}” cannot be run: {tool.problems[0].what}",

@@ -204,7 +204,7 @@ class ToolRunnerWidget(QWidget):
         page = self._pages.get(key)
         self.message.say("")
         values: dict[str, object] = {}
-        if page is not None and page.tool is not tool and not page.active_jobs:
+        if page is not None and page.tool is not tool and not page.is_busy:
             values = page.form.values()
             self._drop(key)
             page = None
@@ -303,7 +303,7 @@ class ToolRunnerWidget(QWidget):
         for key in list(self._pages)[:-1]:
             if len(self._pages) <= _KEPT_PAGES:
                 return
-            if not self._pages[key].active_jobs:
+            if not self._pages[key].is_busy:
                 self._drop(key)
 
     def _drop(self, key: str) -> None:

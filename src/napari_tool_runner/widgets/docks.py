@@ -47,7 +47,7 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
         return None
     pages = (page for page in window.dock_widgets.values() if isinstance(page, ToolWidget))
     page = next((page for page in pages if page.objectName() == name), None)
-    if page is not None and page.tool is not tool and not page.active_jobs:
+    if page is not None and page.tool is not tool and not page.is_busy:
         # its descriptor changed on disk
         window.remove_dock_widget(page)
         page.deleteLater()

@@ -11,8 +11,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
-from napari_tool_runner.jobs import JobState, take_back
-from napari_tool_runner.tools.toolbox.trust import trust_state
+from napari_tool_runner.jobs import JobState, RunOptions, take_back
 from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
@@ -23,6 +22,7 @@ from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import finish_typing
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
+from napari_tool_runner.widgets.running.admission import Admission, ToolTrust
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.log_view import LogView
@@ -30,7 +30,7 @@ from napari_tool_runner.widgets.running.report import report_text
 from napari_tool_runner.widgets.running.run_bar import RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.running.sweep import SweepOpener
-from napari_tool_runner.widgets.settings.trust import TrustDialog, trust_sentence
+from napari_tool_runner.widgets.settings.trust import trust_sentence
 from napari_tool_runner.widgets.tool_header import ToolHeader
 from napari_tool_runner.widgets.tool_page import ToolPage
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_tool_runner.jobs import AddedResult, Job, JobManager
-    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.running.services import Services
@@ -93,8 +93,10 @@ class ToolWidget(QWidget):
         self._manager = manager
         self._presets = presets if presets is not None else PresetStore()
         self._open_sample = open_sample
-        self._toolbox = toolbox
-        self._trust = trust_state(tool, quick=True)
+        self.trust = ToolTrust(tool, toolbox, self)
+        self.trust.changed.connect(self._judge)
+        self.admission = Admission(tool, self)
+        self.admission.refused.connect(self._refused)
         self._why = ""
         self._bridges: dict[Job, JobBridge] = {}
 
@@ -171,11 +173,20 @@ class ToolWidget(QWidget):
         """The jobs of this page that have not ended, oldest first."""
         return [job for job in self._bridges if job.finished is None]
 
-    def run(self) -> Job | None:
-        """Run the tool on the form's values; returns the job, None when it cannot run."""
-        return self._submit(cache=True)
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job of this page has not ended, or is about to begin."""
+        return bool(self.active_jobs) or self.admission.asking
 
-    def _submit(self, *, cache: bool) -> Job | None:
+    def run(self) -> Job | None:
+        """Run the tool on the form's values.
+
+        Returns the job; None when it cannot run, or first the folder of the tool is looked
+        through: then `job_started` tells.
+        """
+        return self._ask(cache=True)
+
+    def _ask(self, *, cache: bool) -> Job | None:
         blocked = self.services.blocked(self.run_bar.runner())  # the key obeys as the button
         if self.form.problems() or self.tool.problems or blocked:
             self.form.show_problems()
@@ -183,31 +194,29 @@ class ToolWidget(QWidget):
             return None
         self.run_bar.show_starting()
         values, kinds = self.form.values(), self.form.outputs.kinds()
+        extent, runner = self.extent_bar.extent(values), self.run_bar.runner()
+        options = RunOptions(runner=runner, kinds=kinds, extent=extent, cache=cache)
+        act = partial(self._submit, values, kinds, self.form.outputs.switches())
+        job = self.admission.ask(options, act)
+        self._show_progress()
+        return job
+
+    def _submit(
+        self,
+        values: Mapping[str, object],
+        kinds: Mapping[str, LayerKind],
+        switches: frozenset[str],
+        options: RunOptions,
+    ) -> Job | None:
+        """Put a job in the queue: values and all else are as they were when Run was pressed."""
         try:
-            job = self.manager().submit(
-                self.tool,
-                values,
-                runner=self.run_bar.runner(),
-                kinds=kinds,
-                extent=self.extent_bar.extent(values),
-                cache=cache,
-            )
-        except ParameterError as error:
+            job = self.manager().submit(self.tool, values, **options)
+        except ToolRunnerError as error:
             self._refused(error)
             return None
-        except TrustError:
-            self._review_trust()  # what was approved has changed: say what can be done
-            return None
-        except ToolRunnerError as error:
-            text = str(error)
-            self.run_bar.say(text, "failed", [("Copy", lambda: copy_text(text))])
-            return None
-        finally:
-            self._show_progress()
         self.form.chooser.pin()
         self.preset_menu.keep_last(values, kinds)
         self.run_bar.say("")
-        switches = self.form.outputs.switches()
         self._attach(follow_job(job, self.viewer, self.manager(), switches))
         self.live_bar.rest()
         self.job_started.emit(job)
@@ -226,9 +235,10 @@ class ToolWidget(QWidget):
 
     def cancel(self) -> None:
         """Cancel the jobs of this page."""
-        if self.active_jobs:
-            self.run_bar.show_cancelling()
+        self.admission.drop()
+        self._show_progress()
         for job in self.active_jobs:
+            self.run_bar.show_cancelling()
             job.cancel()
 
     def reset_choices(self, event: object = None) -> None:
@@ -246,8 +256,10 @@ class ToolWidget(QWidget):
     def _show_progress(self) -> None:
         """Show the oldest job that has not ended, and how many wait behind it."""
         active = self.active_jobs
-        self.run_bar.set_busy(bool(active), max(0, len(active) - 1))
+        self.run_bar.set_busy(self.is_busy, max(0, len(active) - 1))
         if not active:
+            if self.admission.asking:
+                self.run_bar.show_progress("Looking through the folder of the tool", None, 0)
             return
         job = active[0]
         self.log.follow(job)
@@ -280,7 +292,7 @@ class ToolWidget(QWidget):
             buttons.append(("Undo", partial(self._undo, shown)))
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         if job.recorded().earlier:
-            buttons.append(("Run it anyway", partial(self._submit, cache=False)))
+            buttons.append(("Run it anyway", partial(self._ask, cache=False)))
         self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", "done", buttons)
 
     def _undo(self, shown: AddedResult) -> None:
@@ -309,8 +321,8 @@ class ToolWidget(QWidget):
         buttons: list[Button] = []
         if self.tool.problems:
             why = f"This tool cannot be run: {self.tool.problems[0].what}"
-        elif not self._trust.ok:
-            why = trust_sentence(self._trust)
+        elif not self.trust.now.ok:
+            why = trust_sentence(self.trust.now)
             buttons = [("Review…", self.review_toolbox)]
         elif blocked := self.services.blocked(runner):
             why, buttons = blocked, [("Check again", self.service_lookup.start)]
@@ -326,17 +338,7 @@ class ToolWidget(QWidget):
 
     def review_toolbox(self) -> None:
         """Show what the toolbox holds and ask whether its tools may run."""
-        entries = self._toolbox.entries if self._toolbox is not None else ()
-        names = [e.name for e in entries if e.path.is_relative_to(self._trust.folder)]
-        runner = self.run_bar.runner() or self.services.choice
-        dialog = TrustDialog(self._trust.folder, names, runner, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(self._review_trust)
-        dialog.open()
-
-    def _review_trust(self) -> None:
-        self._trust = trust_state(self.tool)
-        self._judge()
+        self.trust.review(self.run_bar.runner() or self.services.choice)
 
     def _problem_buttons(self) -> list[Button]:
         if not self.form.missing_layers():
@@ -345,14 +347,20 @@ class ToolWidget(QWidget):
             return [*self.steps.segment(images[0])]
         return [("Open sample", self._open_sample)] if self._open_sample is not None else []
 
-    def _refused(self, error: ParameterError) -> None:
-        try:
-            leaf = self.form.model.leaf(error.name)
-        except KeyError:
-            self.run_bar.say(str(error), "problem")
-            return
-        leaf.set_extra_problem(error.message)
-        self.form.show_problems()
+    def _refused(self, error: ToolRunnerError) -> None:
+        """Say why it does not run, where that can be mended."""
+        self._show_progress()
+        text = str(error)
+        if isinstance(error, TrustError):
+            self.run_bar.say(text, "problem")
+            self.trust.look()  # what was approved has changed: say what can be done
+        elif not isinstance(error, ParameterError):
+            self.run_bar.say(text, "failed", [("Copy", lambda: copy_text(text))])
+        elif error.name in {leaf.name for leaf in self.form.model.leaves()}:
+            self.form.model.leaf(error.name).set_extra_problem(error.message)
+            self.form.show_problems()
+        else:
+            self.run_bar.say(text, "problem")
 
     # -- where -----------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from napari_tool_runner.tools.toolbox.approvals import (
     with_image,
 )
 from napari_tool_runner.tools.toolbox.approved import intact, kept_folder
+from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.toolbox.own import own_copies
 from napari_tool_runner.tools.toolbox.trust import (
     HOW_TO_APPROVE,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.config import Config
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["Permit", "admit", "pass_gate", "pass_image", "unnamed"]
+__all__ = ["Permit", "admit", "looks_through", "pass_gate", "pass_image", "unnamed"]
 
 _ANSWERED = frozenset({TrustState.APPROVED, TrustState.MINE})
 
@@ -56,6 +57,11 @@ class Permit:
 
     digest: str
     scope: TrustState
+
+
+def looks_through(tool: Tool) -> bool:
+    """Whether `admit` may look through the toolbox of `tool`, which can take its time."""
+    return bool(tool.toolbox) and not ships(tool)
 
 
 def admit(tool: Tool, config: Config | None = None) -> tuple[Tool, Permit]:

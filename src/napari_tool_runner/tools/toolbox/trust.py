@@ -149,8 +149,8 @@ def trust_state(what: Tool | Path, config: Config | None = None, *, quick: bool 
     config : Config, optional
         Whose consent counts; default: the facility's and the personal configuration.
     quick : bool
-        For a form, which follows each save: what is “mine” is not walked through. It is when
-        it is run.
+        For a form, which the window waits for: no folder is looked through, and what was once
+        said of it counts. It is looked through when it is run.
     """
     path = real_path(what) if isinstance(what, Path) else what.lies_at
     if ships(what):
@@ -167,7 +167,7 @@ def trust_state(what: Tool | Path, config: Config | None = None, *, quick: bool 
     for policy in config.policies:
         allowed = policy.own(settings.TOOLBOXES_ALLOWED)
         if allowed is not None and found.state is not TrustState.FORBIDDEN:  # nobody lifts that
-            found = _under(policy, allowed, found, path)
+            found = _under(policy, allowed, found, path, quick)
     return found
 
 
@@ -184,6 +184,8 @@ def _answered(folder: Path, config: Config, quick: bool) -> Trust:
         return Trust(state, folder, (why,) if why else ())
     if approval.old:
         return Trust(TrustState.CHANGED, folder, (_OLD,), approval.digest)
+    if quick:
+        return Trust(TrustState.APPROVED, folder, digest=approval.digest)
     try:
         changes = (*approval.other, *_changes(approval.files, look(folder, approval.files)))
     except (OSError, TrustError) as error:  # what cannot be seen is not what was approved
@@ -192,11 +194,15 @@ def _answered(folder: Path, config: Config, quick: bool) -> Trust:
     return Trust(state, folder, changes, approval.digest)
 
 
-def _under(policy: Config, allowed: tuple[str, ...], found: Trust, path: Path) -> Trust:
+def _under(
+    policy: Config, allowed: tuple[str, ...], found: Trust, path: Path, quick: bool
+) -> Trust:
     """Return the state of a toolbox under a facility's policy, which names those that may run."""
     digest = ""
     if not names_folder(policy, allowed, path):
         if found.state is not TrustState.NAMED and any(e.startswith("sha256:") for e in allowed):
+            if quick:
+                return found
             digest = _digest_now(found.folder)
         if not digest or digest not in allowed:
             return Trust(TrustState.FORBIDDEN, found.folder, policy=policy.place)

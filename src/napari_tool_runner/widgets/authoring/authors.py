@@ -127,6 +127,8 @@ class Authors(QObject):
 def holding(page: ToolWidget) -> list[SignalInstance]:
     """Return what tells that a page may be replaced: its job or an open dialog ended."""
     jobs = [page.job_finished] if page.active_jobs else []
+    if page.admission.asking:
+        jobs.append(page.admission.answered)
     return jobs + [one.finished for one in page.findChildren(QDialog) if one.isVisible()]
 
 

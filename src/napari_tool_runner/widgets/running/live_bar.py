@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.jobs import LivePreview, PreviewLayers, is_quick, note_time
+from napari_tool_runner.jobs import (
+    LivePreview,
+    Previewed,
+    PreviewLayers,
+    RunOptions,
+    is_quick,
+    note_time,
+)
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.extents import view_events
@@ -21,6 +29,7 @@ from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.results.dock import PreviewTables
 from napari_tool_runner.widgets.results.first_looks import first_look, show_contours
+from napari_tool_runner.widgets.running.admission import Admission
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QHideEvent
 
-    from napari_tool_runner.jobs import Job, JobManager, Previewed
+    from napari_tool_runner.jobs import Job, JobManager
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.extents import ExtentBar
     from napari_tool_runner.widgets.forms.form import FormWidget
@@ -73,6 +82,8 @@ class LiveBar(QWidget):
         self._layers = PreviewLayers(viewer, first_look) if viewer is not None else None
         self._tables = PreviewTables(viewer) if viewer is not None else None
         self._live = LivePreview(tool, self._show, bell().ring, manager)
+        self._admission = Admission(tool, self)
+        self._admission.refused.connect(lambda error: self._show(Previewed(error=error)))
         self._seen = form.values()
         self._asked: object = None
         self._said = ""
@@ -122,6 +133,7 @@ class LiveBar(QWidget):
 
     def rest(self) -> None:
         """Take the preview away until a value changes."""
+        self._admission.drop()
         self._live.stop()
         self._asked = None
         self._seen = self._form.values()  # a change that is told later is no new one
@@ -207,7 +219,11 @@ class LiveBar(QWidget):
         wanted = values, extent, kinds, runner
         if wanted != self._asked:
             self._asked = wanted
-            self._live.ask(values, extent=extent, kinds=kinds, runner=runner, must_write=False)
+            options = RunOptions(extent=extent, kinds=kinds, runner=runner, must_write=False)
+            self._admission.ask(options, partial(self._begin, values), instead=True)
+
+    def _begin(self, values: Mapping[str, object], options: RunOptions) -> None:
+        self._live.ask(values, **options)
 
     def _look(self) -> None:
         self._live.look()

@@ -19,13 +19,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.jobs import JobState, Sweep, is_sweepable, write_table
+from napari_tool_runner.jobs import JobState, RunOptions, Sweep, is_sweepable, write_table
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, bell, soon, when_destroyed
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.inputs import keep_narrow
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageBar
+from napari_tool_runner.widgets.running.admission import Admission
 from napari_tool_runner.widgets.running.job_bridge import show_result
 from napari_tool_runner.widgets.running.sweep_values import SweptValues
 from napari_tool_runner.widgets.running.sweep_view import CellGrid, FigurePlot
@@ -73,6 +74,8 @@ class SweepDialog(QDialog):
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self.sweep: Sweep | None = None
         self._running: Sweep | None = None
+        self._admission = Admission(form.tool, self)
+        self._admission.refused.connect(self._refused)
         self._begun: list[Sweep] = []
         self.setWindowTitle(f"Sweep: {self._form.tool.name}")
         self.values = SweptValues(form)
@@ -137,7 +140,8 @@ class SweepDialog(QDialog):
     def _judge(self) -> None:
         """Say how many runs these values are, or what is wrong with them."""
         count, problem = self.values.judged()
-        self.run_button.setEnabled(not problem and self._running is None)
+        idle = self._running is None and not self._admission.asking
+        self.run_button.setEnabled(idle and not problem)
         if self._running is None:
             self.count.setText(f"{count} run{'s' * (count != 1)}" if count else "")
         self.message.say(problem, "problem")
@@ -147,18 +151,23 @@ class SweepDialog(QDialog):
     def run(self) -> None:
         """Run the tool with all values."""
         values = self._form.values(idle=True)  # it may have one in some cells
+        options = RunOptions(
+            runner=self._run_bar.runner(),
+            kinds=self._form.outputs.kinds(),
+            extent=self._extents.extent(values),
+        )
+        self._admission.ask(options, partial(self._begin, self.values.over(), values))
+        if self._admission.asking:
+            self.message.say("Looking through the folder of the tool…", "busy")
+            self._show_running(True)
+
+    def _begin(
+        self, over: Mapping[str, str], values: Mapping[str, object], options: RunOptions
+    ) -> None:
         try:
-            sweep = Sweep(
-                self._form.tool,
-                self.values.over(),
-                values,
-                told=bell().ring,
-                runner=self._run_bar.runner(),
-                kinds=self._form.outputs.kinds(),
-                extent=self._extents.extent(values),
-            )
+            sweep = Sweep(self._form.tool, over, values, told=bell().ring, **options)
         except ToolRunnerError as error:
-            self.message.say(str(error), "problem")
+            self._refused(error)
             return
         self._end()
         self.sweep = self._running = sweep
@@ -169,13 +178,24 @@ class SweepDialog(QDialog):
             combo.clear()
         self._shown.show()
         sweep.start()
-        self.run_button.setEnabled(False)
-        self.cancel_button.setEnabled(True)
-        self.cancel_button.show()
+        self._show_running(True)
         self._show()
+
+    def _refused(self, error: ToolRunnerError) -> None:
+        self._show_running(self._running is not None)
+        self.message.say(str(error), "problem")
+
+    def _show_running(self, on: bool) -> None:
+        self.run_button.setEnabled(not on)
+        self.cancel_button.setEnabled(on)
+        self.cancel_button.setVisible(on)
 
     def cancel(self) -> None:
         """End the runs that have not ended."""
+        if self._admission.asking:
+            self._admission.drop()
+            self._show_running(False)
+            self.message.say("")
         if self._running is not None:
             self.cancel_button.setEnabled(False)
             self._running.cancel()
@@ -183,6 +203,7 @@ class SweepDialog(QDialog):
     def release(self) -> None:
         """End the runs, and let the files of what was not kept go."""
         self._end()
+        self._admission.drop()
         bell().heard.disconnect(self._heard)
         self.deleteLater()
 
@@ -221,8 +242,7 @@ class SweepDialog(QDialog):
             text += f", {failed} failed"
         if self._running is not None and ended == len(sweep.cells):
             self._running = None
-            self.cancel_button.hide()
-            self.run_button.setEnabled(True)
+            self._show_running(False)
         elif self._running is not None and (left := sweep.seconds_left) is not None:
             text += f", about {_seconds_text(left)} left"
         self.count.setText(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -27,6 +28,7 @@ from napari_tool_runner.config import Config, changed_config, config_path, load_
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.setting_types import is_blank
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
+from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
@@ -220,9 +222,19 @@ class SettingsDialog(QDialog):
 
     def _describe(self, item: QListWidgetItem, path: Path) -> None:
         text = str(item.data(_FOLDER))
-        state = _WORDS[trust_state(path).state] if path.is_dir() else "is not there"
-        item.setText(f"{text}\n    {state}")
-        item.setToolTip(tooltip(str(path), state))
+
+        def tell(state: str) -> None:
+            item.setText(f"{text}\n    {state}")
+            item.setToolTip(tooltip(str(path), state))
+
+        if not path.is_dir():
+            tell("is not there")
+            return
+        tell("is being looked at…")
+        task = Task(partial(trust_state, path), self)
+        task.done.connect(lambda trust: tell(_WORDS[trust.state]))
+        task.failed.connect(lambda error: tell(str(error)))
+        task.start()
 
     def _path_of(self, text: str) -> Path:
         return settings.TOOLBOXES.read(text, self._config.base)[0]

@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.jobs import Question
 from napari_tool_runner.names import size_text
 from napari_tool_runner.quoting import one_line
@@ -37,14 +36,17 @@ from napari_tool_runner.tools.toolbox.trust import (
     review,
     revoke,
 )
-from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.background import Task, to_the_end
 from napari_tool_runner.widgets.parts.layouts import plain_label
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from napari_tool_runner.errors import ToolRunnerError
+    from napari_tool_runner.tools.toolbox.trust import Review
 
 __all__ = ["TrustDialog", "trust_sentence"]
 
@@ -91,6 +93,7 @@ class TrustDialog(QDialog):
         self._folder = folder
         self._question: Question | None = None
         self._reading: Task | None = None
+        self._answering: Task | None = None
         layout = QVBoxLayout(self)
         question = plain_label("May the tools of this folder run on your computer?")
         font = question.font()
@@ -220,31 +223,44 @@ class TrustDialog(QDialog):
 
     def reject(self) -> None:
         """Close without an answer: the copy that was looked at goes."""
-        if self._question is not None:
-            discard(self._question.review)
+        if self._question is not None and self._answering is None:
+            to_the_end(partial(discard, self._question.review), "discard")
         super().reject()
 
     def _approve(self) -> None:
-        if self._question is None:
-            return
-        try:
-            if mine := self.mine_box.isChecked():
-                discard(self._question.review)
-            approve(self._folder, seen=self._question.review, mine=mine)
-        except TrustError as error:
-            self._warning.say(str(error), "problem")
-            return
-        self.accept()
+        if self._question is not None:
+            self._answer(partial(_approve, self._question.review, self.mine_box.isChecked()))
 
     def _revoke(self) -> None:
-        try:
-            revoke(self._folder)
-        except TrustError as error:
-            self._warning.say(str(error), "problem")
+        seen = self._question.review if self._question is not None else None
+        self._answer(partial(_revoke, self._folder, seen))
+
+    def _answer(self, act: Callable[[], None]) -> None:
+        """Do what was answered; the window goes on while the folder is looked through."""
+        if self._answering is not None:
             return
-        if self._question is not None:
-            discard(self._question.review)
-        self.accept()
+        self.setDisabled(True)
+        self._answering = Task(act, self)
+        self._answering.done.connect(lambda _: self.accept())
+        self._answering.failed.connect(self._complain)
+        self._answering.start()
+
+    def _complain(self, error: ToolRunnerError) -> None:
+        self._answering = None
+        self.setDisabled(False)
+        self._warning.say(str(error), "problem")
+
+
+def _approve(seen: Review, mine: bool) -> None:
+    if mine:
+        discard(seen)
+    approve(seen.folder, seen=seen, mine=mine)
+
+
+def _revoke(folder: Path, seen: Review | None) -> None:
+    revoke(folder)
+    if seen is not None:
+        discard(seen)
 
 
 class _Lines(QPlainTextEdit):
