@@ -23,6 +23,7 @@ from napari_tool_runner.sealed import content_sha256
 from napari_tool_runner.storage import (
     locked,
     read_json,
+    read_limited,
     replacing,
     sha256_of,
     write_json,
@@ -166,7 +167,7 @@ def test_what_can_be_read_can_be_walked_and_written(
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        with pytest.raises(OSError, match="regular file"):
+        with pytest.raises(OSError, match=r"regular file|directory"):
             read_json(path)
 
 
@@ -293,3 +294,31 @@ def test_a_key_that_was_half_written_by_a_killed_program_goes(
     second = seals.seal_of("x")
     assert seals.is_sealed("x", second)
     assert second != first
+
+
+@pytest.mark.parametrize("size", [0, 1, 9, 10])
+def test_what_grows_while_it_is_read_is_whole_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    path = tmp_path / "file"
+    facts = os.fstat
+
+    def before(descriptor: int) -> os.stat_result:
+        told = list(facts(descriptor))
+        told[stat.ST_SIZE] = size
+        return os.stat_result(told)
+
+    monkeypatch.setattr(storage.os, "fstat", before)
+    path.write_bytes(b"0123456789")
+    assert read_limited(path, 10) == b"0123456789"
+    with pytest.raises(ValueError, match="more than 9 B"):
+        read_limited(path, 9)
+
+
+def test_what_has_no_size_until_it_is_read_is_read() -> None:
+    path = Path("/proc/self/status")
+    if not path.exists():
+        pytest.skip("a file that says that it is empty, and is not")
+    assert read_limited(path, 2**16).startswith(b"Name:")
+    with pytest.raises(ValueError, match="more than 5 B"):
+        read_limited(path, 5)

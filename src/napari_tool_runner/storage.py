@@ -216,14 +216,14 @@ def read_limited(path: Path, limit: int, *, follow: bool = True) -> bytes:
     flags = sum(getattr(os, name, 0) for name in names)
     if not follow and path.is_symlink():  # said in words; the flag holds what is swapped
         raise OSError(f"{path} is a link")
-    descriptor = os.open(path, os.O_RDONLY | flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(f"{path} is no regular file")
-    with open(descriptor, "rb") as file:
+    with open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags)) as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(f"{path} is no regular file")
         # what is larger is not even begun; what grows meanwhile is cut
-        size = os.fstat(descriptor).st_size
-        data = file.read(limit + 1) if size <= limit else bytes(1)
+        size = facts.st_size
+        data = file.read(size + 1) if size <= limit else b""  # no room for more than there is
+        data += file.read(limit - size) if len(data) > size else b""
     if size > limit or len(data) > limit:
         raise ValueError(f"it has more than {size_text(limit)}")
     return data

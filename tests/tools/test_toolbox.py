@@ -431,3 +431,16 @@ def test_a_picture_that_comes_later_is_noticed(folder: Path, tmp_path: Path) -> 
     picture = folder / "late" / "thumbnail.png"
     (picture if picture.parent.is_dir() else folder / "thumbnail.png").write_bytes(b"x")
     assert box_of(folder, cache=cache).entry("late").thumbnail.endswith("thumbnail.png")
+
+
+@pytest.mark.parametrize(
+    "name", ["out.png", "folder", "a\0b", "x" * 300, "../out.png", "gone.png"]
+)
+def test_what_is_no_picture_of_the_folder_is_passed_over(folder: Path, name: str) -> None:
+    (folder.parent / "out.png").write_bytes(b"x")
+    (folder / "out.png").symlink_to("../out.png")
+    (folder / "folder").mkdir()
+    (folder / "in.png").write_bytes(b"x")
+    (folder / "link.png").symlink_to("in.png")
+    assert entries.picture_in(folder, name) == ""
+    assert entries.picture_in(folder, name, "", "link.png") == str(folder.resolve() / "in.png")

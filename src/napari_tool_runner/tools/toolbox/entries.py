@@ -192,6 +192,9 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
 
 def picture_in(folder: Path, *names: str) -> str:
     """Return the first of those pictures that is there, in `folder` also where links lead."""
-    home = real_path(folder)
-    found = (real_path(home / name) for name in names if name and "\0" not in name)
-    return next((str(one) for one in found if one.is_relative_to(home) and one.is_file()), "")
+    for name in names:
+        if name and os.path.isfile(folder / name):  # few have one: where it leads is asked then
+            found = real_path(folder / name)
+            if found.is_relative_to(real_path(folder)) and found.is_file():
+                return str(found)
+    return ""

@@ -111,11 +111,10 @@ class SearchIndex:
     def _together(self, words: Sequence[str]) -> dict[int, float]:
         """Return number of entry -> mean score of the words, where it has them all."""
         each = [self._word(word) for word in words]
-        return {
-            number: sum(one[number] for one in each) / len(each)
-            for number in each[0]
-            if all(number in one for one in each)
-        }
+        if len(each) == 1:
+            return each[0].copy()
+        common = set(each[0]).intersection(*each[1:])
+        return {number: sum(one[number] for one in each) / len(each) for number in common}
 
     def _add(self, number: int, weight: int, text: str) -> None:
         for word in set(words_of(text)):
