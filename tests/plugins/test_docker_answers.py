@@ -32,7 +32,7 @@ from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
 from napari_tool_runner.plugins.docker.program import Program, not_started
 from napari_tool_runner.plugins.docker.spec import Spec, _covering_mounts, _links
-from napari_tool_runner.plugins.docker.words import why_no_image
+from napari_tool_runner.plugins.docker.words import not_answered, why_no_image
 from napari_tool_runner.seals import seal_of
 from plugins.runner_helpers import Events
 
@@ -303,6 +303,7 @@ def test_a_place_for_jobs_that_cannot_be_made(tmp_path: Path) -> None:
         ("exec format error", "another kind of processor than this computer’s (linux/amd64)"),
         ("permission denied", "may not be executed"),
         ("no such file or directory", "The image has no program prog"),
+        ("init: open /proc/sys/x: no such file or directory", "prog could not be started"),
         ("something odd", "prog could not be started. The engine said: something odd"),
     ],
 )
@@ -649,6 +650,25 @@ def test_the_preflight_of_an_image_for_others(
     for words, told in ((problems, plan.problems), (remarks, plan.remarks)):
         assert len(words) == len(told)
         assert all(one in text for one, text in zip(words, told, strict=True))
+
+
+def test_only_some_of_many_platforms_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = registry.Manifest({}, tuple(f"linux/a{number}" for number in range(50_000)), "")
+    monkeypatch.setattr(pull, "find_image", lambda *_: None)
+    monkeypatch.setattr(pull, "ask_manifest", lambda *_: many)
+    engine = engine_of(endpoint=Endpoint("tcp://far:2375", "the test"))
+    (problem,) = pull.plan_image(engine, REFERENCE, {}).problems
+    assert "linux/a0, linux/a1, " in problem
+    assert "and 49992 more" in problem
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(refusal(400, "invalid reference format"), "refused what it was asked. It said: invalid"),
+     (GONE, "went away while it was asked")],
+)  # fmt: skip
+def test_a_refusal_is_no_loss_of_the_engine(error: Exception, words: str) -> None:
+    assert words in str(not_answered(error))
 
 
 def test_what_was_removed_by_hand_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

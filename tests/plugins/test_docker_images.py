@@ -45,10 +45,20 @@ def test_names_are_read(text: str, registry: str, path: str, version: str) -> No
     assert (found.registry, found.path, found.version) == (registry, path, version)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "a b", "Upper/case", "x@md5:1", "x:", "/", "a/"])
+@pytest.mark.parametrize(
+    "text", ["", "  ", "a b", "Upper/case", "x@md5:1", "x:", "/", "a/", "a" * 256]
+)
 def test_what_is_no_name_is_told(text: str) -> None:
     with pytest.raises(PreparationError, match="no name of a container image"):
         parse_reference(text)
+
+
+@pytest.mark.parametrize("number", ["a" * 64, "a" * 12])
+def test_the_number_of_an_image_is_no_name(number: str) -> None:
+    """An engine takes it for whatever image it has, and a policy for one of docker.io."""
+    for text in (f"sha256:{number}", f"docker://sha256:{number}", f"sha512:{number}"):
+        with pytest.raises(PreparationError, match="no name of a container image"):
+            parse_reference(text)
 
 
 @given(st.text(max_size=40))

@@ -17,7 +17,12 @@ from docker_engine import (
     run_job,
 )
 
-from napari_tool_runner.errors import JobCancelledError, JobTimeoutError, RunnerExecError
+from napari_tool_runner.errors import (
+    JobCancelledError,
+    JobTimeoutError,
+    PreparationError,
+    RunnerExecError,
+)
 from napari_tool_runner.plugins import Mount, Resources
 
 if TYPE_CHECKING:
@@ -93,6 +98,15 @@ def test_without_shell_and_sleep_each_program_has_its_container(
     assert job.out == ["pixels"]
     assert "No such file" in job.err[0]
     assert containers(docker_engine) == []
+
+
+def test_an_image_that_hides_all_is_told(
+    docker_service: DockerRunnerService, docker_engine: Engine, tmp_path: Path
+) -> None:
+    """What is missing is no program."""
+    busybox_image(docker_engine.client, "test/hides:1", ["VOLUME /"])
+    with pytest.raises(PreparationError, match="container for sh cannot be started"):
+        run_job(docker_service, make_job(tmp_path / "ws", "test/hides:1"), "sh", "-c", "true")
 
 
 @pytest.mark.parametrize("image", ["noshell", "bare"])

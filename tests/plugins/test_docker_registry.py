@@ -7,16 +7,20 @@ import json
 import threading
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from napari_tool_runner.errors import JobCancelledError
+from napari_tool_runner.plugins import CancelToken
 from napari_tool_runner.plugins.docker import registry as asked
 from napari_tool_runner.plugins.docker.client import Endpoint, Engine
 from napari_tool_runner.plugins.docker.images import Reference, parse_reference
 from napari_tool_runner.plugins.docker.registry import RegistryError, ask_manifest, ask_tags
 
+C, ARM = "sha256:" + "c" * 64, "sha256:" + "a" * 64
 LAYERS = {"layers": [{"digest": "sha256:a", "size": 10}, {"digest": "sha256:b", "size": 5}]}
 
 
@@ -29,6 +33,8 @@ class Registry(ThreadingHTTPServer):
         self.token = ""
         self.challenge = ""
         self.headers: dict[str, str] = {}
+        self.asked: list[str] = []
+        self.heard: Callable[[], object] = lambda: None
 
     @property
     def address(self) -> str:
@@ -43,6 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
+        self.server.asked.append(path)
+        self.server.heard()
         found = self.server.answers.get(path, (404, {}))
         status, told = found if isinstance(found, tuple) else (200, found)
         given = self.headers.get("Authorization", "")
@@ -88,11 +96,11 @@ def test_an_image_for_several_platforms(registry: Registry, engine: Engine) -> N
     registry.answers["/v2/lab/tool/manifests/1"] = {
         "manifests": [
             entry("sha256:amd", os="linux", architecture="amd64"),
-            entry("sha256:arm", os="linux", architecture="arm64", variant="v8"),
+            entry(ARM, os="linux", architecture="arm64", variant="v8"),
             entry("sha256:proof", os="unknown", architecture="unknown"),
         ]
     }
-    registry.answers["/v2/lab/tool/manifests/sha256:arm"] = LAYERS
+    registry.answers[f"/v2/lab/tool/manifests/{ARM}"] = LAYERS
     found = ask_manifest(engine, registry.reference(), "linux/arm64")
     assert (found.size, found.chosen) == (15, "linux/arm64/v8")
     assert found.platforms == ("linux/amd64", "linux/arm64/v8")
@@ -103,8 +111,8 @@ def test_an_image_for_several_platforms(registry: Registry, engine: Engine) -> N
 
 def test_an_image_for_one_platform(registry: Registry, engine: Engine) -> None:
     registry.answers |= {
-        "/v2/lab/tool/manifests/1": LAYERS | {"config": {"digest": "sha256:c"}},
-        "/v2/lab/tool/blobs/sha256:c": {"os": "linux", "architecture": "amd64"},
+        "/v2/lab/tool/manifests/1": LAYERS | {"config": {"digest": C}},
+        f"/v2/lab/tool/blobs/{C}": {"os": "linux", "architecture": "amd64"},
         "/v2/lab/tool/manifests/old": {"schemaVersion": 1},
     }
     for platform, chosen in (("linux/amd64", "linux/amd64"), ("linux/arm64", "")):
@@ -221,14 +229,64 @@ def test_an_answer_in_drops_is_not_waited_for(
 
 
 def test_layers_that_are_none(registry: Registry, engine: Engine) -> None:
-    registry.answers["/v2/lab/tool/blobs/sha256:c"] = {"architecture": "amd64"}
+    registry.answers[f"/v2/lab/tool/blobs/{C}"] = {"architecture": "amd64"}
     for layers in (5, [5], [{"size": 1}], [{"digest": "x", "size": "many"}]):
-        registry.answers["/v2/lab/tool/manifests/1"] = {
-            "config": {"digest": "sha256:c"},
-            "layers": layers,
-        }
+        registry.answers["/v2/lab/tool/manifests/1"] = {"config": {"digest": C}, "layers": layers}
         with pytest.raises(RegistryError, match="something else"):
             ask_manifest(engine, registry.reference(), "linux/amd64")
+
+
+@pytest.mark.parametrize("size", [10**400, float("inf"), float("nan"), 1e308, -(10**18)], ids=str)
+def test_sizes_that_cannot_be(registry: Registry, engine: Engine, size: float) -> None:
+    registry.answers |= {
+        "/v2/lab/tool/manifests/1": {
+            "config": {"digest": C},
+            "layers": [{"digest": "sha256:a", "size": size}],
+        },
+        f"/v2/lab/tool/blobs/{C}": {"os": "linux", "architecture": "amd64"},
+    }
+    with suppress(RegistryError):
+        assert ask_manifest(engine, registry.reference(), "linux/amd64").size == 0
+
+
+def test_platforms_are_told_in_words(registry: Registry, engine: Engine) -> None:
+    registry.answers |= {
+        "/v2/lab/tool/manifests/1": LAYERS | {"config": {"digest": C}},
+        f"/v2/lab/tool/blobs/{C}": {
+            "os": "\x1b[31m",
+            "architecture": "x" * 41,
+            "variant": {"a": 1},
+        },
+    }
+    found = ask_manifest(engine, registry.reference(), "linux/amd64")
+    assert found.platforms == ("unknown/unknown/unknown",)
+
+
+@pytest.mark.parametrize("digest", ["../../../v2/secret/other", "x?y#", "sha256:c", 5])
+def test_a_digest_leads_nowhere_else(registry: Registry, engine: Engine, digest: object) -> None:
+    asked_for = registry.asked
+    for told in (
+        {"config": {"digest": digest}},
+        {"manifests": [{"digest": digest, "platform": {"architecture": "amd64"}}]},
+    ):
+        registry.answers["/v2/lab/tool/manifests/1"] = told
+        with pytest.raises(RegistryError, match="something else"):
+            ask_manifest(engine, registry.reference(), "linux/amd64")
+    assert asked_for == ["/v2/lab/tool/manifests/1"] * 2
+
+
+def test_a_preflight_that_was_ended_asks_no_further(
+    registry: Registry, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancel = CancelToken()
+    monkeypatch.setattr(asked, "preflight_cancel", lambda: cancel)
+    registry.answers["/v2/lab/tool/manifests/1"] = LAYERS | {"config": {"digest": C}}
+    registry.heard = cancel.cancel  # while it answers
+    with pytest.raises(JobCancelledError):
+        ask_manifest(engine, registry.reference(), "linux/amd64")
+    with pytest.raises(JobCancelledError):
+        ask_tags(engine, registry.reference())
+    assert registry.asked == ["/v2/lab/tool/manifests/1"]
 
 
 def test_a_registry_that_is_not_there(engine: Engine) -> None:

@@ -434,6 +434,10 @@ def test_a_preflight_that_breaks_is_a_problem_of_the_run(monkeypatch: pytest.Mon
     (problem,) = preflight.plan_run("BROKEN", tool, None, config).problems  # type: ignore[arg-type]
     assert problem.startswith("BROKEN cannot plan the run: ")
     assert "by nothing" in problem
+    ended = CancelToken()
+    ended.cancel()
+    with pytest.raises(JobCancelledError):
+        preflight.plan_run("BROKEN", tool, None, config, ended)  # type: ignore[arg-type]
     (problem,) = preflight.plan_run("BROKN", tool, None, config).problems  # type: ignore[arg-type]
     assert "did you mean 'BROKEN'" in problem
 

@@ -45,8 +45,11 @@ def plan_run(
     JobCancelledError
         It was ended.
     """
-    before = _cancel.set(cancel or CancelToken())
+    cancel = cancel or CancelToken()
+    before = _cancel.set(cancel)
     try:
+        if cancel.requested:
+            raise JobCancelledError(f"Cancelled before {name} was asked about “{tool.name}”.")
         pass_gate(tool, permit)
         service = runnerServices.service(name, config.runner)
         obey_policy(name, service, tool, permit, config)

@@ -51,7 +51,7 @@ from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image, plan_image
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.storage import stored_things
-from napari_tool_runner.plugins.docker.words import said_by
+from napari_tool_runner.plugins.docker.words import not_answered
 from napari_tool_runner.plugins.process import ExecContext, Session, context_of
 from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
@@ -98,10 +98,7 @@ class DockerRunnerService(RunnerService):
         try:
             session = self._prepare(process)
         except ENGINE_ERRORS as error:
-            raise PreparationError(
-                f"The container engine went away while it was asked: {said_by(error)}.",
-                hint="Start it again, then try again.",
-            ) from error
+            raise not_answered(error) from error
         try:
             yield session
         except BaseException:
@@ -169,11 +166,12 @@ class DockerRunnerService(RunnerService):
             engine = self.connect()
             reference = named or self._reference(tool, engine, self.config)
             return plan_image(engine, reference, self.config)
+        except JobCancelledError:
+            raise
         except ToolRunnerError as error:
             return Plan(problems=(str(error),))
         except ENGINE_ERRORS as error:
-            gone = f"The container engine went away while it was asked: {said_by(error)}"
-            return Plan(problems=(gone,))
+            return Plan(problems=(str(not_answered(error)),))
 
     def place(self, tool: Tool) -> Place:
         """The image and its registry, and what a container is allowed."""

@@ -21,7 +21,7 @@ import psutil
 
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
-from napari_tool_runner.plugins.docker.words import said_by
+from napari_tool_runner.plugins.docker.words import lacks_another_file, said_by
 from napari_tool_runner.seals import is_sealed, seal_of
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def is_missing_program(error: BaseException) -> bool:
     """Say whether a start failed because the image lacks the program."""
     cause = error.__cause__ or error
     said = said_by(cause).lower()
-    return any(
+    return not lacks_another_file(said) and any(
         sign in said
         for sign in ("executable file not found", "no such file or directory", "permission denied")
     )

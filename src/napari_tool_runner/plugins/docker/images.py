@@ -16,7 +16,7 @@ from napari_tool_runner.errors import PreparationError
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
 
-__all__ = ["Image", "Reference", "find_image", "parse_reference"]
+__all__ = ["Image", "Reference", "find_image", "is_digest", "parse_reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,14 @@ _HOST = r"(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d+)?"
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_PART}(?:/{_PART})*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LONGEST = 255
+_IDS = frozenset({"sha256", "sha384", "sha512"})
+"""What engines read, with what is like a tag, as the number of any image that they have."""
+
+
+def is_digest(text: object) -> bool:
+    """Whether it is the digest of something in a registry."""
+    return isinstance(text, str) and bool(_DIGEST.fullmatch(text))
 
 
 def parse_reference(text: str) -> Reference:
@@ -65,7 +73,8 @@ def parse_reference(text: str) -> Reference:
     head, _, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
     repository = f"{head}/{last}" if head else last
-    wrong = (at and not _DIGEST.fullmatch(digest)) or (colon and not _TAG.fullmatch(tag))
+    wrong = (at and not is_digest(digest)) or (colon and not _TAG.fullmatch(tag))
+    wrong = wrong or repository in _IDS or len(repository) > _LONGEST
     if not wrong and _REPOSITORY.fullmatch(repository):
         with contextlib.suppress(docker.errors.DockerException):
             registry, path = docker.auth.resolve_repository_name(repository)

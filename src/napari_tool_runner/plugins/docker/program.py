@@ -15,6 +15,7 @@ from napari_tool_runner.errors import RunnerExecError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+from napari_tool_runner.plugins.docker.words import lacks_another_file
 from napari_tool_runner.plugins.process import Event, OutputLine
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ def not_started(engine: Engine, name: str, said: str) -> RunnerExecError:
             f"{name} in the image may not be executed. The engine said: {said}",
             hint="Ask the authors of the image to make it executable for everybody.",
         )
-    if any(sign in lowered for sign in ("not found", "no such file")):
+    missing = any(sign in lowered for sign in ("not found", "no such file"))
+    if missing and not lacks_another_file(said):
         return RunnerExecError(
             f"The image has no program {name}. The engine said: {said}",
             hint="Check the command and the image in the tool’s descriptor.",

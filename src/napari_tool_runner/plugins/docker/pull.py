@@ -7,7 +7,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,9 @@ __all__ = ["ensure_image", "plan_image"]
 _UNPACKED = 2.5
 """How many times larger layers become, about, when they are unpacked."""
 
+_TOLD = 8
+"""Platforms of an image that are named."""
+
 _REPORT_EVERY = 0.1
 _pulls: dict[tuple[str, str], threading.Lock] = {}
 _pulls_lock = threading.Lock()
@@ -61,7 +64,7 @@ def plan_image(engine: Engine, reference: Reference, config: Mapping[str, object
             size = manifest.size or None
             if not manifest.chosen:
                 problems.append(
-                    f"The image {reference} is made for {', '.join(manifest.platforms)}, this "
+                    f"The image {reference} is made for {_some(manifest.platforms)}, this "
                     f"computer is {platform}. Ask its authors, or set “platform” of the runner "
                     "to have it emulated."
                 )
@@ -77,6 +80,11 @@ def plan_image(engine: Engine, reference: Reference, config: Mapping[str, object
             "Install the NVIDIA Container Toolkit, or ask for no GPU."
         )
     return Plan(fetches, tuple(problems), tuple(remarks))
+
+
+def _some(platforms: Sequence[str]) -> str:
+    more = len(platforms) - _TOLD
+    return ", ".join(platforms[:_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 def _has_gpu(engine: Engine) -> bool:

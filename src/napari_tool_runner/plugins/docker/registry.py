@@ -23,12 +23,15 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
-from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.plugins.docker.images import is_digest
+from napari_tool_runner.plugins.preflight import preflight_cancel
 from napari_tool_runner.storage import parse_json
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.client import Engine
     from napari_tool_runner.plugins.docker.images import Reference
+    from napari_tool_runner.plugins.process import CancelToken
 
 __all__ = ["Manifest", "RegistryError", "ask_manifest", "ask_tags"]
 
@@ -43,6 +46,8 @@ _SINGLE = (
 )
 _LARGEST = 4 * 2**20  # bytes of an answer, unpacked
 _WHOLE = 3 * TIMEOUT  # seconds until all of it is there
+_HEAVIEST = 2**44  # bytes of a layer that are believed
+_WORD = re.compile(r"[\w.-]{1,40}", re.ASCII)
 
 
 class RegistryError(PreparationError):
@@ -89,6 +94,8 @@ def ask_manifest(engine: Engine, reference: Reference, platform: str) -> Manifes
     Raises
     ------
     RegistryError
+    JobCancelledError
+        The pre-flight that asks was ended.
     """
     with _understood(reference):
         return _manifest(_Session(engine, reference), reference, platform)
@@ -103,13 +110,13 @@ def _manifest(session: _Session, reference: Reference, platform: str) -> Manifes
         fitting = [name for name in found if name == platform or name.startswith(f"{platform}/")]
         if not fitting:
             return Manifest(platforms=tuple(found))
-        data = session.json(f"manifests/{found[fitting[0]]['digest']}", accept=_SINGLE)
+        data = session.json(f"manifests/{_digest(found[fitting[0]])}", accept=_SINGLE)
         return Manifest(_layers(data), tuple(found), fitting[0])
     config = data.get("config")
     if not isinstance(config, Mapping):
         # a manifest of the first schema knows no sizes
         return Manifest(chosen=platform)
-    made_for = _platform(session.json(f"blobs/{config['digest']}"))
+    made_for = _platform(session.json(f"blobs/{_digest(config)}"))
     fits = platform.startswith(made_for)
     return Manifest(_layers(data), (made_for,), made_for if fits else "")
 
@@ -120,6 +127,8 @@ def ask_tags(engine: Engine, reference: Reference) -> list[str]:
     Raises
     ------
     RegistryError
+    JobCancelledError
+        The pre-flight that asks was ended.
     """
     with _understood(reference):
         return [
@@ -131,7 +140,7 @@ def ask_tags(engine: Engine, reference: Reference) -> list[str]:
 def _understood(reference: Reference) -> Iterator[None]:
     try:
         yield
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise _something_else(reference.registry) from error
 
 
@@ -142,14 +151,15 @@ def _something_else(registry: str) -> RegistryError:
 class _Bounded(HTTPAdapter):
     """Reads answers whole, within limits: also those that only lead to another one."""
 
-    def __init__(self, registry: str) -> None:
+    def __init__(self, registry: str, cancel: CancelToken) -> None:
         super().__init__()
-        self._registry = registry
+        self._registry, self._cancel = registry, cancel
 
     def send(
         self, request: requests.PreparedRequest, *args: Any, **more: Any
     ) -> requests.Response:
         """Return the answer, which is read: nobody meets more of it, packed or unpacked."""
+        self._go_on()
         response = super().send(request, *args, **more)
         try:
             told = self._read(response)
@@ -166,6 +176,7 @@ class _Bounded(HTTPAdapter):
         found, until = bytearray(), time.monotonic() + _WHOLE
         try:
             for part in response.raw.stream(2**16, decode_content=False):
+                self._go_on()
                 # so much at most is made of it
                 found += unpack.decompress(part, _LARGEST + 1) if unpack else part
                 if len(found) > _LARGEST:
@@ -178,6 +189,10 @@ class _Bounded(HTTPAdapter):
             raise requests.exceptions.ContentDecodingError(str(error)) from error
         return bytes(found)
 
+    def _go_on(self) -> None:
+        if self._cancel.requested:
+            raise JobCancelledError(f"Cancelled while the registry {self._registry} was asked.")
+
 
 class _Session:
     """Requests to one repository, with its kind of authentication."""
@@ -187,7 +202,7 @@ class _Session:
         self.root = f"{_address(engine, reference.registry)}/v2/{reference.path}"
         self.http = requests.Session()
         for scheme in ("http://", "https://"):
-            self.http.mount(scheme, _Bounded(reference.registry))
+            self.http.mount(scheme, _Bounded(reference.registry, preflight_cancel()))
         self.authorization = ""
         self.credentials = _credentials(reference.registry)
 
@@ -274,9 +289,21 @@ def _credentials(registry: str) -> tuple[str, str] | None:
 
 
 def _platform(found: Mapping[str, Any]) -> str:
-    name = f"{found.get('os', 'linux')}/{found.get('architecture', 'unknown')}"
-    return f"{name}/{found['variant']}" if found.get("variant") else name
+    """Return a platform in words that can be shown: a registry tells what it likes."""
+    told = found.get("os", "linux"), found.get("architecture", "unknown"), found.get("variant")
+    words = [str(word) for word in told if word]
+    return "/".join(word if _WORD.fullmatch(word) else "unknown" for word in words)
+
+
+def _digest(found: Mapping[str, Any]) -> str:
+    """Return the digest that a manifest names: no other text becomes a part of an address."""
+    digest = found["digest"]
+    if not is_digest(digest):
+        raise ValueError("no digest")
+    return str(digest)
 
 
 def _layers(data: Mapping[str, Any]) -> dict[str, int]:
-    return {str(layer["digest"]): int(layer.get("size") or 0) for layer in data.get("layers", [])}
+    """Return the sizes of the layers; those that cannot be are not known."""
+    told = {str(layer["digest"]): int(layer.get("size") or 0) for layer in data.get("layers", [])}
+    return {digest: size if 0 <= size < _HEAVIEST else 0 for digest, size in told.items()}

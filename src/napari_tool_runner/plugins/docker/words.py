@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import docker.errors
+
 from napari_tool_runner.addresses import without_credentials
+from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker.client import CONTROL_TIMEOUT
 
 if TYPE_CHECKING:
@@ -13,10 +16,20 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.plugins.docker.client import Engine
 
-__all__ = ["LONGEST_LINE", "last_words", "lines_of", "said_by", "why_no_image"]
+__all__ = [
+    "LONGEST_LINE",
+    "lacks_another_file",
+    "last_words",
+    "lines_of",
+    "not_answered",
+    "said_by",
+    "why_no_image",
+]
 
 _LONGEST = 2000
 """Characters of what an engine says that are told."""
+
+_CALLS = frozenset({"open", "openat", "openat2", "mkdir", "mkdirat", "mount", "lstat", "readlink"})
 
 LONGEST_LINE = 2**20
 """Bytes of a line that is read."""
@@ -28,6 +41,26 @@ def said_by(error: object) -> str:
     text = without_credentials(str(getattr(error, "explanation", None) or error)).strip()
     more = len(text) - _LONGEST
     return f"{text[:_LONGEST]} … ({more} more characters)" if more > 0 else text
+
+
+def not_answered(error: Exception) -> PreparationError:
+    """Return the error for a question that an engine refused, or went away from."""
+    said = said_by(error).rstrip(".")
+    if isinstance(error, docker.errors.APIError):
+        return PreparationError(
+            f"The container engine refused what it was asked. It said: {said}.",
+            hint="Check the image in the tool’s descriptor, and the options of the runner.",
+        )
+    return PreparationError(
+        f"The container engine went away while it was asked: {said}.",
+        hint="Start it again, then try again.",
+    )
+
+
+def lacks_another_file(said: str) -> bool:
+    """Whether a start failed for a file that was to be opened or mounted, not the program."""
+    before, found, _ = said.lower().partition(": no such file")
+    return bool(found) and bool(_CALLS.intersection(before.split()[-2:-1]))
 
 
 def lines_of(answer: requests.Response) -> Iterator[bytes]:
