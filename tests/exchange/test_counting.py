@@ -5,9 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_tool_runner.exchange import Counted, LoadedOutput, counted, is_unnumbered, speck_words
+from napari_tool_runner.exchange import (
+    Counted,
+    LoadedOutput,
+    counted,
+    giant_words,
+    is_noisy,
+    is_unnumbered,
+    speck_words,
+)
 from napari_tool_runner.exchange import counting as module
+from napari_tool_runner.exchange.noise import noise_share
 from napari_tool_runner.tools.model import LayerKind
+
+FLAT = np.full((128, 128), 100.0)
+FLAT[30:90, 30:90] = 300
+ROUGH = np.random.default_rng(3).normal(0, 20, FLAT.shape)
 
 
 def labels_of(*sides: int) -> np.ndarray:
@@ -25,13 +38,49 @@ def count(data: object, kind: LayerKind = LayerKind.LABELS) -> Counted | None:
 def test_labels_are_counted_by_their_numbers() -> None:
     assert count(labels_of(10, 12, 14)) == Counted(3, 0, 8)
     assert count(labels_of(10, 12, 14).astype(np.int64) * 10**12) == Counted(3, 0, 8)
-    assert count(np.where(labels_of(10, 12) > 0, -3, 0)) == Counted(1, 0, 13, unnumbered=True)
+    assert count(np.where(labels_of(10, 12) > 0, -3, 0)) == Counted(2, 0, 8, unnumbered=True)
     assert count(np.zeros((4, 4), np.uint8)) == Counted(0)
 
 
 def test_specks_are_much_smaller_than_what_most_pixels_belong_to() -> None:
     found = count(labels_of(20, 22, 21, 1, 2, 1, 1, 2, 1))
     assert found == Counted(9, 6, 23)
+
+
+def test_giants_are_far_larger_than_the_middle_one() -> None:
+    alike = (20, 21, 20, 22, 21, 20, 22)
+    assert count(labels_of(*alike, 31)) == Counted(8, 0, 23, 1, 882)
+    assert count(labels_of(*alike, 29)) == Counted(8, 0, 23, 0, 882)
+    assert count(labels_of(*alike[1:], 31)) == Counted(7, 0, 25), "too few"
+    found = count(labels_of(8, 11, 15, 21, 25, 28, 30, 31))
+    assert found is not None
+    assert found.giants == 0, "their sizes differ"
+    assert giant_words(2, 1882) == (
+        "2 of them have more than 1,882 pixels, far more than most: several in one?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pixels", "noisy"),
+    [
+        (FLAT + ROUGH, True),
+        (FLAT + ROUGH / 8, False),
+        (np.stack([FLAT] * 3) + ROUGH, True),
+        (FLAT, False),
+        (np.zeros((9, 9)), False),
+        (np.full((9, 9), np.nan), False),
+        (FLAT > 100, False),
+        (np.zeros(9), False),
+    ],
+    ids=["noise", "little", "stack", "none", "even", "missing", "bool", "line"],
+)
+def test_noise_is_weighed_against_contrast(pixels: np.ndarray, noisy: bool) -> None:
+    assert is_noisy(pixels) is noisy
+
+
+def test_noise_is_what_was_added() -> None:
+    assert noise_share(FLAT + ROUGH) == pytest.approx(0.1, rel=0.1)
+    assert noise_share((FLAT + ROUGH).astype(np.uint16)) == pytest.approx(0.1, rel=0.1)
 
 
 def test_one_speck_is_one() -> None:

@@ -225,6 +225,9 @@ class Opened:
     def split(self, layer):
         return (("Split it…", lambda: self.found.append(("split", layer))),)
 
+    def before(self, tool, layer):
+        return "", ()
+
 
 def measuring(*parameters):
     table = DataOutput(name="t", kind=LayerKind.TABLE, join="mask")

@@ -7,9 +7,12 @@ import pytest
 
 from napari_tool_runner.exchange import Counted
 from napari_tool_runner.jobs import AddedResult
+from napari_tool_runner.jobs.lineage import note_made_of
 from napari_tool_runner.widgets.next_steps import NextSteps
 
-TOOLS = ("threshold", "split_touching", "remove_small_objects", "measure_regions")
+TOOLS = (
+    "gaussian_filter", "threshold", "split_touching", "remove_small_objects", "measure_regions",
+)  # fmt: skip
 
 
 class Page:
@@ -18,6 +21,11 @@ class Page:
 
     def take(self, layer, more):
         self.taken.append((layer, dict(more)))
+
+
+class Given:
+    def __init__(self, values):
+        self.values, self.sources = values, {"input": values["input"]}
 
 
 @pytest.fixture
@@ -33,7 +41,7 @@ def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
     page, opened = Page(), []
     steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
     model_viewer.add_image(np.zeros((4, 4)))
-    shown = AddedResult(layers=[mask], counted=[(mask, Counted(1, unnumbered=True))])
+    shown = AddedResult(layers=[mask], counted=[(mask, Counted(2, unnumbered=True))])
     ((label, press),) = steps.after(shown)
     assert label == "Split it into objects…"
     press()
@@ -67,9 +75,15 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
     assert AddedResult(layers=[mask], counted=found).sentence() == (
         "Added “mask”: 1,234 objects. 3 of them are specks of less than 20 pixels."
     )
-    found = [(mask, Counted(1, unnumbered=True))]
+    found = [(mask, Counted(300, 222, 20, unnumbered=True))]
     assert AddedResult(layers=[mask], counted=found).sentence() == (
-        "Added “mask”, a mask whose pieces have no numbers yet."
+        "Added “mask”: a mask of 300 pieces. 222 of them are specks of less than 20 pixels. "
+        "So many come of noise: smooth the image first."
+    )
+    found = [(mask, Counted(75, 0, 20, 1, 1900))]
+    assert AddedResult(layers=[mask], counted=found).sentence() == (
+        "Added “mask”: 75 objects. "
+        "1 of them has more than 1,900 pixels, far more than most: several in one?"
     )
     points = model_viewer.add_points(np.zeros((1, 2)), name="spots")
     assert AddedResult(layers=[points], counted=[(points, Counted(1))]).sentence() == (
@@ -78,3 +92,51 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
     assert AddedResult(layers=[points], open=[mask, points]).sentence() == (
         "Added “spots”. “mask”, “spots” are open already."
     )
+
+
+def test_giants_are_split_finer(model_viewer, mask):
+    page, opened = Page(), []
+    steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
+    objects = model_viewer.add_labels(np.ones((4, 4), int), name="objects")
+    shown = AddedResult(layers=[objects], counted=[(objects, Counted(75, 0, 20, 1, 1900))])
+    given = Given({"input": mask, "spacing": 10.0})
+    found = steps.after(shown, "split_touching", given)
+    assert labels(found) == ["Split it finer…", "Measure them…"]
+    found[0][1]()
+    assert (opened, page.taken) == (["split_touching"], [(mask, {"spacing": 5.0})])
+    finest = steps.after(shown, "split_touching", Given({"input": mask, "spacing": 1.0}))
+    assert labels(finest) == ["Measure them…"]
+    found = steps.after(shown, "label_components", Given({"input": mask}))
+    assert labels(found) == ["Split them…", "Measure them…"]
+    found[0][1]()
+    assert page.taken[-1] == (objects, {})
+
+
+def test_specks_of_noise_lead_back_to_the_image(model_viewer, mask):
+    page, opened = Page(), []
+    steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
+    image = model_viewer.add_image(np.zeros((4, 4)))
+    noisy = AddedResult(layers=[mask], counted=[(mask, Counted(9, 5, 12))])
+    assert labels(steps.after(noisy)) == ["Remove specks…"], "nobody knows the image"
+    note_made_of(mask, [image])
+    found = steps.after(noisy)
+    assert labels(found) == ["Smooth it first…", "Remove specks…"]
+    found[0][1]()
+    assert (opened, page.taken) == (["gaussian_filter"], [(image, {})])
+    smooth = AddedResult(layers=[image])
+    assert labels(steps.after(smooth, "gaussian_filter")) == ["Threshold it…"]
+    assert steps.after(smooth, "rescale") == ()
+
+
+def test_a_noisy_image_is_told_before_it_is_thresholded(model_viewer):
+    steps = NextSteps(model_viewer, TOOLS, lambda key: None)
+    rough = np.random.default_rng(1).normal(100, 20, (64, 64))
+    rough[20:40, 20:40] += 100
+    noisy, rgb = model_viewer.add_image(rough), model_viewer.add_image(np.zeros((9, 9, 3)))
+    text, buttons = steps.before("threshold", noisy)
+    assert text.startswith("The image is noisy")
+    assert labels(buttons) == ["Smooth it first…"]
+    assert steps.before("split_touching", noisy) == ("", ())
+    assert steps.before("threshold", rgb) == ("", ())
+    noisy.data = np.where(rough > 150, 200.0, 100.0)
+    assert steps.before("threshold", noisy) == ("", ())

@@ -14,6 +14,7 @@ from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.counting import (
     Counted,
     counted,
+    giant_words,
     is_unnumbered,
     least_size,
     speck_words,
@@ -47,6 +48,7 @@ from napari_tool_runner.exchange.knowing import (
 from napari_tool_runner.exchange.loading import load
 from napari_tool_runner.exchange.merging import in_its_slice, label_offsets, merge_parts
 from napari_tool_runner.exchange.model import Geometry, LayerData, LayerSnapshot, LoadedOutput
+from napari_tool_runner.exchange.noise import is_noisy
 from napari_tool_runner.exchange.parts import Index, cut
 from napari_tool_runner.exchange.resampling import resample_onto
 from napari_tool_runner.exchange.sharing import sha256_once
@@ -87,6 +89,7 @@ __all__ = [
     "figures_of",
     "fitting_kinds",
     "geometry_record",
+    "giant_words",
     "grid_of",
     "guess_notes",
     "id_column",
@@ -94,6 +97,7 @@ __all__ = [
     "in_its_slice",
     "in_words",
     "is_guess",
+    "is_noisy",
     "is_unnumbered",
     "joined_by",
     "label_offsets",

@@ -1,4 +1,4 @@
-"""How many objects a result holds, which of them are specks, and what is still in one piece."""
+"""How many objects a result holds, which are specks or giants, and what is still in one piece."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LoadedOutput
 
-__all__ = ["Counted", "counted", "is_unnumbered", "least_size", "speck_words"]
+__all__ = ["Counted", "counted", "giant_words", "is_unnumbered", "least_size", "speck_words"]
 
 _MOST = 2**26
 """Of so many pixels objects are counted: a second at most."""
@@ -21,6 +21,10 @@ _LOOKED_AT = 2**22
 """Pixels of a layer that are looked at while a person waits."""
 _SPECK = 20
 """A speck is so many times smaller than the objects that most pixels belong to."""
+_GIANT, _SOME = 2, 8
+"""A giant is so many times larger than the middle one, of so many objects or more."""
+_NORMAL = 0.6745
+"""The median of what a normal distribution of width 1 deviates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +37,26 @@ class Counted:
         How many of them are much smaller than those that most pixels belong to.
     least : int
         Pixels that an object has at least that is no speck.
+    giants : int
+        How many of them are so large that they may be several in one.
+    most : int
+        Pixels that an object has at most that is no giant; 0: their sizes differ too much.
     unnumbered : bool
-        They are pieces of a mask that lie apart and have one number.
+        They are pieces of a mask that lie apart and have one number; of a stack or a movie those
+        of the middle plane.
     """
 
     count: int
     specks: int = 0
     least: int = 0
+    giants: int = 0
+    most: int = 0
     unnumbered: bool = False
+
+    @property
+    def noisy(self) -> bool:
+        """Whether more of them are specks than not, as an image full of noise makes them."""
+        return 2 * self.specks > self.count
 
 
 def counted(loaded: LoadedOutput) -> Counted | None:
@@ -55,11 +71,14 @@ def counted(loaded: LoadedOutput) -> Counted | None:
     pixels = loaded.pixels
     if not isinstance(pixels, np.ndarray) or not 0 < pixels.size <= _MOST:
         return None
-    sizes = _sizes(pixels)
+    pieces = _pieces(pixels)
+    sizes = _sizes(pixels) if pieces is None else np.bincount(pieces.ravel())[1:]
     if not len(sizes):
         return Counted(0)
     least = least_size(sizes)
-    return Counted(len(sizes), int((sizes < least).sum()), least, is_unnumbered(pixels))
+    specks, most = int((sizes < least).sum()), 0 if pieces is not None else _most(sizes, least)
+    giants = int((sizes > most).sum()) if most else 0
+    return Counted(len(sizes), specks, least, giants, most, pieces is not None)
 
 
 def least_size(sizes: np.ndarray) -> int:
@@ -68,6 +87,27 @@ def least_size(sizes: np.ndarray) -> int:
     summed = np.cumsum(ordered)
     typical = int(ordered[np.searchsorted(summed, summed[-1] / 2)])
     return -(-typical // _SPECK)
+
+
+def _most(sizes: np.ndarray, least: int) -> int:
+    """Return how many pixels an object has at most that may be one; 0: nobody can tell.
+
+    Twice as many as the middle one of those that are no specks, and more where sizes differ much.
+    """
+    sizes = sizes[sizes >= least]
+    if len(sizes) < _SOME:
+        return 0
+    middle = np.median(sizes)
+    spread = np.median(np.abs(np.log(sizes / middle))) / _NORMAL
+    return int(middle * max(_GIANT, np.exp(3 * spread)))
+
+
+def giant_words(count: int, most: int) -> str:
+    """Return how many objects are giants, for a person who was told how many objects there are."""
+    verb = "has" if count == 1 else "have"
+    return (
+        f"{count:,} of them {verb} more than {most:,} pixels, far more than most: several in one?"
+    )
 
 
 def speck_words(count: int, least: int) -> str:
@@ -89,14 +129,20 @@ def _sizes(pixels: np.ndarray) -> np.ndarray:
 
 def is_unnumbered(pixels: np.ndarray) -> bool:
     """Whether labels are a mask: one number, and pieces of it lie apart in the middle plane."""
+    return _pieces(pixels) is not None
+
+
+def _pieces(pixels: np.ndarray) -> np.ndarray | None:
+    """Return the middle plane of a mask with a number for each piece; None: it is no mask."""
     plane = np.atleast_2d(middle_plane(pixels))
     values = plane[plane != 0]
     if not values.size or (values != values[0]).any():
-        return False
+        return None
     sample = pixels[:: -(-pixels.size // _LOOKED_AT)] if pixels.ndim else pixels
     if ((sample != 0) & (sample != values[0])).any():
-        return False
+        return None
     from scipy import ndimage  # most labels are numbered and need it not
 
-    _, pieces = ndimage.label(plane != 0, np.ones((3,) * plane.ndim))
-    return bool(pieces > 1)
+    numbered: np.ndarray
+    numbered, pieces = ndimage.label(plane != 0, np.ones((3,) * plane.ndim))
+    return numbered if pieces > 1 else None

@@ -7,6 +7,7 @@ from .drafts.new_test import MUCH, DraftedTest, drafted_test
 from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
 from .job import Job, execute
+from .lineage import made_of
 from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
 from .manager import JobManager, job_manager, prepare
@@ -100,6 +101,7 @@ __all__ = [
     "job_manager",
     "known_record",
     "live_row",
+    "made_of",
     "merged",
     "named_layers",
     "new_tool",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange import features_of, layer_kind, speck_words
+from napari_tool_runner.exchange import features_of, giant_words, layer_kind, speck_words
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AddedResult"]
 
+_NOISY = "So many come of noise: smooth the image first."
 _SHORT = 160
 """Letters of a note that are told; the log has the whole."""
 
@@ -68,11 +69,10 @@ class AddedResult:
         if self.open:
             is_open = "is open already" if len(self.open) == 1 else "are open already"
             parts.append(f"{self._with_numbers(self.open)} {is_open}.")
-        parts += [
-            speck_words(found.specks, found.least)
-            for _, found in self.counted
-            if found.specks and not found.unnumbered
-        ]
+        for _, found in self.counted:
+            parts += [speck_words(found.specks, found.least)] * bool(found.specks)
+            parts += [_NOISY] * found.noisy
+            parts += [giant_words(found.giants, found.most)] * bool(found.giants)
         if self.joined:
             parts.append(f"Measured {_measured(self.joined.values())}.")
         if self.tables:
@@ -100,7 +100,7 @@ def _name(layer: object) -> str:
 
 def _number(layer: object, found: Counted) -> str:
     if found.unnumbered:
-        return ", a mask whose pieces have no numbers yet"
+        return f": a mask of {found.count:,} pieces"
     noun = "object" if layer_kind(layer) is LayerKind.LABELS else layer_kind(layer).value[:-1]
     return f": {found.count:,} {noun}{'s' * (found.count != 1)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable
 
-__all__ = ["highest_relative", "note_made_of"]
+__all__ = ["highest_relative", "made_of", "note_made_of"]
 
 _made_of: weakref.WeakKeyDictionary[object, weakref.WeakSet[object]] = weakref.WeakKeyDictionary()
 """Layer -> all layers that it comes from, also through others, also those that were deleted."""
@@ -14,6 +14,14 @@ _made_of: weakref.WeakKeyDictionary[object, weakref.WeakSet[object]] = weakref.W
 def note_made_of(layer: object, sources: Iterable[object]) -> None:
     """Note that `layer` was made of the layers `sources`."""
     _made_of[layer] = _roots(sources)
+
+
+def made_of(layer: object, layers: Iterable[object]) -> list[object]:
+    """Return those of `layers` that `layer` comes from, the latest first."""
+    behind = _made_of.get(layer, ())
+    return sorted(
+        (one for one in layers if one in behind), key=lambda one: -len(_made_of.get(one, ()))
+    )
 
 
 def highest_relative(layers: Iterable[object], sources: Iterable[object]) -> int | None:

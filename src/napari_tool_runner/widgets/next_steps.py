@@ -1,4 +1,4 @@
-"""What comes next on the way from an image to measured objects, as buttons."""
+"""What comes next on the way from an image to measured objects, and what mends it, as buttons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from napari_tool_runner.exchange import is_noisy, layer_kind, snapshot
+from napari_tool_runner.jobs import made_of
+from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.results.dock import show_features
 
 if TYPE_CHECKING:
@@ -19,12 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["NextSteps"]
 
 
+class _Given(Protocol):
+    @property
+    def values(self) -> Mapping[str, object]: ...
+
+    @property
+    def sources(self) -> Mapping[str, object]: ...
+
+
 class _Page(Protocol):
     def take(self, layer: object, more: Mapping[str, object]) -> object: ...
 
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
-_MEASURE = "measure_regions"
+_MEASURE, _SMOOTH = "measure_regions", "gaussian_filter"
+_LESS_NOISE = frozenset((_SMOOTH, "median_filter", "denoise_tv"))
 _NUMBER = frozenset((_SPLIT, _CLEAN, "label_components"))
 """Their results are objects to be measured; outlines are not."""
 
@@ -50,6 +64,29 @@ class NextSteps:
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._toolbox = toolbox if toolbox is not None and open_tool is not None else ()
         self._open_tool = open_tool
+        self._noisy: dict[str, bool] = {}
+
+    def before(self, tool: str, layer: object) -> tuple[str, tuple[Button, ...]]:
+        """Say what is better done before `tool` takes a layer, and offer it; else nothing."""
+        if tool != _SEGMENT or not self._is_noisy(layer):
+            return "", ()
+        text = "The image is noisy: smoothed first, its objects stay whole, and no specks come."
+        return text, self.smooth(layer)
+
+    def _is_noisy(self, layer: object) -> bool:
+        """Whether an image is noisy; of what must be computed, nobody knows."""
+        pixels = getattr(layer, "data", None)
+        is_image = layer_kind(layer) is LayerKind.IMAGE and not getattr(layer, "rgb", False)
+        if not is_image or not isinstance(pixels, np.ndarray):
+            return False
+        key = snapshot(layer).key
+        if key not in self._noisy:
+            self._noisy = {key: is_noisy(pixels)}
+        return self._noisy[key]
+
+    def smooth(self, layer: object) -> tuple[Button, ...]:
+        """Offer to take noise out of an image."""
+        return self._offer("Smooth it first…", _SMOOTH, layer)
 
     def segment(self, layer: object) -> tuple[Button, ...]:
         """Offer to make objects of a layer of intensities."""
@@ -59,21 +96,46 @@ class NextSteps:
         """Offer to make an object of each piece of a mask."""
         return self._offer("Split it into objects…", _SPLIT, layer)
 
-    def after(self, shown: AddedResult, tool: str = "") -> tuple[Button, ...]:
-        """Offer what comes after a result of `tool`: objects of a mask, no specks, measuring."""
+    def after(
+        self, shown: AddedResult, tool: str = "", given: _Given | None = None
+    ) -> tuple[Button, ...]:
+        """Offer what comes after a result of `tool`, and before that what mends it.
+
+        `given` is what the tool was run on.
+        """
         buttons: list[Button] = []
         viewer = self._viewer()
         for layer in shown.joined.values() if viewer is not None else ():
             buttons.append(("Table", partial(show_features, viewer, layer)))
+        for layer in shown.layers if tool in _LESS_NOISE else ():
+            buttons += self.segment(layer)
         for layer, found in shown.counted:
+            images = self._images_behind(layer) if found.noisy and viewer is not None else ()
+            buttons += self.smooth(images[0]) if images else ()
             if found.unnumbered:
                 buttons += self.split(layer)
             elif found.specks:
                 more = {"smallest": found.least}
                 buttons += self._offer("Remove specks…", _CLEAN, layer, more)
             elif found.count and tool in _NUMBER:
+                buttons += self._again(layer, tool, given) if found.giants else ()
                 buttons += self._offer("Measure them…", _MEASURE, layer)
         return tuple(buttons)
+
+    def _images_behind(self, layer: object) -> list[object]:
+        """Return the images that a layer was made of, the last one first."""
+        viewer = self._viewer()
+        layers = viewer.layers if viewer is not None else ()
+        return [one for one in made_of(layer, layers) if layer_kind(one) is LayerKind.IMAGE]
+
+    def _again(self, layer: object, tool: str, given: _Given | None) -> tuple[Button, ...]:
+        """Offer to split objects in which there are several, finer than they were split."""
+        if tool != _SPLIT or given is None:
+            return self._offer("Split them…", _SPLIT, layer)
+        spacing, mask = given.values.get("spacing"), given.sources.get("input")
+        if not isinstance(spacing, int | float) or spacing < 2 or mask is None:  # no finer
+            return ()
+        return self._offer("Split it finer…", _SPLIT, mask, {"spacing": spacing / 2})
 
     def _offer(
         self, label: str, key: str, layer: object, more: Mapping[str, object] | None = None

@@ -287,7 +287,7 @@ class ToolWidget(QWidget):
             self.log.set_open(True)
             return
         show_log, open_folder, _ = self._job_buttons(job)
-        buttons: list[Button] = [*self.steps.after(shown, self.tool.id)]
+        buttons: list[Button] = [*self.steps.after(shown, self.tool.id, job.request)]
         if shown.joined or (shown.layers and not shown.replaced):
             buttons.append(("Undo", partial(self._undo, shown)))
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)

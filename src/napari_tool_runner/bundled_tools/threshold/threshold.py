@@ -134,11 +134,11 @@ def smoothed(pixels, sigmas, missing):
 
 
 def main():
-    methods = ["otsu", "triangle", "li", "yen", "isodata", "mean", "local", "manual"]
+    methods = ["li", "otsu", "triangle", "yen", "isodata", "mean", "local", "manual"]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
-    parser.add_argument("--method", choices=methods, default="otsu")
+    parser.add_argument("--method", choices=methods, default="li")
     parser.add_argument("--value", type=float, default=0.0)
     parser.add_argument("--radius", type=float, default=25.0)
     parser.add_argument("--objects", choices=["bright", "dark"], default="bright")

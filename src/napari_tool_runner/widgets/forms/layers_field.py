@@ -114,6 +114,12 @@ class _DataField(Field):
             look.start()
         return self._seen[snap.key]
 
+    def _before(self, value: object) -> tuple[str, tuple[Button, ...]]:
+        """Say what is better done with a layer before, and offer it."""
+        if self.context.steps is None or not _is_pixels(value):
+            return "", ()
+        return self.context.steps.before(self.context.model.tool.id, value)
+
     def _grid(self) -> object:
         """Return the layer in whose pixels the tool works, when another input has it."""
         for leaf in self.context.model.leaves():
@@ -189,7 +195,7 @@ class _DataField(Field):
         for value in as_list(self.node.value):
             if text := wrong_dimensions(self.parameter, value):
                 return text
-            if text := self._misfit(value) or self._apart(value)[0]:
+            if text := self._misfit(value) or self._apart(value)[0] or self._before(value)[0]:
                 return text
         empty = self.context.steps is not None and self.context.chooser.unsegmented(self.node)
         return "No objects are open yet: make them of an image." if empty else ""
@@ -204,7 +210,7 @@ class _DataField(Field):
                 return steps.split(layers[0]) if of_labels else steps.segment(layers[0])
         lying = [v for v in chosen if self._apart(v)[1]]
         if not lying:
-            return ()
+            return self._before(chosen[0])[1] if chosen else ()
         label = f"Resample onto “{told(self._grid())[0]}”"
         return ((label, lambda: self._resample(lying[0])),)
 

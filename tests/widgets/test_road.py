@@ -1,0 +1,57 @@
+"""The road from a picture to a count, by the buttons that are offered and with defaults only."""
+
+from __future__ import annotations
+
+import numpy as np
+from widget_tools import opened
+
+from napari_tool_runner.sample_data import cells_2d
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
+
+DRAWN = 78
+"""Nuclei in the sample; tests/bundled/make_samples.py draws them."""
+ROAD = (
+    ("measure_regions", "Threshold it…"),
+    ("threshold", "Smooth it first…"),
+    ("gaussian_filter", "Threshold it…"),
+    ("threshold", "Split it into objects…"),
+    ("split_touching", "Measure them…"),
+)
+"""The pages, each with the button that is pressed on it."""
+
+
+def test_the_buttons_lead_from_the_sample_to_its_nuclei(qtbot, model_viewer, manager):
+    for data, attributes, _ in cells_2d():
+        model_viewer.add_image(data, **attributes)
+    dock = ToolRunnerWidget(model_viewer, manager=manager)
+    qtbot.addWidget(dock)
+    dock.resize(350, 700)
+    dock.show()
+    opened(qtbot, dock, ROAD[0][0])
+    pressed = [press(qtbot, dock, *step) for step in ROAD]
+    assert pressed == [label for _, label in ROAD]
+    objects = model_viewer.layers["Nuclei · Objects"]
+    assert abs(len(np.unique(objects.data)) - 1 - DRAWN) <= 3
+    qtbot.waitUntil(lambda: dock.page.tool.id == "measure_regions")
+    assert dock.page.form.values()["labels"] is objects
+
+
+def press(qtbot, dock, tool, label):
+    """Press the button on the page, after a run where it is not offered before; return it."""
+    qtbot.waitUntil(lambda: dock.page.tool.id == tool and not dock._wanted)
+    dock.page.form.builder.finish()
+    button = offered(dock.page, label)
+    if button is None:
+        with qtbot.waitSignal(dock.page.job_finished, timeout=60_000):
+            dock.page.run_bar.run_button.click()
+        button = offered(dock.page, label)
+    assert button is not None, f"{tool}: {dock.page.run_bar.message.text()}"
+    button.click()
+    return label
+
+
+def offered(page, label):
+    """Return the first button of the page that is called so, in the form or beside Run."""
+    bars = [row._message for row in page.form.field_rows() if row._message is not None]
+    found = [button for bar in (*bars, page.run_bar.message) for button in bar.buttons]
+    return next((button for button in found if button.text() == label), None)
