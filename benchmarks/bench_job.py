@@ -1,10 +1,12 @@
 """A whole LOCAL job (export, run, load, record) against running its program by hand.
 
-The first job of a session counts only where it is named.
+The first job of a session counts only where it is named. Both sides keep each result: who writes
+over the last one has its memory, and finding new takes longer than writing.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import statistics
@@ -62,15 +64,17 @@ def run(*, quick: bool) -> Iterator[Comparison]:
         (folder / "copy.xml").write_text(DESCRIPTOR, encoding="utf-8")
         (folder / "copy_image.py").write_text(PROGRAM, encoding="utf-8")
         tool = ntr.read_tool(folder / "copy.xml")
+        numbers = itertools.count()
         for side in (512, 4096):
             image = np.random.default_rng(0).integers(0, 4096, (side, side)).astype(np.uint16)
             source = folder / f"{side}.tif"
 
             def by_hand(image: np.ndarray = image, source: Path = source) -> None:
+                result = folder / f"out{next(numbers)}.tif"
                 tifffile.imwrite(source, image)
                 program = [sys.executable, str(folder / "copy_image.py")]
-                subprocess.run([*program, str(source), str(folder / "out.tif")], check=True)
-                np.asarray(tifffile.memmap(folder / "out.tif", mode="r")).sum()
+                subprocess.run([*program, str(source), str(result)], check=True)
+                np.asarray(tifffile.memmap(result, mode="r")).sum()
 
             def as_job(image: np.ndarray = image) -> None:
                 result = ntr.run(tool, input=image, cache=False)

@@ -24,6 +24,7 @@ from napari_tool_runner.jobs import (
     Extent,
     JobState,
     dry_run,
+    execution,
     job,
     prepare,
     question,
@@ -36,6 +37,7 @@ from napari_tool_runner.jobs import (
 from napari_tool_runner.jobs.question import Question
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.plugins import Fetch, Plan
+from napari_tool_runner.tools import own_folder
 from napari_tool_runner.tools.model import Tool, ToolTest
 from napari_tool_runner.tools.toolbox.trust import approve, review
 
@@ -152,6 +154,22 @@ def test_texts_of_slices_stay_apart(make_tool: MakeTool, config: Config) -> None
     tool = make_tool(TEXTS, outputs='<data name="o" format="txt"/>', name="texts")
     made = prepare(tool, {"i": STACK}, config=config, extent=Extent("each"))
     assert len(run_job(made).outputs["o"].files()) == 3
+
+
+def test_what_a_tool_is_shown_of_its_folder_is_asked_once(
+    make_tool: MakeTool, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Tool] = []
+
+    def places(tool: Tool) -> tuple[list[Path], str]:
+        asked.append(tool)
+        return own_folder.tool_places(tool)
+
+    monkeypatch.setattr(execution, "tool_places", places)
+    made = prepare(make_tool(INVERT), {"i": STACK}, config=config, extent=Extent("each"))
+    run_job(made)
+    assert len(asked) == 1
+    assert made.tool.folder in {mount.path for mount in made.run.context.mounts}
 
 
 def test_one_dataset_is_not_two(make_tool: MakeTool, config: Config) -> None:

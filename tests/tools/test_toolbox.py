@@ -206,7 +206,10 @@ def test_damaged_and_unwritable_caches_are_done_without(folder: Path, tmp_path: 
     cache = tmp_path / "cache"
     box_of(folder)
     (file,) = cache.glob("*.json")
-    for damage in ("", "{", "[]", "{}", file.read_text()[:200], '{"version": 1}'):
+    short = json.loads(file.read_text())
+    short["files"][str(folder / "a.xml")][4] = [["a"]]  # an entry of another shape
+    whole = file.read_text()
+    for damage in ("", "{", "[]", "{}", whole[:200], '{"version": 1}', json.dumps(short)):
         file.write_text(damage)
         assert list(box_of(folder)) == ["a"]
     assert json.loads(file.read_text())["folder"] == str(folder)

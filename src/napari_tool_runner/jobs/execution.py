@@ -194,8 +194,9 @@ class Run:
         self.request.pass_gate(self.choice.name)  # once more: writing inputs took its time
         self.context.environment = dict(rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
+        self._shown, unseen = tool_places(self.request.tool)
         self.context.mounts = self._mounts(process)
-        self._unseen = tool_places(self.request.tool)[1] if self.service.lends else ""
+        self._unseen = unseen if self.service.lends else ""
         if self._unseen:
             self.context.say(self._unseen)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
@@ -298,7 +299,7 @@ class Run:
         return runnerServices.service(self.choice.name, self.request.config.runner)
 
     def _mounts(self, process: Process) -> list[Mount]:
-        return mounts_of(process, self.workspace.paths.root, self.inputs, self._known)
+        return mounts_of(process, self.workspace.paths.root, self._shown, self.inputs, self._known)
 
     def stop_if_cancelled(self) -> None:
         """Raise JobCancelledError when somebody asked for that."""

@@ -11,7 +11,6 @@ from napari_tool_runner.jobs.record import SourceKind
 from napari_tool_runner.names import real_path, walked
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.sealed import content_sha256
-from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.tree import chosen_places
 
 if TYPE_CHECKING:
@@ -24,7 +23,11 @@ __all__ = ["Originals", "mounts_of", "named_places"]
 
 
 def mounts_of(
-    process: Process, root: Path, inputs: Iterable[RecordedInput], known: dict[Path, Path]
+    process: Process,
+    root: Path,
+    own: Iterable[Path],
+    inputs: Iterable[RecordedInput],
+    known: dict[Path, Path],
 ) -> list[Mount]:
     """Return all that the command may name: the job's own folder, its tool's, foreign files.
 
@@ -34,6 +37,8 @@ def mounts_of(
     ----------
     root : Path
         The folder of the job that its program may write to.
+    own : iterable of Path
+        What the tool is shown of the folder that it lies in, as `tool_places` says.
     known : dict
         Where paths led when they were met first, which is kept there: a program that ran since
         (on another slice) may have made links of them.
@@ -42,7 +47,7 @@ def mounts_of(
     if inner.is_dir():  # what is mounted by itself cannot be replaced as a whole
         mounts[inner] = Mount(inner, read_only=False)
     foreign = [
-        *tool_places(process.tool)[0],
+        *own,
         *(entry.path for entry in inputs),
         *process.data_paths,
         *chosen_places(process.leaves),

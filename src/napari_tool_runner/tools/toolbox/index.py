@@ -25,7 +25,7 @@ from napari_tool_runner.storage import (
 from napari_tool_runner.tools.candidate import MAX_BYTES, holds_macros
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.reader import dialects, language_stamps, may_be_descriptor
-from napari_tool_runner.tools.toolbox.entries import Made, ToolEntry, file_stat, made_of
+from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry, file_stat, made_of
 
 __all__ = ["Problem", "index_folder", "is_passed_over"]
 
@@ -38,6 +38,8 @@ _SKIPPED_SUFFIXES = (
     ".egg-info",
     *(end for entry in FORMATS.values() if entry.directory for end in entry.extensions),
 )
+
+_LISTS = [ToolEntry._fields.index(name) for name in LISTS]
 
 _Stat: TypeAlias = tuple[int, int]
 
@@ -261,7 +263,7 @@ def _load(store: Path, folder: Path, name: str) -> _Cache:
             )
             for path, (size, mtime, digest, depends, entries, problem) in data["files"].items()
         }
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return _Cache()  # absent, cut or of another version: everything is read anew
     return _Cache(data["stamps"], folders, files)
 
@@ -271,7 +273,10 @@ def _languages() -> list[list[str]]:
 
 
 def _entry(row: list[object]) -> ToolEntry:
-    return ToolEntry._make(tuple(field) if isinstance(field, list) else field for field in row)
+    for place in _LISTS:  # thousands are made at start-up
+        if isinstance(field := row[place], list):
+            row[place] = tuple(field)
+    return ToolEntry._make(row)
 
 
 def _save(store: Path, folder: Path, name: str, cache: _Cache) -> None:
