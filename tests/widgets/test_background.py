@@ -8,7 +8,13 @@ import pytest
 from qtpy.QtCore import QObject
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.widgets.parts.background import IdleWork, Latest, Task, keyboard
+from napari_tool_runner.widgets.parts.background import (
+    IdleWork,
+    Latest,
+    Task,
+    keyboard,
+    to_the_end,
+)
 
 
 def test_the_answer_comes_back_to_the_gui_thread(qtbot):
@@ -36,6 +42,33 @@ def test_what_is_raised_is_told(qtbot, error):
         task.start()
     assert isinstance(told.args[0], ToolRunnerError)
     assert told.args[0] is error or isinstance(error, ZeroDivisionError)
+
+
+def test_what_nobody_waits_for_is_done_in_turn_and_its_failure_logged(qtbot, caplog):
+    go, done = threading.Event(), []
+
+    def first() -> None:
+        go.wait(60)
+        done.append("first")
+        raise ParameterError("“x” is odd.", name="x")
+
+    def second() -> None:
+        done.append("second")
+        raise ZeroDivisionError
+
+    for work, subject in (
+        (first, "a first"),
+        (second, "a second"),
+        (lambda: done.append("third"), ""),
+    ):
+        to_the_end(work, subject)
+    assert done == []
+    go.set()
+    qtbot.waitUntil(lambda: done[2:] != [], timeout=60_000)
+    assert done == ["first", "second", "third"]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "“x” is odd" in caplog.text
+    assert "a second" in caplog.text
 
 
 def test_a_task_ends_unheard_with_its_parent_or_when_dropped(qtbot):

@@ -104,6 +104,30 @@ def test_save_load_share(form, store, model_viewer, cells, tmp_path):
     assert widget.values()["sigma"] == 7.0
 
 
+def test_the_values_of_a_run_come_back_with_the_names_of_then(
+    qtbot, form, store, model_viewer, cells
+):
+    layer = model_viewer.add_image(cells, name="cells")
+    widget = form(TOOL)
+    menu = PresetMenu(TOOL, widget, store, widget)
+    menu.keep_last({"image": layer, "sigma": 5}, {})
+    layer.name = "renamed"
+    qtbot.waitUntil(lambda: store.last(TOOL) is not None, timeout=60_000)
+    assert store.last(TOOL).values == {"image": "cells", "sigma": 5}
+    menu.restore_last()
+    assert widget.values()["sigma"] == 5.0
+
+
+def test_a_run_goes_on_where_its_values_cannot_be_kept(
+    qtbot, form, tmp_path, model_viewer, caplog
+):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    widget = form(TOOL)
+    PresetMenu(TOOL, widget, PresetStore(blocked), widget).keep_last({"sigma": 5}, {})
+    qtbot.waitUntil(lambda: "cannot be written" in caplog.text, timeout=60_000)
+
+
 def test_values_from_a_script_fill_the_form(form, model_viewer):
     layer = model_viewer.add_image(np.zeros((8, 8)), name="a")
     model_viewer.add_image(np.zeros((8, 8)), name="b")

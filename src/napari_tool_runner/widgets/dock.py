@@ -292,12 +292,6 @@ class ToolRunnerWidget(QWidget):
         self.finder.refresh()
         self.authors.follow(self.toolbox, self._pages)
 
-    def reset_choices(self, event: object = None) -> None:
-        """Follow the layer list (napari calls it on what is docked)."""
-        self._layers_changed()
-        for page in self._pages.values():
-            page.reset_choices(event)
-
     def _forget_old(self) -> None:
         """Keep the last few pages; one with a running job stays."""
         for key in list(self._pages)[:-1]:

@@ -241,10 +241,6 @@ class ToolWidget(QWidget):
             self.run_bar.show_cancelling()
             job.cancel()
 
-    def reset_choices(self, event: object = None) -> None:
-        """Follow the layer list (napari calls it on the docked widget)."""
-        self.form.refresh_layers()
-
     def _attach(self, bridge: JobBridge) -> None:
         """Show how far a run is, whoever started it."""
         bridge.attach(self)

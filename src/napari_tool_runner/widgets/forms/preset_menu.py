@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,8 @@ from napari_tool_runner.jobs import allowed_values
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools.named import named_paths
-from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore
+from napari_tool_runner.widgets.forms.presets import Preset, PresetStore, plain_values
+from napari_tool_runner.widgets.parts.background import to_the_end
 from napari_tool_runner.widgets.parts.layouts import menu_entry
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.parts.messages import Button
 
 __all__ = ["PresetMenu"]
-
-_log = logging.getLogger(__name__)
 
 
 class PresetMenu(QMenu):
@@ -96,12 +94,11 @@ class PresetMenu(QMenu):
             self._form.outputs.set_switches(last.switches)
 
     def keep_last(self, values: Mapping[str, object], kinds: Mapping[str, LayerKind]) -> None:
-        """Remember what is run now."""
-        try:
-            self._store.keep_last(self._tool, values, kinds, self._form.outputs.switches())
-        except PresetError as error:
-            # the run itself goes on: only the memory of the values is lost
-            _log.warning("%s", error)
+        """Remember what is run now; the run goes on where that cannot be written."""
+        switches = self._form.outputs.switches()
+        plain = plain_values(values)  # names of layers as they are now
+        kept = partial(self._store.keep_last, self._tool, plain, dict(kinds), switches)
+        to_the_end(kept, "the values of a run")
 
     def _try(self, act: Callable[[], None], said: str = "") -> None:
         try:

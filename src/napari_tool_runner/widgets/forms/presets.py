@@ -173,7 +173,7 @@ class PresetStore:
         PresetError
         """
         preset = replace(Preset.of(tool, _LAST, values, kinds), switches=switches)
-        # the window waits for it, and a run makes it again
+        # a run makes it again
         self.write(self._last_path(tool), preset, durable=False)
 
     def last(self, tool: Tool) -> Preset | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -119,9 +119,26 @@ def _answer(work: Callable[[], object], answer: Future[object]) -> None:
         bell().ring()
 
 
-def to_the_end(work: Callable[[], object], name: str) -> None:
-    """Do `work` in a thread that a program waits for when it ends; nobody is told of its end."""
-    threading.Thread(target=work, name=name).start()
+@cache
+def _to_the_end() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "to the end")
+
+
+def to_the_end(work: Callable[[], object], subject: str) -> None:
+    """Do `work` in a thread that a program waits for when it ends, one after another.
+
+    Nobody is told of its end; what it raises is logged with its `subject`.
+    """
+
+    def logged() -> None:
+        try:
+            work()
+        except ToolRunnerError as error:
+            _log.warning("%s", error)
+        except Exception:  # noqa: BLE001 (whatever it is, it is told)
+            _log.exception("Work in the background failed: %s", subject)
+
+    _to_the_end().submit(logged)
 
 
 class Task(QObject):
