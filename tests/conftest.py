@@ -193,18 +193,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(failed)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``-n 2 --dist loadgroup`` the files run side by side, what shares a part in turn.
-
-    Windows take the pointer and the keys from one another, and each worker would start an engine.
-    """
-    if config.getoption("dist", "no") == "loadgroup":
-        for item in items:
-            shared = [name for name in ("viewer", "docker") if item.get_closest_marker(name)]
-            group = shared[0] if shared else str(item.path)
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 # -- fixtures ----------------------------------------------------------------------
 
 
