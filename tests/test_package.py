@@ -145,7 +145,7 @@ def test_what_is_imported_is_declared() -> None:
         f"warm_{one}"
         for one in (
             *("asked", "begin", "call", "carrier", "chance"),
-            *("imports", "leading", "leaving", "rights", "server"),
+            *("imports", "leading", "leaving", "lookups", "rights", "server"),
         )
     }
     distributions = importlib.metadata.packages_distributions()

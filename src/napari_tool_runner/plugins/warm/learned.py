@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Imports", "kind_of_call", "known", "receive_told"]
 
-_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*")
+_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*(::?\w+(,\w+)*)?")  # or names in one
 _MOST = 1 << 20  # bytes that a program may tell
 _KINDS = 256  # that are known
 _LINES = 20_000
@@ -121,6 +121,6 @@ def _checked(text: str) -> str:
     for line in text.split("\n")[:_LINES]:
         mark, _, rest = line.partition("\t")
         name, is_told, _ = rest.partition("\t")
-        if is_told and mark in "+-":
+        if is_told and mark in "+=-":
             found.append(f"{mark if _MODULE.fullmatch(name) else '-'}\t{rest}")
     return "\n".join(found)

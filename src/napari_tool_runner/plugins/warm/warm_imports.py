@@ -21,6 +21,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from warm_asked import Asked, Words  # type: ignore[import-not-found]
 from warm_chance import is_constant, kinds_of_chance, shared_memory, usual_chance  # type: ignore[import-not-found]
@@ -31,6 +32,8 @@ _VOLATILE = ("/proc/", "/dev/", "/sys/")
 _OF_STREAMS = ("encoding", "errors", "line_buffering", "write_through")
 _FIRST = ("pathlib", "threading")  # what is looked for there is heard; a thread has noted stderr
 _SEEDS = ("random", "numpy.random")
+_LOOK_UP = "found = [getattr(module, one) for one in names]"
+_FROM = f"__import__(place, fromlist=names); {_LOOK_UP}"
 _MARK = "NAPARI_TOOL_RUNNER_RUN"
 _DEEPEST = 6
 
@@ -76,11 +79,17 @@ class Ahead:
         self._places: dict[str, list[str]] = {}
         self._seeds: dict[str, object] = {}
 
-    def take(self, names: list[str], told: dict[str, str], *, closely: bool) -> None:
+    def take(
+        self, names: list[str], brought: set[str], told: dict[str, str], *, closely: bool
+    ) -> None:
         """Import `names`; raises `Refused`.
 
         Parameters
         ----------
+        names : list of str
+            Modules, or what is looked up in one.
+        brought : set of str
+            All modules that this brings.
         told : dict
             All modules that the program had, with their files.
         closely : bool
@@ -94,7 +103,7 @@ class Ahead:
             os.close(printed)
         forget_others(self._begun)
         for one in _FIRST:
-            if one in names:
+            if one in brought:
                 _import(one)
         before, variables = self._state(), dict(os.environ)
         holders = [sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)]
@@ -104,7 +113,8 @@ class Ahead:
         gc.collect()
         gc.freeze()
         with self.asked.standing():
-            self._take_each(names, before, closely=closely)
+            first = [one for one in _SEEDS if one in brought]
+            self._take_each([*first, *names, ""], before, closely=closely)
         self._look("", before, closely=True)
         setattr(os, "register_at_fork", register)  # noqa: B010
         self._compare(told)
@@ -115,10 +125,9 @@ class Ahead:
         self._note_files(self.asked.files)
 
     def _take_each(self, names: list[str], before: dict[str, object], *, closely: bool) -> None:
-        first = [one for one in _SEEDS if one in names]
         last = ""
-        for name in [*first, *names, ""]:
-            top = name.partition(".")[0]
+        for name in names:
+            top = top_of(name)
             if last not in (top, ""):
                 self._look(last, before, closely=closely)
             last = top
@@ -358,9 +367,26 @@ def _open_files() -> Iterator[str]:
             yield f"{one} {os.readlink(f'/proc/self/fd/{one}')}"
 
 
+def top_of(name: str) -> str:
+    """Return the package of a module, or of what is looked up in one."""
+    return name.partition(":")[0].partition(".")[0]
+
+
 def _import(name: str) -> None:
+    """Import a module; of ``module:name`` look it up, of ``module::names`` as ``from`` does."""
+    place, _, told = name.partition(":")
+    names = told.lstrip(":").split(",")
+    found: list[Any] = []
     try:
-        importlib.import_module(name)
+        module = importlib.import_module(place)
+        for _ in range(2 if told else 0):
+            # warnings take the name of a module from whoever looks it up: the program
+            scope: dict[str, Any] = {"__name__": "__main__", "place": place, "module": module}
+            scope["names"] = names
+            exec(_FROM if told[:1] == ":" else _LOOK_UP, scope)  # noqa: S102
+            found += [scope["found"]]
     except BaseException as error:
         why = f"its import fails without what the program did before ({type(error).__name__})"
-        raise Refused(name.partition(".")[0], why) from error
+        raise Refused(top_of(name), why) from error
+    if told and any(one is not again for one, again in zip(*found)):  # noqa: B905
+        raise Refused(top_of(name), f"{names[0]} is not the same when it is looked up again")

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from warm_begin import Begin  # type: ignore[import-not-found]
 from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
 from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
-from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
+from warm_imports import Ahead, Refused, top_of  # type: ignore[import-not-found]
 from warm_leaving import Leaving  # type: ignore[import-not-found]
 from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
 
@@ -61,6 +61,7 @@ class _Template:
         lines = [one.split("\t") for one in told.split("\n") if one.count("\t") == 2]
         self.told = {name: origin for _, name, origin in lines}
         self.names = [name for mark, name, _ in lines if mark == "+"]
+        self.brought = {name for mark, name, _ in lines if mark in ("+", "=")}
         self.pid, self.link = 0, None  # type: int, socket.socket | None
         self.ready, self.closely, self.begun, self.tries = False, False, 0.0, 0
         self.numbers: list[int] = []
@@ -190,9 +191,9 @@ class Server:
             reap()
 
     def _import(self, fork: _Template) -> None:
-        names = [one for one in fork.names if one.partition(".")[0] not in self._bad]
+        names = [one for one in fork.names if top_of(one) not in self._bad]
         ahead = Ahead(self._root, self._work, self._begun)
-        ahead.take(names, fork.told, closely=fork.closely)
+        ahead.take(names, fork.brought, fork.told, closely=fork.closely)
         self.ahead = ahead
         gc.collect()
         self._leaving.keep()
