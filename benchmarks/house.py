@@ -33,6 +33,7 @@ import threading
 import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -46,6 +47,7 @@ GROUPS = {"Section", "Conditional", "Repeat"}
 LEVELS = TOP, IN_FUNCTION, IN_HINTS = ("top level", "in functions", "type hints only")
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 NAMED = ast.Name | ast.Attribute
+HOLDERS = ast.stmt | ast.excepthandler | ast.match_case  # what may hold an import
 BLUR = "gaussian_filter"
 TURNS = 5
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -61,19 +63,26 @@ class Module(NamedTuple):
     tree: ast.Module
 
 
-def parse(text: str) -> ast.Module:
-    """`text` as a tree.
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no garbage: the nodes of all trees would be looked through again and again.
 
-    Python 3.11 miscounts its depth where a collection of garbage meanwhile logs a traceback, which
-    parses, too ("AST constructor recursion depth mismatch").
+    Python 3.11 also miscounts the depth of what it parses where a collection meanwhile logs a
+    traceback, which parses, too ("AST constructor recursion depth mismatch").
     """
     collects = gc.isenabled()
     gc.disable()
     try:
-        return ast.parse(text)
+        yield
     finally:
         if collects:
             gc.enable()
+
+
+@uncollected()
+def parse(text: str) -> ast.Module:
+    """`text` as a tree."""
+    return ast.parse(text)
 
 
 def read_modules(package: Path) -> dict[str, Module]:
@@ -87,6 +96,7 @@ def read_modules(package: Path) -> dict[str, Module]:
     return modules
 
 
+@uncollected()
 def static_figures(modules: Mapping[str, Module]) -> dict[str, object]:
     nodes = [(module, node) for module in modules.values() for node in ast.walk(module.tree)]
     defined = [node for _, node in nodes if isinstance(node, FUNCTIONS)]
@@ -140,7 +150,8 @@ def imports(node: ast.AST, level: str = TOP) -> Iterator[tuple[str, str, str]]:
     elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
         hints = node.body
     for child in ast.iter_child_nodes(node):
-        yield from imports(child, IN_HINTS if child in hints else level)
+        if isinstance(child, HOLDERS):
+            yield from imports(child, IN_HINTS if child in hints else level)
 
 
 def find_circles(modules: Mapping[str, Module]) -> dict[tuple[str, ...], str]:

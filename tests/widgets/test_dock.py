@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_tool_runner.jobs import JobState
 from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
 from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
+from napari_tool_runner.widgets import dock as dock_module
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import bell
 from napari_tool_runner.widgets.running import job_bridge
@@ -455,10 +457,16 @@ def test_where_no_objects_are_open_an_image_is_offered_for_them(
     assert "No objects" not in page.form.row("labels").message()
 
 
-def test_a_tool_that_is_asked_for_while_toolboxes_are_read_opens_then(qtbot, shown, model_viewer):
+def test_a_tool_that_is_asked_for_while_toolboxes_are_read_opens_then(
+    qtbot, shown, model_viewer, monkeypatch
+):
+    go = threading.Event()
+    reading = dock_module.read_toolboxes
+    monkeypatch.setattr(dock_module, "read_toolboxes", lambda: (go.wait(60), reading())[1])
     dock = shown(ToolRunnerWidget(model_viewer))
     assert dock.open_tool("gaussian_filter") is None, "nothing is remembered of it yet"
     assert "Reading" in dock.message.text()
+    go.set()
     qtbot.waitUntil(lambda: dock.page is not None, timeout=WAIT)
     assert dock.page.tool.id == "gaussian_filter"
     # the next dock knows what ships, and looks for changes in the background
@@ -478,6 +486,7 @@ from qtpy.QtWidgets import QApplication
 from napari.components import ViewerModel
 app, viewer = QApplication([]), ViewerModel()
 before = set(sys.modules)
+from napari_tool_runner.widgets import dock as dock_module
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 dock = ToolRunnerWidget(viewer)
 new = set(sys.modules) - before
