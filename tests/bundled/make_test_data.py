@@ -36,7 +36,7 @@ def write(path: Path, image: np.ndarray, axes: str, **metadata: object) -> None:
         path,
         image,
         ome=True,
-        photometric="minisblack",
+        photometric="rgb" if axes.endswith("S") else "minisblack",
         compression="zlib",
         metadata={"axes": axes, **metadata},
     )
@@ -81,6 +81,7 @@ def make_inputs(tool: str, folder: Path) -> None:
             "stack.tif": (nuclei[2:5], "ZYX", NUCLEI),
             "mask.tif": ((deep[3] > 150).astype(np.uint8), "YX", NUCLEI),
         },
+        "colour_to_grey": {"colour.tif": (colours(cells), "YXS", CELLS)},
         "colocalize": {"nuclei.tif": files["cells.tif"]},
         "count_points": {"cells.tif": (rna_cells(), "YX", SPOTS)},
         "detect_spots": {"movie.tif": (movie[:4, :80, :80], "TYX", SPOTS)},
@@ -104,6 +105,12 @@ def make_inputs(tool: str, folder: Path) -> None:
     for name in sorted(wanted & set(files)):
         image, axes, sizes = files[name]
         write(folder / name, image, axes, **{k: v for k, v in sizes.items() if k[-1] in axes})
+
+
+def colours(cells: np.ndarray) -> np.ndarray:
+    """Return cytoplasm in magenta and nuclei in blue, as a picture that somebody exported."""
+    first, second = (np.clip((one - 100.0) * 0.6, 0, 255) for one in cells)
+    return np.stack([second, second * 0, np.maximum(first, second)], -1).astype(np.uint8)
 
 
 def rna_cells() -> np.ndarray:

@@ -149,6 +149,11 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         return before, gray(tool.image(name, input=plane, radius=2, amount=2))
     if name == "threshold":
         return before, gray(tool.image(name, input=(clean.astype(np.uint16), "YX")), 0, 1)
+    if name == "colour_to_grey":
+        light = np.stack([np.array(gray(one)).mean(-1) for one in cells])
+        blue = np.stack([light[1], light[1] * 0, np.maximum(*light)], -1).astype(np.uint8)
+        made = tool.image(name, input=(blue, "YXS"), channel="blue")
+        return Image.fromarray(blue), gray(made, 0, 255)
     if name == "label_components":
         return gray(mask, 0, 1), coloured(tool.image(name, input=(mask, "YX")))
     if name == "split_touching":

@@ -400,7 +400,7 @@ def test_colour_images_are_filtered_colour_by_colour(call):
     for channel in range(3):
         alone = call("gaussian_filter", input=(colour[..., channel], "YX"), sigma=1)["output"]
         np.testing.assert_array_equal(made[..., channel], alone)
-    assert "RGB" in call("threshold", fails=True, input=(colour, "YXS"))
+    assert "Colour to grey" in call("threshold", fails=True, input=(colour, "YXS"))
     assert "RGB" in call("detect_spots", fails=True, input=(colour, "YXS"))
 
 

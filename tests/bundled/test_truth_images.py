@@ -89,6 +89,31 @@ def test_median_is_the_middle_value(tmp_path, axes, size, missing):
     np.testing.assert_array_equal(made, np.where(np.isnan(image), image, wanted))
 
 
+@pytest.mark.parametrize("axes", ["YXS", "ZYXS"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_grey_is_one_number_of_three(tmp_path, axes, dtype):
+    given = noise((3, 12, 14, 4), 256)[0 if axes == "YXS" else slice(None)].astype(dtype)
+    red, green, blue, _ = np.moveaxis(given, -1, 0)
+    seen = red * 0.2126 + green * 0.7152 + blue * 0.0722
+    expected = {
+        "brightest": np.maximum(np.maximum(red, green), blue),
+        "luminance": seen if dtype is np.float32 else np.rint(seen),
+        "red": red,
+        "green": green,
+        "blue": blue,
+    }
+    for channel, wanted in expected.items():
+        made = run("colour_to_grey", tmp_path, input=Image(given, axes), channel=channel).image()
+        assert made.dtype == dtype
+        np.testing.assert_allclose(made, wanted, rtol=1e-6, atol=0.01)
+
+
+def test_what_is_grey_is_used_as_it_is(tmp_path):
+    made = run("colour_to_grey", tmp_path, input=Image(noise((9, 9)), "YX"))
+    np.testing.assert_array_equal(made.image(), noise((9, 9)))
+    assert "stays as it is" in made.notes[0]
+
+
 def test_unsharp_mask_adds_the_difference(tmp_path):
     image = noise((22, 24)).astype(np.float32)
     made = run("unsharp_mask", tmp_path, input=Image(image, "YX"), radius=1.5, amount=0.7).image()

@@ -90,6 +90,7 @@ def data(tool: str) -> dict[str, object]:
         "track_points": {"points": points(), "sizes": "1s,1.5um,0.5um,0.5um", "axes": "TZYX"},
         "label_outlines": {"labels": labels},
         "label_surfaces": {"labels": labels},
+        "colour_to_grey": {"input": Image(volume()[:3].transpose(1, 2, 0), "YXS")},
         "correct_bleaching": {"input": Image(volume(), "TYX")},
         "correct_drift": {"input": Image(volume(), "TYX")},
         "median_filter": {"input": Image(volume(), "ZYX", cubes)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import dask.array
@@ -57,6 +58,22 @@ TOLD = "looks like intensities, not objects: threshold it first."
 def test_objects_are_told_by_their_neighbours(pixels, told):
     text = misfit(WANTS_OBJECTS, LayerKind.IMAGE, pixels, "n", rgb=False)
     assert (TOLD in text) == told
+
+
+def test_colours_are_told_where_one_channel_is_taken():
+    any_image = parameter("imagetiff", kinds=(LayerKind.IMAGE,))
+    one = replace(any_image, rgb=False)
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    told = [
+        misfit(wanted, LayerKind.IMAGE, pixels, "n", rgb=rgb)
+        for wanted, rgb in ((any_image, True), (one, False), (one, True), (WANTS_OBJECTS, True))
+    ]
+    assert told == [
+        "",
+        "",
+        "“n” is a colour image: the tool takes one channel of it.",
+        "“n” is a colour image, not objects: threshold it first.",
+    ]
 
 
 @pytest.mark.parametrize("kinds", [(LayerKind.LABELS, LayerKind.IMAGE), (LayerKind.LABELS,)])

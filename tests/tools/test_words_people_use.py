@@ -38,6 +38,10 @@ PAIRS = {
     ),
     "distance_transform": "distance map | EDT | euclidean distance transform | distance to edge",
     "fill_holes": "holes | imfill | fill gaps | close holes",
+    "colour_to_grey": (
+        "grey | gray | grayscale | rgb | RGB to grey | rgb2gray | color to gray | split channels "
+        "| split rgb | one channel | color image | convert to grayscale | extract channel"
+    ),
     "compare_labels": (
         "dice | IoU | ground truth | jaccard index | evaluate segmentation | F1 score | compare "
         "masks | segmentation accuracy | precision and recall"

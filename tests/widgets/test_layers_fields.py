@@ -225,6 +225,9 @@ class Opened:
     def split(self, layer):
         return (("Split it…", lambda: self.found.append(("split", layer))),)
 
+    def grey(self, layer):
+        return (("Make it grey…", lambda: self.found.append(("grey", layer))),)
+
     def before(self, tool, layer):
         return "", ()
 
@@ -279,6 +282,21 @@ def test_intensities_in_the_place_of_objects_are_told(form, model_viewer):
     mask = model_viewer.add_image((RAW > 2000).astype(np.uint8), name="mask")
     widget.set_values({"mask": mask})
     assert (row.message(), row._message.buttons) == ("", ())
+
+
+def test_colours_are_told_before_a_run_that_takes_one_channel(form, model_viewer):
+    colours = model_viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="photo", rgb=True)
+    opened = Opened()
+    widget = form(tool_of(replace(IMAGE, rgb=False)), steps=opened)
+    row = widget.row(IMAGE.name)
+    assert row.message() == "“photo” is a colour image: the tool takes one channel of it."
+    row._message.buttons[0].click()
+    assert opened.found == [("grey", colours)]
+    grey = model_viewer.add_image(np.zeros((9, 9), np.uint8), name="grey")
+    assert (widget.values()[IMAGE.name], row.message()) == (grey, "")
+    masks = form(tool_of(OBJECTS), steps=opened)
+    masks.set_values({"mask": colours})
+    assert [b.text() for b in masks.row("mask")._message.buttons] == ["Threshold it…"]
 
 
 def test_objects_are_chosen_before_selected_intensities(form, model_viewer):

@@ -132,7 +132,10 @@ def test_a_noisy_image_is_told_before_it_is_thresholded(model_viewer):
     steps = NextSteps(model_viewer, TOOLS, lambda key: None)
     rough = np.random.default_rng(1).normal(100, 20, (64, 64))
     rough[20:40, 20:40] += 100
-    noisy, rgb = model_viewer.add_image(rough), model_viewer.add_image(np.zeros((9, 9, 3)))
+    noisy, rgb = (
+        model_viewer.add_image(rough),
+        model_viewer.add_image(np.zeros((9, 9, 3)), rgb=True),
+    )
     text, buttons = steps.before("threshold", noisy)
     assert text.startswith("The image is noisy")
     assert labels(buttons) == ["Smooth it first…"]

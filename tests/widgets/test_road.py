@@ -23,21 +23,35 @@ ROAD = (
 def test_the_buttons_lead_from_the_sample_to_its_nuclei(qtbot, model_viewer, manager):
     for data, attributes, _ in cells_2d():
         model_viewer.add_image(data, **attributes)
-    dock = ToolRunnerWidget(model_viewer, manager=manager)
+    walk(qtbot, model_viewer, manager, ROAD)
+
+
+def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewer, manager):
+    nuclei = next(d for d, told, _ in cells_2d() if told["name"] == "Nuclei").astype(float)
+    blue = np.zeros((*nuclei.shape, 3), np.uint8)
+    blue[..., 2] = 255 * np.clip((nuclei - nuclei.min()) / np.ptp(nuclei), 0, 1)
+    model_viewer.add_image(blue, name="Nuclei", rgb=True)
+    colours = (ROAD[0], ("threshold", "Make it grey…"), ("colour_to_grey", "Threshold it…"))
+    walk(qtbot, model_viewer, manager, (*colours, *ROAD[1:]))
+
+
+def walk(qtbot, viewer, manager, road):
+    """Press all buttons of a road, and compare the count with what was drawn."""
+    dock = ToolRunnerWidget(viewer, manager=manager)
     qtbot.addWidget(dock)
     dock.resize(350, 700)
     dock.show()
-    opened(qtbot, dock, ROAD[0][0])
-    pressed = [press(qtbot, dock, *step) for step in ROAD]
-    assert pressed == [label for _, label in ROAD]
-    objects = model_viewer.layers["Nuclei · Objects"]
+    opened(qtbot, dock, road[0][0])
+    for step in road:
+        press(qtbot, dock, *step)
+    objects = viewer.layers["Nuclei · Objects"]
     assert abs(len(np.unique(objects.data)) - 1 - DRAWN) <= 3
     qtbot.waitUntil(lambda: dock.page.tool.id == "measure_regions")
     assert dock.page.form.values()["labels"] is objects
 
 
 def press(qtbot, dock, tool, label):
-    """Press the button on the page, after a run where it is not offered before; return it."""
+    """Press the button on the page, after a run where it is not offered before."""
     qtbot.waitUntil(lambda: dock.page.tool.id == tool and not dock._wanted)
     dock.page.form.builder.finish()
     button = offered(dock.page, label)
@@ -47,7 +61,6 @@ def press(qtbot, dock, tool, label):
         button = offered(dock.page, label)
     assert button is not None, f"{tool}: {dock.page.run_bar.message.text()}"
     button.click()
-    return label
 
 
 def offered(page, label):

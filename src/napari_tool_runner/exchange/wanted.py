@@ -141,7 +141,12 @@ def misfit(
     array : ArrayLike or None
         The pixels, of which a sample is looked at; None: they are not looked at.
     """
-    if kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None and not rgb:
+    if kind is LayerKind.IMAGE and rgb:
+        if wants_objects(parameter):
+            return f"“{name}” is a colour image, not objects: threshold it first."
+        if not parameter.rgb:
+            return f"“{name}” is a colour image: the tool takes one channel of it."
+    elif kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None:
         if is_bright(array):
             return f"“{name}” looks like intensities, not objects: threshold it first."
     elif kind is LayerKind.LABELS and parameter.kinds == (LayerKind.IMAGE,):

@@ -290,6 +290,8 @@ class DataParameter(ParameterBase):
         Numbers of dimensions that the tool works on; empty: any.
     axes : str
         Axes in the order the tool wants (``ZYX``); empty: as they are.
+    rgb : bool
+        Whether it takes colour images, too; else one channel has to be made of them.
     collection : tuple of str
         Galaxy collection types (``list``, ``paired``...); empty: no collection.
     """
@@ -302,6 +304,7 @@ class DataParameter(ParameterBase):
     maximum: int | None = None
     ndim: tuple[int, ...] = ()
     axes: str = ""
+    rgb: bool = True
     collection: tuple[str, ...] = ()
 
 

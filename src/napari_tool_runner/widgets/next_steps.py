@@ -37,8 +37,9 @@ class _Page(Protocol):
 
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
-_MEASURE, _SMOOTH = "measure_regions", "gaussian_filter"
-_LESS_NOISE = frozenset((_SMOOTH, "median_filter", "denoise_tv"))
+_MEASURE, _SMOOTH, _GREY = "measure_regions", "gaussian_filter", "colour_to_grey"
+_BETTER = frozenset((_SMOOTH, _GREY, "median_filter", "denoise_tv"))
+"""Their results are images to make objects of."""
 _NUMBER = frozenset((_SPLIT, _CLEAN, "label_components"))
 """Their results are objects to be measured; outlines are not."""
 
@@ -88,6 +89,10 @@ class NextSteps:
         """Offer to take noise out of an image."""
         return self._offer("Smooth it first…", _SMOOTH, layer)
 
+    def grey(self, layer: object) -> tuple[Button, ...]:
+        """Offer to make one channel of a colour image."""
+        return self._offer("Make it grey…", _GREY, layer)
+
     def segment(self, layer: object) -> tuple[Button, ...]:
         """Offer to make objects of a layer of intensities."""
         return self._offer("Threshold it…", _SEGMENT, layer)
@@ -107,7 +112,7 @@ class NextSteps:
         viewer = self._viewer()
         for layer in shown.joined.values() if viewer is not None else ():
             buttons.append(("Table", partial(show_features, viewer, layer)))
-        for layer in shown.layers if tool in _LESS_NOISE else ():
+        for layer in shown.layers if tool in _BETTER else ():
             buttons += self.segment(layer)
         for layer, found in shown.counted:
             images = self._images_behind(layer) if found.noisy and viewer is not None else ()

@@ -264,7 +264,7 @@ def test_a_name_with_backslashes_is_a_name(tmp_path: Path) -> None:
 def test_what_a_viewer_needs(descriptor: Make) -> None:
     tool = descriptor(
         '<command>x</command><inputs><param name="i" type="data" format="tiff" layer="image"'
-        ' ndim="2 3" axes="zyx"/>'
+        ' ndim="2 3" axes="zyx" rgb="false"/>'
         '<param name="l" type="data" layer="lables"/></inputs><outputs>'
         '<data name="o" format="tiff" layer="labels" ndim="2" axes="YX" reference="i" join="i"'
         ' size="n" label="${tool.name} on ${on_string}: mask"/>'
@@ -272,7 +272,7 @@ def test_what_a_viewer_needs(descriptor: Make) -> None:
     )
     i = tool.inputs[0]
     assert isinstance(i, DataParameter)
-    assert (i.ndim, i.axes, i.kinds) == ((2, 3), "ZYX", (LayerKind.IMAGE,))
+    assert (i.ndim, i.axes, i.rgb, i.kinds) == ((2, 3), "ZYX", False, (LayerKind.IMAGE,))
     o, c = tool.outputs
     assert (o.kind, o.ndim, o.axes, o.reference, o.join) == (
         LayerKind.LABELS,

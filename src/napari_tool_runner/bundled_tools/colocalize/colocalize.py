@@ -232,7 +232,7 @@ def main():
     for told in {others, objects}:
         tell_axes(axes, told)
     if axes.endswith("S"):
-        sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
+        sys.exit("A colour (RGB) image has no single brightness: “Colour to grey” makes one.")
     for image in (first, second):
         tell_missing(image)
     together = space(axes, "volumes")

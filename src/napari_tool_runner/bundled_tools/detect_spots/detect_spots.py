@@ -230,7 +230,7 @@ def main():
 
     image, axes, sizes = read_image(args.input)
     if axes.endswith("S"):
-        sys.exit("Spots of a colour (RGB) image are not defined: split its channels first.")
+        sys.exit("Spots of a colour (RGB) image are not defined: use “Colour to grey” first.")
     tell_missing(image)
     together = [axis in space(axes, args.space) for axis in axes]
     steps = pitch(axes, sizes)

@@ -134,7 +134,7 @@ def main():
         sys.exit(f"Black ({args.low} %) must lie below white ({args.high} %).")
     image, axes, sizes = read_image(args.input)
     if axes.endswith("S"):
-        sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
+        sys.exit("A colour (RGB) image has no single brightness: “Colour to grey” makes one.")
     missing = tell_missing(image)
     result, even = np.empty(image.shape, np.float32), 0
     for part in parts(axes, image.shape, "YX"):

@@ -147,7 +147,7 @@ def main():
 
     image, axes, sizes = read_image(args.input)
     if axes.endswith("S"):
-        sys.exit("A colour (RGB) image has no single brightness: split its channels first.")
+        sys.exit("A colour (RGB) image has no single brightness: “Colour to grey” makes one.")
     missing = tell_missing(image)
     steps = pitch(axes, sizes)
     if args.method == "local":

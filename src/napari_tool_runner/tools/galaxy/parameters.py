@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.tools.common import Notes, layer_kinds, limits, ndims, real, whole
+from napari_tool_runner.tools.common import Notes, is_true, layer_kinds, limits, ndims, real, whole
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.source import ANY_COLLECTION, Native
@@ -251,6 +251,7 @@ class _Reader:
             maximum=None if collection else whole(source.get("max"), "max", here),
             ndim=ndims(source.get("ndim") or "", here),
             axes=(source.get("axes") or "").upper(),
+            rgb=is_true(source.get("rgb") or "true"),
             collection=collection,
         )
 

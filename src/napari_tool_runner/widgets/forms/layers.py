@@ -284,7 +284,8 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
+            looked = wants_objects(parameter) or getattr(layer, "rgb", False)
+            unlike = looked and bool(self.hardly_fits(parameter, layer))
             return place, unlike or _is_too_flat(parameter, layer)
 
         best = min(pool, key=rank, default=None)

@@ -208,6 +208,9 @@ class _DataField(Field):
             if layers := layers or self.context.chooser.unsegmented(self.node):
                 of_labels = layer_kind(layers[0]) is LayerKind.LABELS
                 return steps.split(layers[0]) if of_labels else steps.segment(layers[0])
+        colours = [v for v in chosen if getattr(v, "rgb", False)]
+        if steps is not None and colours and not self.parameter.rgb:
+            return steps.grey(colours[0])
         lying = [v for v in chosen if self._apart(v)[1]]
         if not lying:
             return self._before(chosen[0])[1] if chosen else ()
