@@ -10,7 +10,7 @@ import pytest
 napari = pytest.importorskip("napari")
 from napari.components import ViewerModel  # noqa: E402
 
-from napari_tool_runner.jobs import AddedResult, JobManager, add_result  # noqa: E402
+from napari_tool_runner.jobs import AddedResult, JobManager, add_result, take_back  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -178,3 +178,69 @@ def test_what_cannot_take_other_data_is_put_in_its_place(
         assert new.opacity == 0.3
         assert viewer.layers.selection == ({new} if old in selected else selected)
         old = new
+
+
+def test_what_replaced_the_last_result_can_be_taken_back(
+    viewer: ViewerModel, make_tool: MakeTool, run: Run
+) -> None:
+    tool = tool_of(make_tool, TIMES, LABELS)
+    (layer,) = run(tool, 2).layers
+    layer.features = {"index": [0, 1], "area": [np.nan, 3.0]}
+    second, third = run(tool, 3), run(tool, 4)
+    take_back(viewer, third)
+    np.testing.assert_array_equal(layer.data, 3 * np.arange(80).reshape(8, 10))
+    take_back(viewer, second)
+    np.testing.assert_array_equal(layer.data, 2 * np.arange(80).reshape(8, 10))
+    assert [*layer.features["area"]][1] == 3
+    assert layer.metadata["napari_tool_runner"]["parameters"]["n"] == 2
+    fourth = run(tool, 5)
+    assert fourth.replaced == [layer], "it is still the last result"
+    layer.data_setitem((np.array([0]), np.array([0])), 7)  # painted
+    take_back(viewer, fourth)
+    assert layer.data[0, 1] == 5, "what was changed by hand stays"
+
+
+def test_a_contrast_comes_back_with_its_image(
+    viewer: ViewerModel, make_tool: MakeTool, run: Run
+) -> None:
+    tool = tool_of(make_tool, TIMES, IMAGE)
+    (image,) = run(tool, 1).layers
+    before = image.contrast_limits
+    added = run(tool, 100)
+    assert image.contrast_limits != before
+    take_back(viewer, added)
+    assert image.contrast_limits == before
+    assert image.data.max() == 79
+
+
+def test_what_came_in_the_place_of_another_gives_it_back(
+    viewer: ViewerModel, make_tool: MakeTool, run: Run
+) -> None:
+    tool = tool_of(make_tool, SQUARES, OUTLINES)
+    (old,) = run(tool, 2).layers
+    viewer.add_points(np.zeros((1, 2)), name="other")
+    old.name = "mine"
+    added = run(tool, 4)
+    take_back(viewer, added)
+    assert [layer.name for layer in viewer.layers] == ["cells", "mine", "other"]
+    assert viewer.layers["mine"] is old
+    take_back(viewer, added)  # nothing is left to be taken
+    assert viewer.layers["mine"] is old
+
+
+def test_results_that_labels_were_made_of_are_hidden(
+    viewer: ViewerModel, make_tool: MakeTool, run: Run
+) -> None:
+    tool = tool_of(make_tool, TIMES, LABELS)
+    own = viewer.add_labels(np.eye(8, dtype=int), name="drawn")
+    first = run(tool, 2, "drawn")
+    assert (own.visible, first.hidden) == (True, []), "it is the user's"
+    (below,) = first.layers
+    second = run(tool, 3, below.name)
+    assert second.hidden == [below]
+    assert not below.visible
+    assert second.sentence().endswith(f"“{below.name}” below is hidden.")
+    take_back(viewer, second)
+    assert below.visible
+    image = run(tool_of(make_tool, TIMES, IMAGE), 3, below.name)
+    assert (below.visible, image.hidden) == (True, [])

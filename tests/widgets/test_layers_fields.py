@@ -12,6 +12,7 @@ from napari.layers._source import Source
 from qtpy.QtCore import Qt
 from widget_tools import IMAGE, LABELS, METHOD, tool_of
 
+from napari_tool_runner.jobs.lineage import note_made_of
 from napari_tool_runner.tools.model import (
     Case,
     Conditional,
@@ -209,6 +210,7 @@ def test_what_takes_no_layer_asks_for_a_file(form, add):
 
 
 OBJECTS = replace(LABELS, name="mask", kinds=(LayerKind.LABELS, LayerKind.IMAGE))
+KINDS = (LayerKind.IMAGE, LayerKind.LABELS)
 OBJECTS_ONLY = replace(OBJECTS, kinds=(LayerKind.LABELS,))
 RAW = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
 
@@ -282,6 +284,29 @@ def test_intensities_in_the_place_of_objects_are_told(form, model_viewer):
     mask = model_viewer.add_image((RAW > 2000).astype(np.uint8), name="mask")
     widget.set_values({"mask": mask})
     assert (row.message(), row._message.buttons) == ("", ())
+
+
+def test_brightness_is_measured_in_the_original(form, model_viewer):
+    names = "cells", "smooth", "other"
+    cells, smooth, _ = (model_viewer.add_image(RAW, name=name) for name in names)
+    note_made_of(smooth, [cells])
+    objects = model_viewer.add_labels(MASK * np.arange(64, dtype=np.uint8), name="objects")
+    note_made_of(objects, [smooth])
+    widget = form(measuring(OBJECTS_ONLY, replace(IMAGE, kinds=KINDS)))
+    row = widget.row(IMAGE.name)
+    assert (widget.values()[IMAGE.name], row.message()) == (
+        cells,
+        "Measured in the original, not in “smooth”.",
+    )
+    widget.set_values({IMAGE.name: smooth})
+    assert row.message() == ("“smooth” was made of “cells”: its brightness is not the original's.")
+    (take,) = row._message.buttons
+    assert take.text() == "Take “cells”"
+    take.click()
+    assert widget.values()[IMAGE.name] is cells
+    plain = form(tool_of(OBJECTS_ONLY, IMAGE))
+    plain.set_values({IMAGE.name: smooth})
+    assert plain.row(IMAGE.name).message() == "", "nothing is measured"
 
 
 def test_colours_are_told_before_a_run_that_takes_one_channel(form, model_viewer):

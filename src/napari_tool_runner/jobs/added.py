@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,10 @@ class AddedResult:
         Labels of the outputs that are no layer; they are in the workspace.
     measures : list of tuple
         Layers that were joined, and the columns that came to their features.
+    hidden : list
+        Results that it was made of, which would be seen through it.
+    restores : list of callable
+        What gives the layers in `replaced` back what they showed before.
     notes : tuple of str
         What a person should know of it.
     """
@@ -57,6 +61,8 @@ class AddedResult:
     counted: list[tuple[object, Counted]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     measures: list[tuple[LayerLike, frozenset[object]]] = field(default_factory=list)
+    hidden: list[LayerLike] = field(default_factory=list)
+    restores: list[Callable[[], None]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
     def sentence(self) -> str:
@@ -73,6 +79,9 @@ class AddedResult:
             parts += [speck_words(found.specks, found.least)] * bool(found.specks)
             parts += [_NOISY] * found.noisy
             parts += [giant_words(found.giants, found.most)] * bool(found.giants)
+        if self.hidden:
+            names = ", ".join(f"“{_name(layer)}”" for layer in self.hidden)
+            parts.append(f"{names} below {'is' if len(self.hidden) == 1 else 'are'} hidden.")
         if self.joined:
             parts.append(f"Measured {_measured(self.joined.values())}.")
         if self.tables:

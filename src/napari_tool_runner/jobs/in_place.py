@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.jobs.outputs import JobOutput
 
-__all__ = ["Looks", "Made", "fits", "newest", "note_made", "renew", "was_edited"]
+__all__ = [
+    "Looks",
+    "Made",
+    "fits",
+    "is_ours",
+    "kept",
+    "newest",
+    "note_made",
+    "renew",
+    "was_edited",
+]
 
 Looks: TypeAlias = "Callable[[JobOutput, Mapping[str, object]], Mapping[str, object]]"
 """Says how a layer of an output looks at first, given the layers that went in."""
@@ -78,6 +89,11 @@ def note_made(
     return made
 
 
+def is_ours(layer: object) -> bool:
+    """Whether a layer shows a result as it was made."""
+    return layer in _made and not _made[layer].edited
+
+
 def was_edited(layer: object) -> bool:
     """Whether somebody changed the content of a layer of ours since it was made."""
     return layer in _made and _made[layer].edited
@@ -134,6 +150,22 @@ def renew(
         setattr(layer, _LIMITS, given)
 
 
+def kept(layer: object) -> Callable[[], None]:
+    """Return what gives a layer back the result that it shows now, with columns and contrast."""
+    made, own = _made[layer], _layer(layer)
+    output, look, origin = replace(made.output, data=own.data), made.look, made.origin
+    names = [name for name in ("metadata", "features", _LIMITS) if hasattr(layer, name)]
+    present = {name: copy(getattr(layer, name)) for name in names}  # layers change their own
+
+    def restore() -> None:
+        renew(layer, output, look)
+        for name, value in present.items():
+            setattr(layer, name, value)
+        note_made(layer, output, look, origin)
+
+    return restore
+
+
 def _sizes(layer: object, told: Mapping[str, object], look: Mapping[str, object]) -> object:
     """Return the sizes for other points: of `look`, unless somebody chose one for all."""
     present = np.asarray(getattr(layer, _SIZE))
@@ -154,6 +186,7 @@ class _Layers(Protocol):
 
 class _Layer(Protocol):
     ndim: int
+    data: object
 
     def reset_contrast_limits(self) -> object: ...
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
@@ -20,7 +21,15 @@ from napari_tool_runner.exchange import (
     layer_kind,
 )
 from napari_tool_runner.jobs.added import AddedResult
-from napari_tool_runner.jobs.in_place import fits, newest, note_made, renew, was_edited
+from napari_tool_runner.jobs.in_place import (
+    fits,
+    is_ours,
+    kept,
+    newest,
+    note_made,
+    renew,
+    was_edited,
+)
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.makers import note_maker
 from napari_tool_runner.jobs.past.room import room
@@ -58,8 +67,9 @@ def add_result(
 
     Without `job` (a result of the past) they go on top, and what is open is not added again. Call
     it on the thread that owns the viewer. Nothing of the user's is replaced, hidden or removed;
-    napari makes the names unique. `replaces`: the last result of the same tool on the same layers
-    is replaced, unless its content was changed by hand.
+    our labels are hidden when labels are made of them, which would show them through. napari makes
+    the names unique. `replaces`: the last result of the same tool on the same layers is replaced,
+    unless its content was changed by hand.
 
     A table joins the labels or points that its descriptor names (``join=``), else the labels
     whose numbers it has (see `joins`): columns are added to ``features``, existing ones stay.
@@ -98,6 +108,7 @@ def add_result(
                 added.counted.append((layer, entry.counted))
             ours.append((layer, entry.loaded, look, origin))
     lift(viewer, [layer for layer in added.layers if layer not in added.replaced], sources)
+    _hide_below(viewer, added, sources)
     for layer, loaded, look, origin in ours:
         note_made(layer, loaded, look, origin)
     for element, table in tables:
@@ -121,13 +132,31 @@ def _open_layer(viewer: ViewerLike, output: JobOutput) -> LayerLike | None:
     return None
 
 
+def _hide_below(viewer: ViewerLike, added: AddedResult, sources: Mapping[str, object]) -> None:
+    """Hide results that labels were made of: what was removed of them would seem to be there."""
+    if not any(layer_kind(layer) is LayerKind.LABELS for layer in added.layers):
+        return
+    for layer in viewer.layers:
+        below = any(layer is source for source in sources.values())
+        if below and layer_kind(layer) is LayerKind.LABELS and is_ours(layer) and layer.visible:
+            layer.visible = False
+            added.hidden.append(layer)
+
+
 def take_back(viewer: ViewerLike, added: AddedResult) -> None:
-    """Take what a result became out of the viewer again; what was changed by hand stays."""
+    """Take what a result became out of the viewer again; what was changed by hand stays.
+
+    What it replaced and hid is there again.
+    """
     for layer in added.layers:
         if layer in viewer.layers and layer not in added.replaced and not was_edited(layer):
             viewer.layers.remove(layer)
     for joined, names in added.measures:
         joined.features = features_without(joined, names)
+    for restore in added.restores:
+        restore()
+    for layer in added.hidden:
+        layer.visible = True
 
 
 def _join(
@@ -235,15 +264,38 @@ def _replaced(
         added.notes = (note, *added.notes)
         return None
     if fits(old, output.loaded, look):
+        added.restores.append(_if_unchanged(old, kept(old)))
         renew(old, output.loaded, look)
         _, attributes, _ = output.as_layer_data_tuple()
         old.metadata = {**old.metadata, **cast("Mapping[str, object]", attributes["metadata"])}
         layer = old
     else:
         layer = _instead(viewer, old, output, look)
+        added.restores.append(_if_unchanged(layer, partial(_put_back, viewer, layer, old)))
     added.layers.append(layer)
     added.replaced.append(layer)
     return layer
+
+
+def _if_unchanged(layer: LayerLike, restore: Callable[[], None]) -> Callable[[], None]:
+    """Return `restore` for a layer whose content nobody changes meanwhile."""
+
+    def act() -> None:
+        if is_ours(layer):
+            restore()
+            note_maker(layer)
+
+    return act
+
+
+def _put_back(viewer: ViewerLike, layer: LayerLike, old: LayerLike) -> None:
+    """Put `old` in the place of `layer`, which came in its place."""
+    if layer not in viewer.layers:
+        return
+    place, called = viewer.layers.index(layer), layer.name
+    viewer.layers.remove(layer)
+    viewer.layers.insert(place, old)
+    old.name = called
 
 
 def _instead(

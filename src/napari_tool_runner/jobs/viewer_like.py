@@ -15,6 +15,7 @@ class LayerLike(Protocol):
     """What is asked of a layer."""
 
     name: str
+    visible: bool
     metadata: dict[str, object]
     features: object
 
@@ -63,6 +64,10 @@ class LayerListLike(Protocol):
 
     def move(self, source: int, target: int) -> object:
         """Move a layer."""
+        ...
+
+    def insert(self, index: int, layer: object) -> object:
+        """Put a layer at a place."""
         ...
 
     def remove(self, layer: object) -> object:

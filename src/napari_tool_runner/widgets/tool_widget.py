@@ -284,7 +284,7 @@ class ToolWidget(QWidget):
             return
         show_log, open_folder, _ = self._job_buttons(job)
         buttons: list[Button] = [*self.steps.after(shown, self.tool.id, job.request)]
-        if shown.joined or (shown.layers and not shown.replaced):
+        if shown.joined or shown.layers:
             buttons.append(("Undo", partial(self._undo, shown)))
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         if job.recorded().earlier:
@@ -339,8 +339,8 @@ class ToolWidget(QWidget):
     def _problem_buttons(self) -> list[Button]:
         if not self.form.missing_layers():
             return [("Show", self.form.show_problems)]
-        if images := self.form.unsegmented():
-            return [*self.steps.segment(images[0])]
+        if self.form.unsegmented():  # the input itself offers to make objects
+            return []
         return [("Open sample", self._open_sample)] if self._open_sample is not None else []
 
     def _refused(self, error: ToolRunnerError) -> None:

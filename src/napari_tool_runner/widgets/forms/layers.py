@@ -16,7 +16,7 @@ from napari_tool_runner.exchange import (
     takes_features,
     wants_objects,
 )
-from napari_tool_runner.jobs import is_preview
+from napari_tool_runner.jobs import is_preview, made_of
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.parts.texts import tooltip
@@ -194,6 +194,26 @@ class LayerChooser:
             return f"“{told(layer)[0]}” is a mask: all its pieces count as one object."
         return misfit(parameter, kind, pixels, told(layer)[0], rgb=rgb)
 
+    def original(self, layer: object) -> object | None:
+        """Return the open image that a layer comes from, also through others; None without one."""
+        behind = made_of(layer, self.source.layers())
+        return next((one for one in behind[::-1] if layer_kind(one) is LayerKind.IMAGE), None)
+
+    def whence(self, parameter: DataParameter, layer: object) -> tuple[str, object | None]:
+        """Say which of an image and what was made of it is measured; the other one, if better."""
+        measures = any(one.join not in ("", parameter.name) for one in self.model.tool.outputs)
+        if not measures or layer_kind(layer) is not LayerKind.IMAGE:
+            return "", None
+        if (original := self.original(layer)) is not None:
+            name, first = told(layer)[0], told(original)[0]
+            return (
+                f"“{name}” was made of “{first}”: its brightness is not the original's.",
+                original,
+            )
+        made = [one for one in self.candidates(parameter) if self.original(one) is layer]
+        images = [told(one)[0] for one in made if layer_kind(one) is LayerKind.IMAGE]
+        return (f"Measured in the original, not in “{images[0]}”." if images else ""), None
+
     def unsegmented(self, leaf: LeafNode) -> list[object]:
         """Return the open images, the top first, where objects are wanted and none are open."""
         parameter = leaf.parameter
@@ -294,4 +314,6 @@ class LayerChooser:
         # objects are preferred to intensities, and stacks to planes, even to selected ones
         if meant and any(active is one for one in pool) and (not rank(active)[1] or rank(best)[1]):
             return [active]
-        return [best]
+        wanted = [self.original(one) for one in taken if layer_kind(one) is LayerKind.LABELS]
+        originals = [one for one in pool if any(one is other for other in wanted)]
+        return originals[:1] or [best]

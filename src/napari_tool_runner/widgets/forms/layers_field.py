@@ -116,9 +116,19 @@ class _DataField(Field):
 
     def _before(self, value: object) -> tuple[str, tuple[Button, ...]]:
         """Say what is better done with a layer before, and offer it."""
-        if self.context.steps is None or not _is_pixels(value):
+        if not _is_pixels(value):
             return "", ()
+        text, other = self.context.chooser.whence(self.parameter, value)
+        if other is not None:
+            return text, ((f"Take “{told(other)[0]}”", lambda: self._take(other)),)
+        if text or self.context.steps is None:
+            return text, ()
         return self.context.steps.before(self.context.model.tool.id, value)
+
+    def _take(self, layer: object) -> None:
+        """Choose a layer, as if a person had."""
+        self.edited([layer] if self.parameter.multiple else layer)
+        self.show(self.node.value)
 
     def _grid(self) -> object:
         """Return the layer in whose pixels the tool works, when another input has it."""
