@@ -82,6 +82,7 @@ def test_every_attribute_for_the_viewer() -> None:
     image, cells, radius, images = tool.inputs
     assert isinstance(image, DataParameter)
     assert (image.kinds, image.ndim, image.axes) == ((LayerKind.IMAGE,), (2, 3), "ZYX")
+    assert (image.rgb, image.for_ndim, radius.for_ndim) == (False, (), (3, 4))
     assert isinstance(cells, DataParameter)
     assert cells.kinds == (LayerKind.LABELS, LayerKind.IMAGE)
     assert cells.optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,6 +184,22 @@ def test_what_has_no_effect_is_not_sent_and_keeps_what_was_typed():
     model.leaf("how").set("local")
     assert model.values() == {"how": "local", "radius": 7.0}
     assert heard == [True, False, False, True, False]
+
+
+def test_what_is_for_stacks_is_hidden_for_flat_images(form, model_viewer):
+    deep = replace(LIST, for_ndim=(3, 4))
+    widget = form(tool_of(IMAGE, deep))
+    assert widget.row("how").isVisible(), "nothing is chosen yet"
+    flat = model_viewer.add_image(np.zeros((40, 40)), name="flat")
+    assert widget.values() == {"image": flat}
+    with pytest.raises(KeyError):
+        widget.row("how")
+    stack = model_viewer.add_image(np.zeros((3, 40, 40)), name="stack")
+    widget.row("image").field.edited(stack)
+    assert widget.row("how").isVisible()
+    assert widget.values() == {"image": stack, "how": "otsu"}
+    widget.row("image").field.edited(Path("file.tif"))
+    assert widget.row("how").isVisible(), "nobody knows"
 
 
 def test_a_row_is_shown_while_its_value_has_an_effect(form):

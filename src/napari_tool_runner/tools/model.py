@@ -127,6 +127,8 @@ class ParameterBase:
     validators : tuple of Validator
     applies : tuple of Condition
         What parameters beside it must be for it to have an effect; none: it always has one.
+    for_ndim : tuple of int
+        Numbers of dimensions of the data that it has an effect on; empty: all.
     native : object
         What the dialect keeps for itself; others leave it alone.
     """
@@ -142,6 +144,7 @@ class ParameterBase:
     argument: str = ""
     validators: tuple[Validator, ...] = ()
     applies: tuple[Condition, ...] = ()
+    for_ndim: tuple[int, ...] = ()
     native: object = field(default=None, compare=False, repr=False)
 
 

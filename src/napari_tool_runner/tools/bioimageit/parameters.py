@@ -57,6 +57,7 @@ class _Common(TypedDict):
     help: str
     advanced: bool
     argument: str
+    for_ndim: tuple[int, ...]
     native: object
 
 
@@ -86,6 +87,7 @@ def read_parameter(element: Element, notes: Notes, formats: Formats) -> Paramete
         if child.tag != "option":
             notes.warning("", f"<{child.tag}> is not part of this language; it is left out.")
     optional = is_true(element.get("optional"))
+    kind = element.get("type", "").strip().lower()
     common: _Common = {
         "name": name,
         "label": element.get("label", "").strip() or name,
@@ -93,9 +95,9 @@ def read_parameter(element: Element, notes: Notes, formats: Formats) -> Paramete
         # BioImageIT hides what is optional behind “Advanced”; ``advanced=`` of ours decides
         "advanced": is_true(element.get("advanced")) if element.get("advanced") else optional,
         "argument": element.get("argument", "").strip(),
+        "for_ndim": () if kind == "data" else ndims(element.get("ndim", ""), notes),
         "native": element.get("omit", "").strip().lower(),
     }
-    kind = element.get("type", "").strip().lower()
     if kind == "data":
         return _data(element, common, optional, notes, formats)
     if kind == "integer":

@@ -230,7 +230,7 @@ def _nodes(items: Sequence[InputItem], owner: Owner) -> tuple[Node, ...]:
     nodes = tuple(map(node, items))
     leaves = {one.key: one for one in nodes if isinstance(one, LeafNode)}
     for leaf in leaves.values():
-        if leaf.parameter.applies:
+        if leaf.parameter.applies or leaf.parameter.for_ndim:
             leaf.stand_beside(leaves)
     return nodes
 

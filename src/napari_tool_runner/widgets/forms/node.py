@@ -121,11 +121,22 @@ class LeafNode(Node):
     @property
     def idle(self) -> bool:
         """Whether it has no effect with the present values beside it."""
+        if self._is_of_other_data():
+            return True
         if not self.parameter.applies:
             return False
         conditions = {key: leaf.parameter.applies for key, leaf in self._beside.items()}
         values = {key: leaf.value for key, leaf in self._beside.items()}
         return self.key in without_effect(conditions, values)
+
+    def _is_of_other_data(self) -> bool:
+        """Whether all layers that are chosen have other dimensions than it has an effect on."""
+        if not self.parameter.for_ndim:
+            return False
+        chosen = [leaf.value for leaf in self._beside.values() if leaf.is_data]
+        data = [one for value in chosen for one in (value if isinstance(value, list) else [value])]
+        known = [getattr(one, "ndim", None) for one in data if one is not None]
+        return bool(known) and not {*known} & {None, *self.parameter.for_ndim}
 
     def stand_beside(self, leaves: Mapping[str, LeafNode]) -> None:
         """Follow those among `leaves` that decide whether it has an effect."""
@@ -134,6 +145,9 @@ class LeafNode(Node):
             other = leaves[condition.name]
             other.decides = True
             other.changed.connect(self.changed.emit)
+        for other in leaves.values() if self.parameter.for_ndim else ():
+            if other.is_data:
+                other.changed.connect(self.changed.emit)
 
     @property
     def is_default(self) -> bool:
