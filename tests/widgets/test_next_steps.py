@@ -81,6 +81,8 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
         "So many come of noise: smooth the image first."
     )
     found = [(mask, Counted(75, 0, 20, 1, 1900))]
+    assert AddedResult(counted=found).sign == "problem"
+    assert AddedResult(counted=[(mask, Counted(75, 4, 20))]).sign == "done"
     assert AddedResult(layers=[mask], counted=found).sentence() == (
         "Added “mask”: 75 objects. "
         "1 of them has more than 1,900 pixels, far more than most: several in one?"

@@ -23,7 +23,7 @@ ROAD = (
 def test_the_buttons_lead_from_the_sample_to_its_nuclei(qtbot, model_viewer, manager):
     for data, attributes, _ in cells_2d():
         model_viewer.add_image(data, **attributes)
-    walk(qtbot, model_viewer, manager, ROAD)
+    assert walk(qtbot, model_viewer, manager, ROAD).name == "Nuclei"
 
 
 def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewer, manager):
@@ -32,11 +32,12 @@ def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewe
     blue[..., 2] = 255 * np.clip((nuclei - nuclei.min()) / np.ptp(nuclei), 0, 1)
     model_viewer.add_image(blue, name="Nuclei", rgb=True)
     colours = (ROAD[0], ("threshold", "Make it grey…"), ("colour_to_grey", "Threshold it…"))
-    walk(qtbot, model_viewer, manager, (*colours, *ROAD[1:]))
+    measured = walk(qtbot, model_viewer, manager, (*colours, *ROAD[1:]))
+    assert measured.name == "Nuclei · Grey image", "colours have no brightness"
 
 
 def walk(qtbot, viewer, manager, road):
-    """Press all buttons of a road, and compare the count with what was drawn."""
+    """Press all buttons, compare the count with what was drawn; return the image to measure in."""
     dock = ToolRunnerWidget(viewer, manager=manager)
     qtbot.addWidget(dock)
     dock.resize(350, 700)
@@ -48,6 +49,7 @@ def walk(qtbot, viewer, manager, road):
     assert abs(len(np.unique(objects.data)) - 1 - DRAWN) <= 3
     qtbot.waitUntil(lambda: dock.page.tool.id == "measure_regions")
     assert dock.page.form.values()["labels"] is objects
+    return dock.page.form.values()["image"]
 
 
 def press(qtbot, dock, tool, label):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_tool_runner.exchange import features_of, giant_words, layer_kind, speck_words
 from napari_tool_runner.tools.model import LayerKind
@@ -64,6 +64,12 @@ class AddedResult:
     hidden: list[LayerLike] = field(default_factory=list)
     restores: list[Callable[[], None]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+
+    @property
+    def sign(self) -> Literal["done", "problem"]:
+        """What stands before the sentence: no tick where the objects look wrong."""
+        wrong = any(found.noisy or found.giants for _, found in self.counted)
+        return "problem" if wrong else "done"
 
     def sentence(self) -> str:
         """Return what happened, for a person."""

@@ -289,7 +289,7 @@ class ToolWidget(QWidget):
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         if job.recorded().earlier:
             buttons.append(("Run it anyway", partial(self._ask, cache=False)))
-        self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", "done", buttons)
+        self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", shown.sign, buttons)
 
     def _undo(self, shown: AddedResult) -> None:
         if self.viewer is not None:

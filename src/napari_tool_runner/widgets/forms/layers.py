@@ -130,6 +130,10 @@ def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
     return f"{sentence}: choose {more}."
 
 
+def _has_colours(layer: object) -> bool:
+    return bool(getattr(layer, "rgb", False))
+
+
 def takes_time(value: object) -> bool:
     """Whether pixels must be read or computed to say whether a value hardly fits."""
     if path_of(value) is not None:
@@ -195,8 +199,11 @@ class LayerChooser:
         return misfit(parameter, kind, pixels, told(layer)[0], rgb=rgb)
 
     def original(self, layer: object) -> object | None:
-        """Return the open image that a layer comes from, also through others; None without one."""
-        behind = made_of(layer, self.source.layers())
+        """Return the open image that a layer comes from, also through others; None without one.
+
+        Of a colour image it is the channel that was made of it.
+        """
+        behind = [one for one in made_of(layer, self.source.layers()) if not _has_colours(one)]
         return next((one for one in behind[::-1] if layer_kind(one) is LayerKind.IMAGE), None)
 
     def whence(self, parameter: DataParameter, layer: object) -> tuple[str, object | None]:
@@ -304,7 +311,7 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            looked = wants_objects(parameter) or getattr(layer, "rgb", False)
+            looked = wants_objects(parameter) or _has_colours(layer)
             unlike = looked and bool(self.hardly_fits(parameter, layer))
             return place, unlike or _is_too_flat(parameter, layer)
 
