@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.conditions import with_conditions
-from napari_tool_runner.tools.bioimageit.parameters import read_parameter, read_tests
+from napari_tool_runner.tools.bioimageit.own_tests import read_tests
+from napari_tool_runner.tools.bioimageit.parameters import read_parameter
 from napari_tool_runner.tools.bioimageit.rendering import (
     FIJI,
     TOLD,
