@@ -179,6 +179,10 @@ def test_a_row_says_values_as_a_person_does(make_tool: MakeTool, config: Config)
     }  # fmt: skip
     assert dict(row.parameters)["e"].endswith("…")
     assert row.summary().startswith("cells · n not set · b yes · c 0.25 · d x, y · e w w")
+    before = replace(row, parameters=(("n", "not set"), ("b", "no"), ("c", "0.25"), ("d", "x, y")))
+    assert row.changes(before).startswith("b no → yes · e w w")
+    assert row.changes(replace(before, inputs=("nuclei",))).startswith("cells · b no → yes")
+    assert row.changes(row) == ""
     assert row.final
     assert row.order[1] == record.id
     running = replace(row, state=JobState.RUNNING, created=None)

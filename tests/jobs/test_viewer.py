@@ -17,7 +17,15 @@ from napari.layers._source import layer_source  # noqa: E402
 import napari_tool_runner as ntr  # noqa: E402
 from jobs.conftest import INVERT, MakeTool  # noqa: E402
 from napari_tool_runner.errors import ParameterError  # noqa: E402
-from napari_tool_runner.jobs import AddedResult, JobManager, add_result, take_back  # noqa: E402
+from napari_tool_runner.jobs import (  # noqa: E402
+    AddedResult,
+    JobManager,
+    RunRecord,
+    add_result,
+    take_back,
+    taken_back,
+)
+from napari_tool_runner.jobs.past.scan import row_of  # noqa: E402
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools import Tool
@@ -202,6 +210,63 @@ def test_a_result_can_be_taken_back(
     assert labels in viewer.layers
     assert "area" not in labels.features.columns
     assert "area" in third.layers[0].features.columns
+
+
+def test_a_job_whose_result_was_taken_back_is_known_until_it_is_shown_again(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    job = JobManager().submit(make_tool(INVERT), {"i": viewer.layers["cells"]}, config=config)
+    shown = add_result(viewer, job.result(), job)
+    assert job.id not in taken_back()
+    take_back(viewer, shown)
+    assert job.id in taken_back()
+    add_result(viewer, job.result(), job)
+    assert job.id not in taken_back()
+
+
+AREAS = """
+import sys
+with open(sys.argv[2], "w") as out:
+    out.write("label,area\\n1,20\\n2,40\\n")
+"""
+
+
+def test_a_table_of_the_past_is_tied_to_the_layer_that_was_measured(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    objects = make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}")
+    (labels,) = ntr.run_in_viewer(viewer, objects, i="cells", config=config)
+    measure = make_tool(
+        AREAS,
+        inputs='<param name="i" type="data" format="imagetiff" layer="labels"/>',
+        outputs='<data name="t" format="tablecsv" layer="table" join="i" label="Sizes"/>',
+        arguments="${i} ${t}",
+    )
+    job = JobManager().submit(measure, {"i": labels}, config=config)
+    result = job.result()
+    inputs = job.recorded().inputs
+    add_result(viewer, result, job)
+    shown = add_result(viewer, result, inputs=inputs)
+    (title,) = shown.tables
+    assert shown.owners == {title: labels}
+    assert add_result(viewer, result).owners == {}
+    again = JobManager().submit(measure, {"i": labels}, config=config)  # it is measured by now
+    added = add_result(viewer, again.result(), inputs=again.recorded().inputs)
+    assert [*added.owners.values()] == [labels]
+    labels.data = np.zeros_like(labels.data)  # what was measured is no more
+    assert add_result(viewer, result, inputs=inputs).owners == {}
+
+
+def test_a_record_tells_how_many_objects_there_are(
+    viewer: ViewerModel, make_tool: MakeTool, config: Config
+) -> None:
+    tool = make_tool(LABEL, outputs=LABEL_OUT, arguments="${i} ${o} ${t}")
+    job = JobManager().submit(tool, {"i": viewer.layers["cells"]}, config=config)
+    job.result()
+    record = job.recorded()
+    assert [one.objects for one in record.outputs] == [2, None]
+    assert RunRecord.from_json(record.to_json(), record.folder).outputs == record.outputs
+    assert row_of(record).found == "2 objects"
 
 
 def test_notes_stand_beside_what_was_added(

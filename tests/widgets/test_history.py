@@ -15,6 +15,7 @@ from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, invert_tool, sleep_tool
 
 from napari_tool_runner.jobs import (
+    AddedResult,
     Extent,
     JobManager,
     RunRecord,
@@ -22,13 +23,15 @@ from napari_tool_runner.jobs import (
     read_record,
     remembered,
     run_job,
+    take_back,
 )
 from napari_tool_runner.jobs.record import RecordedTool
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.facts import FactsView
-from napari_tool_runner.widgets.history.model import Column, when_text
+from napari_tool_runner.widgets.history.model import Column
 from napari_tool_runner.widgets.history.panel import HistoryPanel
+from napari_tool_runner.widgets.history.words import when_text
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 if TYPE_CHECKING:
@@ -130,12 +133,30 @@ def test_jobs_of_earlier_sessions_are_listed(place, tools, cells):
     assert [row.id for row in panel.model.rows][1:] == [second.id, first.id]
     assert [row.state for row in panel.model.rows] == ["failed", "done", "done"]
     assert panel.count.text() == "3 jobs"
+    assert panel.facts.isHeaderHidden(), "no job is chosen"
     index = panel.filter.index(1, 0)
     assert index.data() == "Done", "a word, not only an icon"
     assert "Number: 2" in index.data(Qt.ItemDataRole.ToolTipRole)
     assert "Number 2" in index.data(Qt.ItemDataRole.AccessibleTextRole)
     assert panel.filter.index(1, Column.TOOL).data() == tool.name
     assert "cells" in panel.filter.index(1, Column.PARAMETERS).data()
+
+
+def test_rows_say_first_what_differs_from_the_run_before(qtbot, place, tools, cells):
+    tool = invert_tool(tools)
+    place.run(tool, i=layer(cells), n=1)
+    with pytest.raises(Exception, match="Fail"):
+        place.run(fail_tool(tools))
+    last = place.run(tool, i=layer(cells), n=2)
+    panel = place.panel()
+    said = [panel.filter.index(row, Column.PARAMETERS).data() for row in (0, 2)]
+    assert [text.split(" · ")[0] for text in said] == ["Number 1 → 2", "cells"]
+    assert panel.filter.index(0, 0).data() == "Done"
+    take_back(place.viewer, AddedResult(job=last.id))
+    with qtbot.waitSignal(panel.model.dataChanged, timeout=WAIT):
+        panel.model.follow()
+    assert panel.filter.index(0, 0).data() == "Taken back"
+    assert not panel.grab().isNull()
 
 
 def test_search_and_state(qtbot, place, tools, cells):
@@ -176,7 +197,7 @@ def test_columns_when_there_is_room(place, tools, cells):
     wide.view.sortByColumn(Column.PARAMETERS, Qt.SortOrder.AscendingOrder)
     assert "Number 1" in wide.filter.index(0, Column.PARAMETERS).data()
     wide.view.sortByColumn(Column.WHEN, Qt.SortOrder.DescendingOrder)
-    assert "Number 9" in wide.filter.index(0, Column.PARAMETERS).data()
+    assert "Number 1 → 9" in wide.filter.index(0, Column.PARAMETERS).data()
 
 
 def test_run_again_by_button(qtbot, place, tools, cells):

@@ -35,7 +35,7 @@ from .request import ConfigLike, Request, RunOptions, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
-from .viewer import add_result, named_layers, placed_result, take_back
+from .viewer import add_result, named_layers, placed_result, take_back, taken_back
 from .viewer_like import ViewerLike
 
 __all__ = [
@@ -130,6 +130,7 @@ __all__ = [
     "sweep",
     "sweepable",
     "take_back",
+    "taken_back",
     "told_values",
     "write_table",
 ]

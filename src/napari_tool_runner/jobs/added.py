@@ -50,6 +50,8 @@ class AddedResult:
         What gives the layers in `replaced` back what they showed before.
     notes : tuple of str
         What a person should know of it.
+    job : str
+        The id of the job whose result it is.
     """
 
     layers: list[object] = field(default_factory=list)
@@ -64,6 +66,7 @@ class AddedResult:
     hidden: list[LayerLike] = field(default_factory=list)
     restores: list[Callable[[], None]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    job: str = ""
 
     @property
     def sign(self) -> Literal["done", "problem"]:

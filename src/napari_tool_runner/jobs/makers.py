@@ -9,17 +9,24 @@ from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange import layer_kind, snapshot
 from napari_tool_runner.jobs.record import METADATA_KEY
 
-__all__ = ["maker_of", "note_maker"]
+__all__ = ["maker_of", "note_maker", "told_maker"]
 
 _makers: weakref.WeakKeyDictionary[object, tuple[object, str]] = weakref.WeakKeyDictionary()
 
 
 def note_maker(layer: object) -> None:
     """Remember that a layer is as a job made it, which its metadata name."""
+    if maker := told_maker(layer):
+        _makers[layer] = _state(layer), maker
+
+
+def told_maker(layer: object) -> str:
+    """Return the job and the output that the metadata of a layer name, whatever became of it."""
     told = getattr(layer, "metadata", {}).get(METADATA_KEY)
-    if isinstance(told, Mapping) and told.get("id") and told.get("output"):
-        element = f"/{told['element']}" if told.get("element") else ""
-        _makers[layer] = _state(layer), f"{told['id']}/{told['output']}{element}"
+    if not isinstance(told, Mapping) or not told.get("id") or not told.get("output"):
+        return ""
+    element = f"/{told['element']}" if told.get("element") else ""
+    return f"{told['id']}/{told['output']}{element}"
 
 
 def maker_of(layer: object) -> str:

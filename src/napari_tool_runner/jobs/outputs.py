@@ -123,7 +123,9 @@ class JobOutput:
     def recorded(self, name: str, element: str, sha256: str | None) -> RecordedOutput:
         """Return its entry in the run record, as `element` of the output `name`."""
         facts = (self.path, self.format, self.layer_type, self.layer_name, sha256)
-        return RecordedOutput(name, element, *facts, self.join, self.column)
+        found = self.counted
+        objects = None if found is None or found.unnumbered else found.count
+        return RecordedOutput(name, element, *facts, self.join, self.column, objects)
 
     def files(self) -> dict[str, JobOutput]:
         """Return element -> its file; of what is no collection itself, under ``""``."""

@@ -219,7 +219,8 @@ class RecordedInput:
 class RecordedOutput:
     """A file that the tool made. `element`: which one of a collection, else empty.
 
-    `join`, `column`: whose objects the rows of a table are, see `JobOutput`.
+    `join`, `column`: whose objects the rows of a table are, see `JobOutput`; `objects`: how many
+    it holds, where they were counted.
     """
 
     name: str
@@ -231,6 +232,7 @@ class RecordedOutput:
     sha256: str | None = None
     join: str = ""
     column: str = ""
+    objects: int | None = None
 
     def locate(self, root: Path | None = None) -> Path | None:
         """Return where it lies, None when it is gone; `root`: `RunRecord.root`."""

@@ -7,7 +7,7 @@ imports napari.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -31,7 +31,7 @@ from napari_tool_runner.jobs.in_place import (
     was_edited,
 )
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
-from napari_tool_runner.jobs.makers import note_maker
+from napari_tool_runner.jobs.makers import note_maker, told_maker
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.jobs.record import METADATA_KEY
 from napari_tool_runner.names import unique_name
@@ -45,14 +45,24 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.in_place import Looks
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
+    from napari_tool_runner.jobs.record import RecordedInput
     from napari_tool_runner.jobs.viewer_like import LayerLike, ViewerLike
 
-__all__ = ["add_layer", "add_result", "lift", "named_layers", "placed_result", "take_back"]
+__all__ = [
+    "add_layer",
+    "add_result",
+    "lift",
+    "named_layers",
+    "placed_result",
+    "take_back",
+    "taken_back",
+]
 
 _STAYS = ("visible", "opacity", "blending")
 """Of the look of any layer: what a layer takes over that comes in the place of another."""
 _OUTPUT = ("id", "output", "element")
 """Of what a layer remembers: which output of which job it is."""
+_taken_back: set[str] = set()
 
 
 def add_result(
@@ -62,6 +72,7 @@ def add_result(
     *,
     looks: Looks | None = None,
     replaces: bool = False,
+    inputs: Iterable[RecordedInput] = (),
 ) -> AddedResult:
     """Add the outputs of `result` to `viewer`, above all that comes of the job's input layers.
 
@@ -74,9 +85,11 @@ def add_result(
     A table joins the labels or points that its descriptor names (``join=``), else the labels
     whose numbers it has (see `joins`): columns are added to ``features``, existing ones stay.
 
-    `looks`: how layers look at first; None: as the viewer does.
+    `looks`: how layers look at first; None: as the viewer does. `inputs`: of a result of the
+    past what went in: a table of the objects of one that is open is tied to that layer.
     """
-    added = AddedResult(notes=_notes(result, job))
+    added = AddedResult(notes=_notes(result, job), job=result.job_id)
+    _taken_back.discard(result.job_id)
     made: dict[tuple[str, str], LayerLike] = {}
     tables: list[tuple[str, JobOutput]] = []
     ours: list[tuple[LayerLike, LoadedOutput, Mapping[str, object], object]] = []
@@ -113,6 +126,10 @@ def add_result(
         note_made(layer, loaded, look, origin)
     for element, table in tables:
         _join(viewer, table, element, made, job, added)
+        if job is None and table.layer_name in added.tables:
+            owner = _given_then(viewer, table.join or table.output.join, inputs)
+            if owner is not None:
+                added.owners.setdefault(table.layer_name, owner)
     for shown in added.layers:
         note_maker(shown)
     # a folder is read as it is shown, also by copies of its layer; a file was told to be there
@@ -143,11 +160,37 @@ def _hide_below(viewer: ViewerLike, added: AddedResult, sources: Mapping[str, ob
             added.hidden.append(layer)
 
 
+def _given_then(
+    viewer: ViewerLike, name: str, inputs: Iterable[RecordedInput]
+) -> LayerLike | None:
+    """Return the layer that went into the input `name` of a past job, if it is here, unchanged.
+
+    One that no job of ours had just made is known by its name and shape.
+    """
+    told = [one for one in inputs if one.name == name]
+    if len(told) != 1:
+        return None
+    (one,) = told
+    if one.source.job:
+        found = [layer for layer in viewer.layers if told_maker(layer) == one.source.job]
+    else:
+        shape = one.snapshot().geometry.shape
+        named = (layer for layer in viewer.layers if layer.name == one.label)
+        found = [one for one in named if getattr(getattr(one, "data", None), "shape", ()) == shape]
+    return next((layer for layer in found if not was_edited(layer)), None)
+
+
+def taken_back() -> frozenset[str]:
+    """Return the ids of this session's jobs whose results a person took out of a viewer again."""
+    return frozenset(_taken_back)
+
+
 def take_back(viewer: ViewerLike, added: AddedResult) -> None:
     """Take what a result became out of the viewer again; what was changed by hand stays.
 
     What it replaced and hid is there again.
     """
+    _taken_back.add(added.job)
     for layer in added.layers:
         if layer in viewer.layers and layer not in added.replaced and not was_edited(layer):
             viewer.layers.remove(layer)

@@ -26,6 +26,8 @@ __all__ = ["JobRow", "Scan", "Stamp", "live_row", "row_of"]
 
 _log = logging.getLogger(__name__)
 _LONGEST = 60
+_MOST = 3
+"""So many counts of objects are told of a job."""
 _WORK = _REST = 0.004
 """Seconds: whoever shows what is read needs Python's lock, too, and for less than it reads."""
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -43,6 +45,8 @@ class JobRow:
         Labels and values that are no data, in words.
     inputs : tuple of str
         What the data was called.
+    found : str
+        How many objects it made, where that was counted.
     """
 
     id: str
@@ -54,6 +58,7 @@ class JobRow:
     parameters: tuple[tuple[str, str], ...]
     inputs: tuple[str, ...]
     message: str = ""
+    found: str = ""
     live: bool = False
     words: str = field(default="", repr=False)
 
@@ -78,6 +83,17 @@ class JobRow:
         parts += [f"{name} {value}" for name, value in self.parameters]
         return " · ".join(parts)
 
+    def changes(self, before: JobRow) -> str:
+        """Return the inputs and parameters that the run `before` had not, in one line."""
+        was = dict(before.parameters)
+        parts = [", ".join(self.inputs)] if self.inputs != before.inputs else []
+        for name, value in self.parameters:
+            if name not in was:
+                parts.append(f"{name} {value}")
+            elif was[name] != value:
+                parts.append(f"{name} {was[name]} → {value}")
+        return " · ".join(parts)
+
 
 def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     """Return the row of a record."""
@@ -88,6 +104,8 @@ def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     )
     inputs = tuple(entry.label for entry in record.inputs)
     said = record.message or record.answered
+    counts = [output.objects for output in record.outputs if output.objects is not None]
+    found = ", ".join(f"{count:,} object{'s' * (count != 1)}" for count in counts[:_MOST])
     words = " ".join(
         [record.tool.id, record.tool_name, record.state.word, said, record.id]
         + [f"{name} {value} {name}={value}" for name, value in plain]
@@ -104,6 +122,7 @@ def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
         parameters,
         inputs,
         said,
+        found,
         live,
         words.casefold(),
     )

@@ -223,15 +223,15 @@ class HistoryActions(QObject):
         again = [("Run again", lambda: self.run_again(record))]
         self._later(
             lambda: recorded_result(record, load_config()),
-            lambda found: self._add(*found),
+            lambda found: self._add(record, *found),
             lambda error: self.say(str(error), "failed", again),
         )
 
-    def _add(self, result: JobResult, remarks: list[str]) -> None:
+    def _add(self, record: RunRecord, result: JobResult, remarks: list[str]) -> None:
         viewer = self._viewer()
         if viewer is None:
             return
-        shown = show_result(viewer, result)
+        shown = show_result(viewer, result, inputs=record.inputs)
         for layer in viewer.layers if shown.open else ():
             if layer in shown.open:
                 layer.visible = True

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.jobs import compare_runs, facts_of
 from napari_tool_runner.sealed import open_file
-from napari_tool_runner.widgets.history.model import when_text
+from napari_tool_runner.widgets.history.words import when_text
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, shown, tooltip
 from napari_tool_runner.widgets.running.log_view import clean_line, log_text
@@ -65,6 +65,7 @@ class FactsView(QTreeWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setRootIsDecorated(False)
+        self.setHeaderHidden(True)  # a tree without columns shows a 1 there
         self.setIndentation(8)
         self.setWordWrap(True)
         self.setItemDelegate(_Wrapping(self))

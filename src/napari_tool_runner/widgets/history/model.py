@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,15 @@ from qtpy.QtCore import (
 )
 
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.jobs import JobRow, JobState, Scan, live_row
+from napari_tool_runner.jobs import JobRow, JobState, Scan, live_row, taken_back
+from napari_tool_runner.widgets.history.words import (
+    duration_text,
+    line_of,
+    row_tip,
+    state_text,
+    when_text,
+)
 from napari_tool_runner.widgets.parts.background import Task
-from napari_tool_runner.widgets.parts.texts import tooltip
-from napari_tool_runner.widgets.running.run_bar import elapsed_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,14 +33,18 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job, JobManager, Stamp
 
-__all__ = ["ROW", "Column", "HistoryFilter", "HistoryModel", "duration_text", "when_text"]
+__all__ = ["NEWS", "ROW", "Column", "HistoryFilter", "HistoryModel"]
 
 ROW = int(Qt.ItemDataRole.UserRole)
 """Role of the `JobRow`."""
 SORT = ROW + 1
 """Role of what a column is sorted by."""
+NEWS = SORT + 1
+"""Role of what a job has made, and of what differs from the run before."""
 _BATCH = 100
 """Rows that are shown at once; then as many again as are there, as each time all are laid out."""
+_NEAR = 200
+"""Among so many jobs the run before is looked for."""
 _TICK_MS = 30
 _LIVE_MS = 400
 
@@ -84,6 +92,7 @@ class HistoryModel(QAbstractTableModel):
         self._scan: Scan | None = None
         self._found: list[tuple[Path, Stamp, JobRow]] = []
         self._again = False
+        self._taken_back: frozenset[str] = frozenset()
         self.problem = ""
         self._ticks = QTimer(self)
         self._ticks.setInterval(_TICK_MS)
@@ -112,6 +121,12 @@ class HistoryModel(QAbstractTableModel):
         """Return the row number of a job; -1 if it is not there."""
         row = self._by_id.get(job_id)
         return -1 if row is None else self._place_of(row)
+
+    def _before(self, row: JobRow) -> JobRow | None:
+        """Return the run of the same tool before that of `row`, if few jobs lie between."""
+        first = self._place_of(row) + 1
+        older = self._rows[first : first + _NEAR]
+        return next((one for one in older if one.tool_name == row.tool_name), None)
 
     def job(self, job_id: str) -> Job | None:
         """Return the job itself while it has not ended."""
@@ -156,6 +171,11 @@ class HistoryModel(QAbstractTableModel):
         for job in ended:
             del self._live[job.id]
             self.job_ended.emit(job.id)
+        told = taken_back()
+        for job_id in told ^ self._taken_back:
+            if (place := self.place(job_id)) >= 0:
+                self.dataChanged.emit(self.index(place, 0), self.index(place, _COLUMNS - 1))
+        self._taken_back = told
 
     def forget(self, ids: Iterable[str]) -> None:
         """Take jobs out of the list (their folders are gone)."""
@@ -268,10 +288,15 @@ class HistoryModel(QAbstractTableModel):
         row = self._rows[index.row()]
         if role == ROW:
             return row
+        if role == NEWS:
+            before = self._before(row)
+            return line_of(row.found, row.changes(before) if before is not None else "")
+        if role == Qt.ItemDataRole.DisplayRole and index.column() == Column.PARAMETERS:
+            return line_of(str(self.data(index, NEWS)), row.summary())
         if role == Qt.ItemDataRole.DisplayRole:
             return _TEXTS[index.column()](row)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _tip(row)
+            return row_tip(row)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return ", ".join(filter(None, (text(row) for text in _TEXTS)))
         if role == SORT:
@@ -321,7 +346,7 @@ def _key(row: JobRow) -> tuple[float, str]:
 
 
 _TEXTS: tuple[Callable[[JobRow], str], ...] = (
-    lambda row: row.state.word,
+    state_text,
     lambda row: row.tool_name,
     lambda row: when_text(row.created),
     lambda row: duration_text(row),
@@ -335,35 +360,3 @@ _VALUES: tuple[Callable[[JobRow], object], ...] = (
     lambda row: row.seconds,
     lambda row: row.summary().casefold(),
 )
-
-
-def _tip(row: JobRow) -> str:
-    when = row.created.astimezone().strftime("%A, %d %B %Y, %H:%M:%S") if row.created else ""
-    values = "\n".join(f"{name}: {value}" for name, value in row.parameters)
-    data = "\n".join(f"Data: {name}" for name in row.inputs)
-    head = f"{row.tool_name} · {row.state.word}"
-    return tooltip(head, when, row.message, f"{data}\n{values}")
-
-
-def when_text(created: datetime | None, now: datetime | None = None) -> str:
-    """Return ``14:05``, ``Yesterday 14:05``, ``12 Nov 14:05`` or ``12 Nov 2024``."""
-    if created is None:
-        return ""
-    here = created.astimezone()
-    today = (now or datetime.now(UTC)).astimezone().date()
-    if here.date() == today:
-        return f"{here:%H:%M}"
-    if here.date() == today - timedelta(days=1):
-        return f"Yesterday {here:%H:%M}"
-    if here.year == today.year:
-        return f"{here.day} {here:%b %H:%M}"
-    return f"{here.day} {here:%b %Y}"
-
-
-def duration_text(row: JobRow) -> str:
-    """Return ``0.4 s``, ``12 s`` or ``2:05``; nothing for what has not started."""
-    if row.state is JobState.QUEUED:
-        return ""
-    if row.seconds < 10:
-        return f"{row.seconds:.1f} s"
-    return f"{row.seconds:.0f} s" if row.seconds < 60 else elapsed_text(row.seconds)

@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionViewItem, QTreeView, QWidget
 
-from napari_tool_runner.jobs import JobState
-from napari_tool_runner.widgets.history.model import (
-    ROW,
-    Column,
-    HistoryFilter,
-    duration_text,
-    when_text,
-)
+from napari_tool_runner.jobs import JobState, taken_back
+from napari_tool_runner.widgets.history.model import NEWS, ROW, Column, HistoryFilter
+from napari_tool_runner.widgets.history.words import duration_text, line_of, state_text, when_text
 from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 
 if TYPE_CHECKING:
@@ -60,30 +55,32 @@ class HistoryDelegate(RowDelegate):
             return
         _, line = self.begin(painter, option, index, _PAD)
         top = line.top() + (line.height() - _ICON) // 2
-        self.draw_icon(painter, _ICONS[row.state], line.left(), top, _ICON)
+        name = _ICONS[row.state] if row.id not in taken_back() else "reset"
+        self.draw_icon(painter, name, line.left(), top, _ICON)
         line.setLeft(line.left() + _ICON + 5)
         if self.compact:
-            self._two_lines(painter, row, line, option)
+            self._two_lines(painter, row, str(index.data(NEWS)), line, option)
         else:
-            self.draw_text(painter, line, row.state.word)
+            self.draw_text(painter, line, state_text(row))
         painter.restore()
 
     def _two_lines(
-        self, painter: QPainter, row: JobRow, line: QRect, option: QStyleOptionViewItem
+        self, painter: QPainter, row: JobRow, news: str, line: QRect, option: QStyleOptionViewItem
     ) -> None:
         metrics = option.fontMetrics
         plain, faint = painter.pen().color(), painter.pen().color()
         faint.setAlphaF(0.65)
         below = line.translated(0, metrics.height())
-        facts = " · ".join(text for text in (row.state.word, duration_text(row)) if text)
-        said = row.message if row.state in (JobState.FAILED, JobState.DONE) else ""
-        more = said or row.summary()
+        known, said = (state_text(row), duration_text(row)), row.message or row.summary()
+        # the icon says that a job is done; what sets it apart must not be cut
+        done = row.state is JobState.DONE and row.id not in taken_back()
+        facts = line_of(news, *known, said) if done else line_of(known[0], news, known[1], said)
         when = when_text(row.created)
         width = metrics.horizontalAdvance(when)
         painter.setPen(faint)
         right = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         painter.drawText(line, right, when)
-        self.draw_text(painter, below, f"{facts} · {more}" if more else facts)
+        self.draw_text(painter, below, facts)
         painter.setPen(plain)
         self.draw_text(painter, line.adjusted(0, 0, -width - 8, 0), row.tool_name)
 

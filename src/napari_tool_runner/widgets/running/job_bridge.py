@@ -31,11 +31,13 @@ from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.run_bar import progress_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari.components import ViewerModel
     from napari.utils.progress import cancelable_progress
     from qtpy.QtWidgets import QWidget
 
-    from napari_tool_runner.jobs import AddedResult, Job, JobManager, JobResult
+    from napari_tool_runner.jobs import AddedResult, Job, JobManager, JobResult, RecordedInput
 
 __all__ = ["ActivityMirror", "JobBridge", "follow_job", "running_bridges", "show_result"]
 
@@ -191,6 +193,8 @@ def show_result(
     result: JobResult,
     job: Job | None = None,
     switches: frozenset[str] = frozenset(),
+    *,
+    inputs: Iterable[RecordedInput] = (),
 ) -> AddedResult:
     """Add the outputs of a job to `viewer`; call it on the GUI thread.
 
@@ -200,12 +204,15 @@ def show_result(
         Where its inputs lie the layers come; without it (a job of the past) on top.
     switches : frozenset of str
         What a form says of how results are shown (`OutputsBox.switches`).
+    inputs : iterable of RecordedInput
+        What went in, of a job of the past.
     """
     from napari_tool_runner.jobs import add_result, placed_result
 
     placed = placed_result(job, result) if job is not None else result
     with own_looks(viewer):
-        added = add_result(viewer, placed, job, looks=first_look, replaces=REPLACE in switches)
+        replaces = REPLACE in switches
+        added = add_result(viewer, placed, job, looks=first_look, replaces=replaces, inputs=inputs)
     if CONTOURS in switches:
         show_contours([layer for layer in added.layers if layer not in added.replaced])
     for title, columns in added.tables.items():
