@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from napari.layers import Labels, Points, Shapes, Tracks
 
-from napari_tool_runner.exchange import column_title, features_of, whereabouts
+from napari_tool_runner.exchange import column_title, counted_only, features_of, whereabouts
 
 
 def test_labels_have_a_row_for_each_object_and_none_for_the_background():
@@ -82,7 +82,23 @@ def test_places_of_things_without_pixels():
         ("intensity_sum", "intensity_sum"),
         ("Area (µm²)", "Area (µm²)"),
         ("album", "album"),
+        ("centroid_y", "centroid_y (px)"),
+        ("centroid-0", "centroid-0 (px)"),
+        ("centroid_um", "centroid (µm)"),
     ],
 )
 def test_titles_say_units(name, title):
     assert column_title(name) == title
+
+
+@pytest.mark.parametrize(
+    ("names", "counted"),
+    [
+        (["label", "pixels", "perimeter_px"], True),
+        (["voxels"], True),
+        (["pixels", "area_um2"], False),
+        (["label", "mean"], False),
+    ],
+)
+def test_sizes_of_an_image_without_a_pixel_size_are_counted_only(names, counted):
+    assert counted_only(names) is counted

@@ -60,7 +60,7 @@ from napari_tool_runner.exchange.snapshots import (
     snapshot,
     snapshot_from_record,
 )
-from napari_tool_runner.exchange.titles import column_title
+from napari_tool_runner.exchange.titles import column_title, counted_only
 from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "column_names",
     "column_title",
     "counted",
+    "counted_only",
     "crop",
     "cut",
     "export",

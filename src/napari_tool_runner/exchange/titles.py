@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-__all__ = ["column_title"]
+__all__ = ["column_title", "counted_only"]
 
 _UNIT_AT_END = re.compile(r"(.*[^\W_])_([nµμum]m|px|ms|s)([23²³]?)")
+_CENTRE = re.compile(r"centroid[-_]([xyz]|\d)")
+_COUNTED = ("pixels", "voxels")
 _POWERS = str.maketrans("23", "²³")
 
 
 def column_title(name: str) -> str:
-    """Return a column's name as a title: ``area_um2`` is ``area (µm²)``."""
+    """Return a column's name as a title: ``area_um2`` is ``area (µm²)``.
+
+    A centre without a unit is in pixels, as it is where coordinates are read.
+    """
+    if _CENTRE.fullmatch(name):
+        return f"{name} (px)"
     found = _UNIT_AT_END.fullmatch(name)
     if found is None:
         return name
     sign = {"um": "µm", "μm": "µm"}.get(found[2], found[2])
     return f"{found[1]} ({sign}{found[3].translate(_POWERS)})"
+
+
+def counted_only(names: Iterable[str]) -> bool:
+    """Whether columns tell sizes in pixels and none in a length: the image had no pixel size."""
+    told = [*names]
+    units = {found[2] for found in map(_UNIT_AT_END.fullmatch, told) if found is not None}
+    return not {"nm", "um", "µm", "μm"} & units and any(name in _COUNTED for name in told)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from npe2 import PluginManager
 
+from napari_tool_runner.widgets.results import scene
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
 from napari_tool_runner.widgets.results.rows import rows_of_columns
@@ -272,3 +274,73 @@ def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
     qtbot.waitUntil(lambda: list(model_viewer.mouse_drag_callbacks) == kept, timeout=20_000)
     assert labels.colormap == before
     labels.features = pd.DataFrame({"index": [1], "area": [9]})
+
+
+def test_sizes_without_a_unit_say_how_they_get_one(qtbot, dock, labels):
+    assert dock.view.unsized.isHidden()
+    labels.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36]})
+    qtbot.waitUntil(lambda: dock.view.unsized.text() == scene.NO_SIZE)
+    assert dock.view.unsized.isVisible()
+    assert dock.view.unsized.button.isHidden(), "there is no window for napari's own place"
+    labels.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36], "area_um2": [1.5, 6]})
+    qtbot.waitUntil(dock.view.unsized.isHidden)
+
+
+def test_napari_is_asked_where_scale_and_units_are_written(model_viewer, labels, monkeypatch):
+    asked: list[tuple[str, ...]] = []
+    window = SimpleNamespace(add_plugin_dock_widget=lambda *names: asked.append(names))
+    viewer = SimpleNamespace(layers=model_viewer.layers, window=window)
+    model_viewer.layers.selection.clear()
+    scene.give_size(viewer, labels)
+    assert asked == [("napari-metadata", "Layer metadata")]
+    assert model_viewer.layers.selection.active is labels
+    assert scene.can_give_size(viewer) is ("napari-metadata" in PluginManager.instance())
+    assert not scene.can_give_size(model_viewer)
+
+
+@pytest.fixture
+def canvas(model_viewer, monkeypatch):
+    """Half a canvas, as a table leaves it, when it is set."""
+    half: list[bool] = []
+    whole = model_viewer._get_scale_factor
+    monkeypatch.setattr(
+        type(model_viewer), "_get_scale_factor", lambda _, margin: whole(margin) / (1 + len(half))
+    )
+    model_viewer.reset_view()
+    return half
+
+
+def test_a_picture_that_nobody_moved_is_fitted_when_the_table_takes_room(
+    qtbot, dock, model_viewer, canvas
+):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    fitted = camera.zoom
+    dock._fitting.look()
+    assert camera.zoom == fitted
+    canvas.append(True)
+    dock._fitting.again()
+    qtbot.waitUntil(lambda: np.isclose(camera.zoom, fitted / 2))
+
+
+def test_a_picture_that_somebody_moved_stays_as_it_is(dock, model_viewer, canvas):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    dock._fitting.look()
+    camera.zoom *= 1.5
+    zoom = camera.zoom
+    dock._fitting._fit()
+    dock._fitting.look()
+    dock._fitting._fit()
+    assert camera.zoom == zoom
+    model_viewer.layers.clear()
+    camera.zoom = zoom
+    dock._fitting.look()
+    dock._fitting._fit()
+    assert camera.zoom == zoom
+
+
+def test_the_table_that_opens_fits_the_picture(qtbot, shown, model_viewer, labels, canvas):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    fitted = camera.zoom
+    shown(ToolTablesWidget(model_viewer), 700, 300)
+    canvas.append(True)
+    qtbot.waitUntil(lambda: np.isclose(camera.zoom, fitted / 2))

@@ -61,11 +61,58 @@ def test_a_click_on_a_header_sorts_and_what_is_empty_comes_last(view):
         QTest.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at, 8))
 
     click()
+    assert column(view, 0) == ["4", "1", "3", "2"], "the largest first"
+    click()
     assert column(view, 0) == ["3", "1", "4", "2"]
     click()
-    assert column(view, 0) == ["4", "1", "3", "2"]
-    click()
     assert column(view, 0) == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(("at", "down"), [(0, False), (1, True), (2, False), (9, False)])
+def test_measures_are_sorted_largest_first_and_names_and_numbers_of_objects_are_not(
+    view, at, down
+):
+    orders = Qt.SortOrder
+    first = view.model.headerData(
+        at, Qt.Orientation.Horizontal, Qt.ItemDataRole.InitialSortOrderRole
+    )
+    assert first == (orders.DescendingOrder if down else orders.AscendingOrder).value
+
+
+def test_what_is_sorted_is_seen_from_its_begin(view):
+    view.show_rows(Rows("Many", pd.DataFrame({"area": np.arange(500)})))
+    view.table.scrollToBottom()
+    assert view.table.indexAt(QPoint(5, 5)).row() > 100
+    view.table.sortByColumn(0, Qt.SortOrder.DescendingOrder)
+    assert view.table.indexAt(QPoint(5, 5)).row() == 0
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What notifications say."""
+    said: list[str] = []
+    monkeypatch.setattr("napari_tool_runner.widgets.results.view.notify", said.append)
+    return said
+
+
+def test_copying_says_what_was_copied(view, told):
+    view.copy_button.click()
+    view.choose(np.array([2]))
+    view.copy_button.click()
+    view.choose(np.array([2, 3]))
+    view.copy_button.click()
+    assert told == [
+        "Copied all 4 rows that are shown.",
+        "Copied the 1 row that is chosen.",
+        "Copied the 2 rows that are chosen.",
+    ]
+
+
+def test_saving_names_the_file(view, told, tmp_path, monkeypatch):
+    answer = str(tmp_path / "Cells.csv"), "CSV (*.csv)"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: answer)
+    view.save_button.click()
+    assert told == [f"Saved Cells.csv: 4 rows, in {tmp_path}."]
 
 
 def test_equal_rows_stay_in_their_order():

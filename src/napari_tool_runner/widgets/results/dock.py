@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ from napari.viewer import Viewer  # noqa: TC002
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from napari_tool_runner.exchange import counted_only
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import dock_of, float_low, heighten, stand_below
@@ -32,6 +32,13 @@ from napari_tool_runner.widgets.results.rows import (
     rows_of_columns,
     rows_of_layers,
 )
+from napari_tool_runner.widgets.results.scene import (
+    GIVE_SIZE,
+    NO_SIZE,
+    Fitting,
+    can_give_size,
+    give_size,
+)
 from napari_tool_runner.widgets.results.view import TableView
 
 if TYPE_CHECKING:
@@ -40,12 +47,12 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
 __all__ = [
-    "PreviewTables",
     "ToolTablesWidget",
     "own_looks",
     "show_features",
     "show_layer_table",
     "show_table",
+    "tables_dock",
 ]
 
 DOCK = "Tool Tables"
@@ -107,6 +114,7 @@ class ToolTablesWidget(QWidget):
         self._soon = soon(self.refresh, 0, self)
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)
+        self._fitting = Fitting(napari_viewer, self)
         self._stands = False
         layers = napari_viewer.layers
         self._hear(layers.events.inserted, self._layer_came)
@@ -130,6 +138,7 @@ class ToolTablesWidget(QWidget):
         if not self._stands:
             self._stands = True
             stand_below(self, self._floated)
+            self._fitting.look()
             self._settle.start()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
@@ -139,7 +148,8 @@ class ToolTablesWidget(QWidget):
         self.view.body.setOrientation(ways.Horizontal if self.width() >= WIDE else ways.Vertical)
 
     def _take_room(self) -> None:
-        heighten(self, self.sizeHint().height())
+        heighten(self, PLOTTED if self.plot_button.isChecked() else self.sizeHint().height())
+        self._fitting.again()
 
     def _floated(self, on: bool) -> None:
         if on:
@@ -221,7 +231,17 @@ class ToolTablesWidget(QWidget):
             rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
         self.link.follow(rows)
         self.view.show_rows(rows)
+        self._tell_size(rows)
         self._hear_layers()
+
+    def _tell_size(self, rows: Rows) -> None:
+        """Say how sizes get a unit, where the image had no pixel size."""
+        if not rows.layers or not counted_only(map(str, rows.frame.columns)):
+            self.view.unsized.say("")
+            return
+        can = can_give_size(self._viewer)
+        give = partial(give_size, self._viewer, rows.layers[0])
+        self.view.unsized.say(NO_SIZE, GIVE_SIZE, "Pixel size…" if can else "", give)
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
@@ -283,7 +303,8 @@ class ToolTablesWidget(QWidget):
     def _show_plots(self, on: bool) -> None:
         self.plots.setVisible(on)
         if on:
-            heighten(self, PLOTTED)
+            self._fitting.look()
+            self._settle.start()
         self._plot()
 
     def _plot(self) -> None:
@@ -322,7 +343,7 @@ def _let_go(
 # -- for the others --------------------------------------------------------------------
 
 
-def _tables_dock(viewer: ViewerModel) -> ToolTablesWidget | None:
+def tables_dock(viewer: ViewerModel) -> ToolTablesWidget | None:
     """Return the dock "Tool Tables" of the viewer's window, raised; None without a window."""
     return dock_of(viewer, ToolTablesWidget, DOCK, lambda: ToolTablesWidget(viewer), area="bottom")
 
@@ -337,13 +358,13 @@ def show_table(
     owner : layer, optional
         Whose objects its rows are.
     """
-    dock = _tables_dock(viewer)
+    dock = tables_dock(viewer)
     return "" if dock is None else dock.add_table(rows_of_columns(title, columns, owner))
 
 
 def show_features(viewer: ViewerModel, layer: object) -> ToolTablesWidget | None:
     """Show the objects of a layer as a table; None where there is no window."""
-    dock = _tables_dock(viewer)
+    dock = tables_dock(viewer)
     if dock is not None:
         dock.show_layers(layer)
     return dock
@@ -353,35 +374,12 @@ def show_layer_table(viewer: Viewer) -> None:
     """Show the objects of the selected layers as a table."""
     layers = [layer for layer in viewer.layers if layer in viewer.layers.selection]
     measured = tuple(layer for layer in layers if has_table(layer))
-    dock = _tables_dock(viewer)
+    dock = tables_dock(viewer)
     if dock is not None and measured:
         dock.show_layers(*measured)
     else:
         names = ", ".join(f"“{layer.name}”" for layer in layers) or "No layer"
         notify(f"{names}: nothing was measured of its objects. “Measure objects” does it.")
-
-
-class PreviewTables:
-    """The tables of a live preview: shown once, then filled anew, and gone with it."""
-
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = weakref.ref(viewer)
-        self._titles: dict[str, str] = {}
-
-    def show(self, tables: Mapping[str, Mapping[str, object]]) -> None:
-        """Show title -> columns in the place of what is shown."""
-        viewer = self._viewer()
-        dock = None if viewer is None or not (tables or self._titles) else _tables_dock(viewer)
-        if dock is None:
-            return
-        for title in self._titles.keys() - tables.keys():
-            dock.remove_table(self._titles.pop(title))
-        for title, columns in tables.items():
-            rows = rows_of_columns(title, columns)
-            if title in self._titles:
-                dock.fill(self._titles[title], rows)
-            else:
-                self._titles[title] = dock.add_table(rows)
 
 
 @contextmanager

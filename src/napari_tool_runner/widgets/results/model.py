@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
-from napari_tool_runner.exchange import column_title
+from napari_tool_runner.exchange import column_title, id_column
 from napari_tool_runner.widgets.parts.texts import short, tooltip
 
 if TYPE_CHECKING:
@@ -87,7 +87,12 @@ class TableModel(QAbstractTableModel):
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
     ) -> object:
-        """Return the title of a column, a tooltip where it is cut; the number of a line."""
+        """Return the title of a column, a tooltip where it is cut; the number of a line.
+
+        Qt asks, too, in which order a column is sorted first.
+        """
+        if role == Qt.ItemDataRole.InitialSortOrderRole:
+            return self._first_order(section)
         if orientation == Qt.Orientation.Vertical:
             return section + 1 if role == Qt.ItemDataRole.DisplayRole else None
         # a view that has just lost columns still asks for them
@@ -95,6 +100,15 @@ class TableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole and short(title) != title:
             return tooltip(title)
         return short(title) if role == Qt.ItemDataRole.DisplayRole else None
+
+    def _first_order(self, section: int) -> int:
+        """Return what is looked for first: the largest of measures, the first of names and ids."""
+        orders = Qt.SortOrder
+        inside = 0 <= section < len(self.names)
+        number = inside and self._columns[section].dtype.kind in "iuf"
+        down = number and self.names[section] != id_column(self.rows.frame)
+        order: int = (orders.DescendingOrder if down else orders.AscendingOrder).value
+        return order
 
 
 def sorted_rows(column: pd.Series[float], *, up: bool) -> np.ndarray:

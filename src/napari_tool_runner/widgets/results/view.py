@@ -72,6 +72,7 @@ class TableView(QWidget):
         header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         header.setToolTip(tooltip("Click to sort; again: the other way round, then as it was."))
+        header.sortIndicatorChanged.connect(lambda *_: self.table.scrollToTop())
         lines.setDefaultSectionSize(22)
         corner = self.table.findChild(QAbstractButton)  # Qt gives it no name
         assert corner is not None
@@ -97,8 +98,8 @@ class TableView(QWidget):
         self.save_button = IconButton("file", "Save the table as CSV, Parquet or Excel…")
         self.save_button.clicked.connect(self._save)
         self.bar = filled(QHBoxLayout(), (self.filter, 1), self.copy_button, self.save_button)
-        self.specks = Remark()
-        told = filled(QHBoxLayout(), self.count, (self.specks, 1))
+        self.specks, self.unsized = Remark(), Remark()
+        told = filled(QHBoxLayout(), self.count, (self.specks, 1), (self.unsized, 1))
         self.problem = plain_label(wrap=True)
         self.problem.hide()
         self.body = QSplitter(Qt.Orientation.Horizontal)
@@ -157,11 +158,16 @@ class TableView(QWidget):
     def copy(self) -> None:
         """Copy the chosen lines that are shown, or all, separated by tabs, with their header."""
         taken = self.rows.frame.iloc[self._taken()]
-        self._work(
-            partial(as_text, taken, self.model.titles),
-            taken.size,
-            lambda text: copy_text(str(text)),
-        )
+        rows = f"{len(taken):,} row{'s' * (len(taken) != 1)}"
+        chosen = len(self.model.lines(self.chosen)) > 0
+        said = f"Copied the {rows} that {'are' if len(taken) != 1 else 'is'} chosen."
+        said = said if chosen else f"Copied all {rows} that are shown."
+
+        def copied(text: object) -> None:
+            copy_text(str(text))
+            notify(said)
+
+        self._work(partial(as_text, taken, self.model.titles), taken.size, copied)
 
     # -- inside --------------------------------------------------------------------
 
@@ -293,8 +299,13 @@ class TableView(QWidget):
         self._work(
             partial(save_table, frame, Path(name), KINDS[kind]),
             frame.size,
-            lambda path: notify(f"Saved {len(frame):,} rows in {path}."),
+            partial(self._saved, len(frame)),
         )
+
+    def _saved(self, count: int, path: object) -> None:
+        # the name first: of a long text a notification shows the begin
+        if isinstance(path, Path):
+            notify(f"Saved {path.name}: {count:,} rows, in {path.parent}.")
 
     def _work(
         self, work: Callable[[], object], cells: int, then: Callable[[object], object]

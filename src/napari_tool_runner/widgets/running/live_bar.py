@@ -27,8 +27,8 @@ from napari_tool_runner.widgets.parts.background import bell, soon
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
-from napari_tool_runner.widgets.results.dock import PreviewTables
 from napari_tool_runner.widgets.results.first_looks import first_look, show_contours
+from napari_tool_runner.widgets.results.previews import PreviewTables
 from napari_tool_runner.widgets.running.admission import Admission
 
 if TYPE_CHECKING:
