@@ -24,7 +24,7 @@ from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
 from napari_tool_runner.widgets.opening import NEXT, read_toolboxes
 from napari_tool_runner.widgets.parts.background import IdleWork, Task, soon
-from napari_tool_runner.widgets.parts.docking import dock_of
+from napari_tool_runner.widgets.parts.docking import column_in_sight, dock_of
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
@@ -89,7 +89,7 @@ class ToolRunnerWidget(QWidget):
         self.stack = QStackedWidget()
         self.made_by = MadeByBar(napari_viewer, self.show_history, self.show_tool)
         parts = self.message, (self.stack, 1), self.made_by
-        filled(QVBoxLayout(self), *parts, margins=(0, _SPACING, 0, 0), spacing=_SPACING)
+        column_in_sight(self, *parts, margins=(0, _SPACING, 0, 0), spacing=_SPACING)
         self._session_toolbox = toolbox is None
         self._wanted = ""
         self._loading: Task | None = None

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import QRect, Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QWidget
 
 from napari_tool_runner.widgets.parts import docking
 from napari_tool_runner.widgets.results.dock import FLOATING, ToolTablesWidget
 
 AREAS = Qt.DockWidgetArea
-room_of = docking._room
+room_of = docking.screen_room
 
 
 @pytest.fixture
 def large(monkeypatch):
     """A screen that is large enough, whatever that of the tests is."""
-    monkeypatch.setattr(docking, "_room", lambda _: QRect(0, 0, 3000, 3000))
+    monkeypatch.setattr(docking, "screen_room", lambda _: QRect(0, 0, 3000, 3000))
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_tables_that_float_have_a_size_of_their_own_and_leave_the_right_free(
 
 
 def test_tables_beyond_the_edge_of_the_screen_float_in_sight(qtbot, window, tables, monkeypatch):
-    monkeypatch.setattr(docking, "_room", room_of)
+    monkeypatch.setattr(docking, "screen_room", room_of)
     dock, room = dock_of(tables), window.screen().availableGeometry()
     window.resize(1200, 2 * room.bottom())  # as napari's window is that cannot be smaller
     qtbot.waitUntil(lambda: dock.y() > room.bottom())
@@ -110,3 +110,56 @@ def test_tables_stand_alone_in_a_script(shown, model_viewer):
     tables.plot_button.click()
     tables._float_low()
     assert tables.height() == 300
+
+
+@pytest.fixture
+def low(monkeypatch):
+    """A screen that is lower than the windows on it."""
+    monkeypatch.setattr(docking, "screen_room", lambda _: QRect(0, 0, 700, 400))
+
+
+def test_the_foot_of_a_panel_stays_on_a_screen_that_is_lower_than_the_window(qtbot, shown, low):
+    panel, foot, window = QWidget(), QPushButton("Run"), QMainWindow()
+    docking.column_in_sight(panel, (QWidget(), 1), foot, margins=(0, 0, 0, 3))
+    dock = QDockWidget("Panel", window)
+    dock.setWidget(panel)
+    window.setCentralWidget(QWidget())
+    window.addDockWidget(AREAS.RightDockWidgetArea, dock)
+    shown(window, 500, 600)
+    window.move(0, 0)
+
+    def end():
+        return foot.mapToGlobal(foot.rect().bottomLeft()).y()
+
+    qtbot.waitUntil(lambda: 300 < end() < 400)
+    window.resize(500, 350)  # it is no higher than the screen now: the panel is whole again
+    qtbot.waitUntil(lambda: panel.layout().contentsMargins().bottom() == 3)
+
+
+def test_a_panel_leaves_what_it_need_not_have_to_a_narrow_canvas(qtbot, shown, low):
+    class Panel(QWidget):
+        def minimumSizeHint(self):
+            return QSize(200, 50)
+
+        def sizeHint(self):
+            return QSize(450, 300)
+
+    panel, window = Panel(), QMainWindow()
+    docking.column_in_sight(panel, QPushButton("Run"))
+    dock = QDockWidget("Panel", window)
+    dock.setWidget(panel)
+    window.setCentralWidget(QWidget())
+    window.addDockWidget(AREAS.RightDockWidgetArea, dock)
+    shown(window, 500, 300)
+    qtbot.waitUntil(lambda: dock.width() < 230)
+
+
+def test_a_table_floats_where_it_would_be_too_narrow(qtbot, window, tables, monkeypatch):
+    monkeypatch.setattr(docking, "screen_room", lambda _: QRect(0, 0, 3000, 3000))
+    dock = dock_of(tables)
+    assert not dock.isFloating()
+    left = window.findChildren(QDockWidget)[0]
+    left.widget().setMinimumWidth(1100)
+    qtbot.waitUntil(lambda: dock.width() < 240)
+    tables._take_room()
+    assert dock.isFloating()

@@ -179,7 +179,7 @@ class FormWidget(QScrollArea):
 
     def minimumSizeHint(self) -> QSize:
         """Return a size that never pushes the window."""
-        return QSize(200, 80)
+        return QSize(200, 44)
 
     def _tell(self) -> None:
         self.changed.emit()

@@ -30,6 +30,7 @@ from napari_tool_runner.widgets.history.facts import JobDetails
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
 from napari_tool_runner.widgets.history.view import HistoryView
 from napari_tool_runner.widgets.parts.background import soon
+from napari_tool_runner.widgets.parts.docking import column_in_sight
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -155,7 +156,7 @@ class HistoryPanel(QWidget):
         self.splitter.setStretchFactor(1, 2)
         self.splitter.setSizes([420, 300])
         top = filled(QHBoxLayout(), (self.search, 1), self.states, self.reload_button, spacing=4)
-        filled(QVBoxLayout(self), top, (self.splitter, 1), margins=(6, 4, 6, 4), spacing=4)
+        column_in_sight(self, top, (self.splitter, 1), margins=(6, 4, 6, 4), spacing=4)
 
     def _make_actions(self) -> None:
         self.menu = QMenu(self)

@@ -1,4 +1,4 @@
-"""Docks in napari's window: found where they are, opened where they are not."""
+"""Docks in napari's window: found where they are, opened where they are not, kept in sight."""
 
 from __future__ import annotations
 
@@ -6,18 +6,33 @@ from typing import TYPE_CHECKING, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QLayout, QMainWindow, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.menu_plan import titled
+from napari_tool_runner.widgets.parts.background import soon
+from napari_tool_runner.widgets.parts.layouts import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari.components import ViewerModel
 
-__all__ = ["dock_of", "float_low", "heighten", "raise_dock", "stand_below"]
+    from napari_tool_runner.widgets.parts.layouts import Part
+
+__all__ = [
+    "column_in_sight",
+    "dock_of",
+    "float_low",
+    "heighten",
+    "raise_dock",
+    "screen_room",
+    "stand_below",
+]
 
 _W = TypeVar("_W", bound=QWidget)
+_MOVES = (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.WindowStateChange)
+_NARROW = 240
+"""A dock below the canvas that is not so wide floats: no table is read in it."""
 _LOWEST = 0.6
 """So much of the height of a window (of what the screen shows of it) a dock has that floats."""
 
@@ -81,8 +96,8 @@ def stand_below(widget: QWidget, floated: Callable[[bool], object]) -> None:
 def heighten(widget: QWidget, height: int) -> None:
     """Make the dock of `widget`, where it stands below the canvas, at least as high.
 
-    It floats if most of it lies beyond the edge of the screen: napari's window does not get
-    smaller than its docks, and is thus larger than a small screen.
+    It floats if it is too narrow there, or most of it lies beyond the edge of the screen: napari's
+    window does not get smaller than its docks, and is thus larger than a small screen.
     """
     dock = _around(widget)
     main = dock.parentWidget() if dock is not None else None
@@ -92,14 +107,9 @@ def heighten(widget: QWidget, height: int) -> None:
         if dock.height() < height:
             main.resizeDocks([dock], [height], Qt.Orientation.Vertical)
         place = QRect(dock.mapToGlobal(QPoint()), dock.size())
-        if 2 * place.intersected(_room(main)).height() < place.height():
+        seen = place.intersected(screen_room(main))
+        if 2 * seen.height() < place.height() or seen.width() < _NARROW:
             dock.setFloating(True)
-
-
-def _room(window: QWidget) -> QRect:
-    """Return what windows may take of the screen that `window` is on."""
-    screen = window.screen()
-    return window.geometry() if screen is None else screen.availableGeometry()
 
 
 class _InSight(QObject):
@@ -109,7 +119,7 @@ class _InSight(QObject):
         """Move it up, unless a person drags it."""
         grown = event is not None and event.type() == QEvent.Type.Resize
         if grown and isinstance(dock, QDockWidget) and dock.isFloating() and not _is_dragged():
-            place, room = dock.geometry(), _room(dock)
+            place, room = dock.geometry(), screen_room(dock)
             if place.bottom() > room.bottom():
                 dock.move(place.x(), max(room.top(), room.bottom() + 1 - place.height()))
         return False
@@ -125,11 +135,84 @@ def float_low(widget: QWidget, size: QSize) -> None:
     main = dock.parentWidget() if dock is not None else None
     if dock is None or main is None or not dock.isFloating():
         return
-    inside = main.geometry().intersected(_room(main))
+    inside = main.geometry().intersected(screen_room(main))
     size = size.boundedTo(QSize(inside.width(), int(_LOWEST * inside.height())))
     dock.resize(size)
     if not _is_dragged():
         dock.move(inside.left(), inside.bottom() - dock.height())
+
+
+def column_in_sight(
+    panel: QWidget,
+    *parts: Part | tuple[Part, int],
+    margins: tuple[int, int, int, int] = (0, 0, 0, 0),
+    spacing: int | None = None,
+) -> QVBoxLayout:
+    """Put `parts` below one another into `panel`, above the lower edge of the screen.
+
+    napari's window is as high as its docks at the left need it to be. Where the screen is lower,
+    what stands at the foot of a panel, as Run does, would be out of reach.
+    """
+    column = filled(QVBoxLayout(panel), *parts, margins=margins, spacing=spacing)
+    panel.installEventFilter(_Foot(panel, column))
+    return column
+
+
+def screen_room(window: QWidget) -> QRect:
+    """Return what windows may take of the screen that `window` is on."""
+    screen = window.screen()
+    return window.geometry() if screen is None else screen.availableGeometry()
+
+
+class _Foot(QObject):
+    """Keeps free what of a panel the screen does not show."""
+
+    def __init__(self, panel: QWidget, layout: QLayout) -> None:
+        super().__init__(panel)
+        self._panel, self._layout = panel, layout
+        self._own = layout.contentsMargins().bottom()
+        self._window: QWidget | None = None
+        self._narrow = soon(self._leave_canvas, 0, self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Look again when the panel or its window moved."""
+        if event is not None and event.type() in _MOVES:
+            window = self._panel.window()
+            if window is not None and window is not self._window and window is not self._panel:
+                if self._window is not None:
+                    self._window.removeEventFilter(self)
+                self._window = window
+                window.installEventFilter(self)
+                self._narrow.start()
+            self._settle()
+        return False
+
+    def _settle(self) -> None:
+        margins = self._layout.contentsMargins()
+        bottom = self._own + self._beyond()
+        if bottom != margins.bottom():
+            margins.setBottom(bottom)
+            self._layout.setContentsMargins(margins)
+
+    def _leave_canvas(self) -> None:
+        """Take no more width than needed where hardly any is left to the canvas."""
+        window, dock = self._panel.window(), _around(self._panel)
+        canvas = window.centralWidget() if isinstance(window, QMainWindow) else None
+        if isinstance(window, QMainWindow) and dock is not None and canvas is not None:
+            wanted = self._panel.minimumSizeHint().width()
+            if canvas.width() < _NARROW and dock.width() > wanted:
+                window.resizeDocks([dock], [wanted], Qt.Orientation.Horizontal)
+
+    def _beyond(self) -> int:
+        """Return how much of the panel a screen does not show that is lower than the window."""
+        window = self._panel.window()
+        if not isinstance(window, QMainWindow):
+            return 0
+        room = screen_room(window)
+        if window.frameGeometry().height() <= room.height():
+            return 0  # a person moved it there
+        foot = self._panel.mapToGlobal(QPoint(0, self._panel.height())).y()
+        return max(0, foot - room.bottom() - 1)
 
 
 def _around(widget: QWidget) -> QDockWidget | None:

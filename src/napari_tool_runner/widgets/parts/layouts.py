@@ -9,15 +9,16 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QBoxLayout, QLabel, QLayout, QMenu, QSizePolicy, QWidget
 
-__all__ = ["filled", "menu_entry", "plain_label"]
+__all__ = ["Part", "filled", "menu_entry", "plain_label"]
 
 _L = TypeVar("_L", bound=QBoxLayout)
-_Part = QWidget | QLayout
+Part = QWidget | QLayout
+"""What a layout takes."""
 
 
 def filled(
     layout: _L,
-    *parts: _Part | tuple[_Part, int],
+    *parts: Part | tuple[Part, int],
     margins: tuple[int, int, int, int] = (0, 0, 0, 0),
     spacing: int | None = None,
 ) -> _L:

@@ -130,7 +130,7 @@ class ToolTablesWidget(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Return a size that never widens the window, and shows a plot that can be read."""
-        return QSize(280, super().minimumSizeHint().height())
+        return QSize(80, super().minimumSizeHint().height())
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Take the room that the dock may have."""
