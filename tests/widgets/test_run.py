@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
-from run_tools import fail_tool, flood_tool, invert_tool, make_tool, measure_tool, sleep_tool
+from run_tools import FAIL, fail_tool, flood_tool, invert_tool, make_tool, measure_tool, sleep_tool
 
 from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.plugins.programs.watchdog import marked_ids
@@ -227,6 +227,18 @@ def test_the_form_stays_usable_and_a_second_run_waits_its_turn(
     widget.cancel()
     qtbot.waitUntil(lambda: not widget.active_jobs, timeout=WAIT)
     assert {first.state, second.state} == {JobState.CANCELLED}
+
+
+def test_a_failure_is_told_until_the_inputs_change(qtbot, page, tmp_path):
+    number = '<param name="n" type="integer" value="3" label="Number"/>'
+    widget = page(make_tool(tmp_path, FAIL, name="failer", inputs=number, arguments="${n}"))
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        press_run(qtbot, widget)
+    bar = widget.run_bar
+    widget._judge()
+    assert bar.message.kind() == "failed"
+    widget.set_values({"n": 9})
+    qtbot.waitUntil(lambda: bar.message.kind() != "failed")
 
 
 def test_a_failure_says_why_opens_the_log_and_offers_help(qtbot, page, model_viewer, tmp_path):

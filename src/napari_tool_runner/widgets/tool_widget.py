@@ -192,8 +192,8 @@ class ToolWidget(QWidget):
             self.form.show_problems()
             self._judge()
             return None
-        self.run_bar.show_starting()
         values, kinds = self.form.values(), self.form.outputs.kinds()
+        self.run_bar.show_starting(values)
         extent, runner = self.extent_bar.extent(values), self.run_bar.runner()
         options = RunOptions(runner=runner, kinds=kinds, extent=extent, cache=cache)
         act = partial(self._submit, values, kinds, self.form.outputs.switches())
@@ -328,7 +328,7 @@ class ToolWidget(QWidget):
         self.run_bar.set_ready(not why, why)
         if why:
             self.run_bar.say(why, "problem", buttons)
-        elif self.run_bar.message.text() in ("", self._why):  # what others told stays
+        elif self.run_bar.is_free(self._why, self.form.values()):  # what others told stays
             self.run_bar.say(self.services.remark(runner), "info")
         self._why = why
 

@@ -21,7 +21,7 @@ from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_tool_runner.jobs import Job
     from napari_tool_runner.plugins import Progress
@@ -80,6 +80,7 @@ class RunBar(QWidget):
         super().__init__(parent)
         self._queued = 0
         self._cancelling = False
+        self._given: Mapping[str, object] = {}
         self.run_button = TextIconButton("play", _ALL)
         self.run_button.setMinimumWidth(self.run_button.sizeHint().width())
         self.run_button.setText("Run")
@@ -139,8 +140,9 @@ class RunBar(QWidget):
             self._say_phase("")
             self.elapsed.clear()
 
-    def show_starting(self) -> None:
-        """Say at once that Run was heard."""
+    def show_starting(self, given: Mapping[str, object]) -> None:
+        """Say at once that Run was heard; `given`: the values of the form."""
+        self._given = given
         self.show_progress("Starting", None, 0)
         self.progress.show()
         for part in (self.phase, self.progress):
@@ -196,6 +198,12 @@ class RunBar(QWidget):
         self.phase.setToolTip(tooltip(text))
 
     # -- what happened ----------------------------------------------------------------
+
+    def is_free(self, own: str, values: Mapping[str, object]) -> bool:
+        """Whether nothing is told but `own`, or a failure on other values than those of now."""
+        told = self.message
+        stale = told.kind() == "failed" and values != self._given
+        return told.text() in ("", own) or stale
 
     def say(self, text: str, kind: MessageKind = "info", buttons: Sequence[Button] = ()) -> None:
         """Show one sentence and the buttons that belong to it; an empty text hides both."""
