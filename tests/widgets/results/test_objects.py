@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from npe2 import PluginManager
 
+from napari_tool_runner.widgets.parts.background import to_the_end
 from napari_tool_runner.widgets.results import scene
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
@@ -112,8 +113,9 @@ def test_the_first_choice_waits_for_no_compiler(qtbot, shown, model_viewer):
     layer = model_viewer.add_labels(np.arange(9, dtype=np.uint32).reshape(3, 3))
     layer.features = pd.DataFrame({"index": np.arange(9), "area": np.ones(9)})
     dock = shown(ToolTablesWidget(model_viewer), 700, 300)
-    name = "colours of labels"
-    qtbot.waitUntil(lambda: name not in {t.name for t in threading.enumerate()}, timeout=60_000)
+    ended: list[bool] = []
+    to_the_end(partial(ended.append, True), "what comes after the compiler")
+    qtbot.waitUntil(lambda: bool(ended), timeout=60_000)
     with event.install_recorder("numba:compile") as heard:
         dock.view.table.selectAll()
     assert len(dock.view.chosen) == 8
