@@ -67,6 +67,15 @@ def run(*, quick: bool) -> Iterator[Comparison]:
                 1,
                 1,
             )
+        pressed = session(full, "buttons", past)
+        slowest = max(pressed, key=lambda name: pressed[name])
+        yield Comparison(
+            f"“{slowest}”, the slowest of {len(pressed)} buttons (0.1 s)",
+            pressed[slowest],
+            0.1,
+            1,
+            1,
+        )
         read = session(full, "history", past)
         many = 200 if quick else 2000
         write_tools(home / "tools", many)

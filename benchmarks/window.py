@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QAbstractButton, QApplication, QDialog, QFileDialog, QMenu, QWidget
 
 from benchmarks.bench_window import LONG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.layers import Layer
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PLUGIN = "napari-tool-runner"
 _MOST_SECONDS = 600.0
 _SIDE = 512
+_ROWS = 100_000
+_LEFT = Qt.MouseButton.LeftButton
 
 
 class Standstills(QTimer):
@@ -219,7 +221,53 @@ def history(viewer: napari.Viewer, count: int) -> dict[str, float]:
     return watch.told()
 
 
-PARTS = {part.__name__: part for part in (dock, jobs, layers, preview, tools, history)}
+def buttons(viewer: napari.Viewer, count: int) -> dict[str, float]:
+    """Press all buttons of search, form, tables of 100,000 rows and history of so many jobs."""
+    import pandas as pd
+
+    from napari_tool_runner.widgets.dock import history_dock
+    from napari_tool_runner.widgets.results.dock import show_features
+
+    QFileDialog.getSaveFileName = staticmethod(lambda *_, **__: ("", ""))
+    QFileDialog.getExistingDirectory = staticmethod(lambda *_, **__: "")
+    made = opened(viewer)
+    read(made)
+    rows = np.arange(1, _ROWS + 1, dtype=np.uint32)
+    objects = viewer.add_labels(rows.reshape(_ROWS // 250, 250), name="objects")
+    objects.features = pd.DataFrame({"index": rows, "pixels": rows % 97 + 1, "mean": rows % 89})
+    add(viewer)
+    panel, tables = history_dock(viewer), show_features(viewer, objects)
+    until(lambda: panel.model.rowCount() >= count and not panel.model.busy)
+    panel.view.setCurrentIndex(panel.filter.index(0, 0))
+    settle(3)
+    found = {f"history: {name}": took for name, took in _pressed(panel)}
+    found |= {f"tables: {name}": took for name, took in _pressed(tables)}
+    found |= {f"search: {name}": took for name, took in _pressed(made)}
+    gaussian_key = next(entry.key for entry in made.toolbox.entries if "aussian" in entry.name)
+    page = made.open_tool(gaussian_key)
+    settle(1)
+    return found | {f"form: {name}": took for name, took in _pressed(page)}
+
+
+def _pressed(panel: QWidget) -> Iterator[tuple[str, float]]:
+    """Press each button of a panel that can be pressed, and close what it opens."""
+    panel.parentWidget().raise_()
+    settle(0.5)
+    for button in panel.findChildren(QAbstractButton):
+        try:
+            if not (button.isVisible() and button.isEnabled()):
+                continue
+            name = button.accessibleName() or button.text() or type(button).__name__
+            yield name, timed(lambda button=button: QTest.mouseClick(button, _LEFT))
+        except RuntimeError:  # an earlier one took it away
+            continue
+        settle(0.3)
+        for opened_one in QApplication.topLevelWidgets():
+            if isinstance(opened_one, QDialog | QMenu) and opened_one.isVisible():
+                opened_one.close()
+
+
+PARTS = {part.__name__: part for part in (dock, jobs, layers, preview, tools, history, buttons)}
 
 
 def main() -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from napari.layers import Labels
 from npe2 import PluginManager
 
 from napari_tool_runner.widgets.parts.background import to_the_end
-from napari_tool_runner.widgets.results import scene
+from napari_tool_runner.widgets.results import looks, scene
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
 from napari_tool_runner.widgets.results.rows import rows_of_columns
@@ -346,3 +347,16 @@ def test_the_table_that_opens_fits_the_picture(qtbot, shown, model_viewer, label
     shown(ToolTablesWidget(model_viewer), 700, 300)
     canvas.append(True)
     qtbot.waitUntil(lambda: np.isclose(camera.zoom, fitted / 2))
+
+
+def test_of_very_many_that_are_chosen_those_that_are_not_are_listed(monkeypatch):
+    monkeypatch.setattr(looks, "MOST", 3)
+    layer = Labels(np.arange(7)[None])
+    before, highlight = layer.colormap, Highlight()
+    highlight.show(layer, np.array([1, 2, 3, 4, 5]), np.arange(1, 7))
+    assert np.allclose(layer.colormap.map(5)[:3], to_rgb(CHOSEN))
+    assert np.allclose(layer.colormap.map(6), (DIMMED, DIMMED, DIMMED, VEIL))
+    assert np.allclose(layer.colormap.map(0)[3], 0)
+    assert set(layer.colormap.color_dict) == {None, 0, 6}
+    highlight.show(layer, np.zeros(0, int), np.arange(1, 7))
+    assert layer.colormap == before

@@ -67,12 +67,23 @@ class Highlight:
         before = self._restore(layer)
         if not len(chosen):
             return
+        rest = np.setdiff1d(known, chosen)
+        if len(chosen) > MOST and len(rest) < len(chosen):
+            # napari takes its time for each that is listed: those are listed that are fewer
+            grey, veiled = np.full(3, DIMMED), transform_color(CHOSEN)[0] * (1, 1, 1, VEIL)
+            colors = np.tile(np.append(grey, VEIL), (len(rest), 1))
+            self._put(layer, _colored(rest, colors, tuple(veiled)), before)
+            return
         known = known if len(known) <= MOST else chosen[:0]
         dimmed = np.array(before.colormap.map(known), float).reshape(-1, 4)
         dimmed[:, :3] *= DIMMED
         tints = np.resize(transform_color(list(TINTS)), (len(chosen), 4))
         colors = np.concatenate([dimmed, tints]) * (1, 1, 1, VEIL)
-        layer.colormap = _colored(np.append(known, chosen), colors, (DIMMED,) * 3 + (VEIL,))
+        others = (DIMMED,) * 3 + (VEIL,)
+        self._put(layer, _colored(np.append(known, chosen), colors, others), before)
+
+    def _put(self, layer: Labels, colormap: DirectLabelColormap, before: Look) -> None:
+        layer.colormap = colormap
         layer.opacity = 1.0  # what lies beneath would shine through
         self._labels[weakref.ref(layer)] = before, Look(layer.colormap, layer.opacity)
 
