@@ -21,6 +21,7 @@ from napari_tool_runner.exchange import (
     layer_kind,
 )
 from napari_tool_runner.jobs.added import AddedResult
+from napari_tool_runner.jobs.given import given_then
 from napari_tool_runner.jobs.in_place import (
     fits,
     is_ours,
@@ -31,7 +32,7 @@ from napari_tool_runner.jobs.in_place import (
     was_edited,
 )
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
-from napari_tool_runner.jobs.makers import note_maker, told_maker
+from napari_tool_runner.jobs.makers import note_maker
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.jobs.record import METADATA_KEY
 from napari_tool_runner.names import unique_name
@@ -127,7 +128,7 @@ def add_result(
     for element, table in tables:
         _join(viewer, table, element, made, job, added)
         if job is None and table.layer_name in added.tables:
-            owner = _given_then(viewer, table.join or table.output.join, inputs)
+            owner = given_then(viewer, table.join or table.output.join, inputs)
             if owner is not None:
                 added.owners.setdefault(table.layer_name, owner)
     for shown in added.layers:
@@ -158,26 +159,6 @@ def _hide_below(viewer: ViewerLike, added: AddedResult, sources: Mapping[str, ob
         if below and layer_kind(layer) is LayerKind.LABELS and is_ours(layer) and layer.visible:
             layer.visible = False
             added.hidden.append(layer)
-
-
-def _given_then(
-    viewer: ViewerLike, name: str, inputs: Iterable[RecordedInput]
-) -> LayerLike | None:
-    """Return the layer that went into the input `name` of a past job, if it is here, unchanged.
-
-    One that no job of ours had just made is known by its name and shape.
-    """
-    told = [one for one in inputs if one.name == name]
-    if len(told) != 1:
-        return None
-    (one,) = told
-    if one.source.job:
-        found = [layer for layer in viewer.layers if told_maker(layer) == one.source.job]
-    else:
-        shape = one.snapshot().geometry.shape
-        named = (layer for layer in viewer.layers if layer.name == one.label)
-        found = [one for one in named if getattr(getattr(one, "data", None), "shape", ()) == shape]
-    return next((layer for layer in found if not was_edited(layer)), None)
 
 
 def taken_back() -> frozenset[str]:
