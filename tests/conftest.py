@@ -213,6 +213,8 @@ def user_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     for name in OWN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(base / "site"))
+    # what the reader's process does here in tests of it stays for ever: taken back after each
+    monkeypatch.setattr(tempfile, "tempdir", tempfile.gettempdir())
     return base
 
 

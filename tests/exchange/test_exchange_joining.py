@@ -443,3 +443,9 @@ def test_sizes_that_are_no_pixels_and_a_row_of_the_background_are_told():
     assert found.key == "eight"
     assert "its column “area” gives other sizes than their pixels do: compare some" in found.note
     assert "row 0" in joined_by({"labels": np.arange(9)}, [EIGHT]).note
+
+
+@pytest.mark.parametrize("told", [["a", "b"], [1.0, np.inf], [1.0, np.nan], [1.5, 2.0]])
+def test_a_table_is_not_joined_to_rows_of_no_labels(told: list[object]) -> None:
+    layer = Labels(np.array([[1, 2]]), features={"index": told, "size": [1, 2]})
+    assert features_for(layer, {"label": [1, 2], "area": [70.0, 20.0]}) is None

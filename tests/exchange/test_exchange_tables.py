@@ -24,6 +24,19 @@ from napari_tool_runner.tools.model import DataOutput, LayerKind
 RNG = np.random.default_rng(1)
 
 
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+def test_a_line_of_names_may_be_longer_than_a_cell(separator, tmp_path):
+    """Tables of genes have thousands of columns."""
+    path = tmp_path / "genes.csv"
+    names = [f"gene{number}".ljust(30, "x") for number in range(6000)]
+    rows = [names, *[["1"] * len(names)] * 3]
+    path.write_text("\n".join(map(separator.join, rows)))
+    assert [*read_table(path, root=tmp_path).data] == names
+    path.write_text("name\n" + "x" * 2**18)
+    with pytest.raises(OutputError, match="cannot be read: field larger"):
+        read_table(path, root=tmp_path)
+
+
 @pytest.mark.parametrize("ndim", [2, 3, 4])
 @pytest.mark.parametrize(
     ("fmt", "formats"), [("tablecsv", FORMATS), ("tabular", GALAXY), ("csv", GALAXY)]

@@ -102,3 +102,16 @@ def test_titles_say_units(name, title):
 )
 def test_sizes_of_an_image_without_a_pixel_size_are_counted_only(names, counted):
     assert counted_only(names) is counted
+
+
+@pytest.mark.parametrize(
+    ("told", "labels"),
+    [(["3", "x", None], [3]), ([10**400, 7, 2.0], [7, 2]), ([np.inf, np.nan, 7], [7])],
+)
+def test_what_is_no_label_is_of_no_object(told: list[object], labels: list[int]):
+    """Features come from anybody's file."""
+    layer = Labels(np.array([[0, 3], [7, 7]]))
+    layer.features = pd.DataFrame({"index": told, "size": [1, 2, 3]})
+    frame, numbers = features_of(layer)
+    assert numbers.tolist() == labels
+    assert len(frame) == len(labels)

@@ -45,6 +45,8 @@ class ChannelServer:
         self.authorizations: list[str] = []
         self.chunk_pause = 0.0
         self.password = ""
+        self.unchanged = False
+        """Whether it answers that nothing has changed, also to who has nothing yet."""
         self.below = re.compile("$^")
         """What comes before the channel in the addresses of its files."""
         handler = functools.partial(_Handler, directory=str(folder))
@@ -70,6 +72,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         owner.requests.append(self.path)
         given = self.headers.get("Authorization", "")
         owner.authorizations.append(given)
+        if owner.unchanged:  # of the index as a whole; there is none in parts
+            self.send_response(404 if self.path.endswith(".msgpack.zst") else 304)
+            self.end_headers()
+            return
         if owner.password and given != owner.password:
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="test"')

@@ -372,7 +372,9 @@ def test_an_answer_without_end_is_not_read(order: Order, monkeypatch: pytest.Mon
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell of each byte")
 def test_what_comes_may_become_so_many_times_its_size(tmp_path: Path) -> None:
     came = [0]
-    writing = bounds.Writing(tmp_path, Limits(written=2**22, times=100), 0, lambda: came[0])
+    writing = bounds.Writing(
+        tmp_path, tmp_path, Limits(written=2**22, times=100), 0, lambda: came[0]
+    )
     (tmp_path / "a").write_bytes(bytes(2**20))
     writing.look()
     (tmp_path / "b").write_bytes(bytes(2**23))
@@ -380,6 +382,33 @@ def test_what_comes_may_become_so_many_times_its_size(tmp_path: Path) -> None:
         writing.look()
     came[0] = 2**17
     writing.look()
+
+
+@posix
+@pytest.mark.parametrize("told", [True, False])
+def test_what_has_no_content_takes_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """Folders, links and empty files are written by nobody, and fill a disk."""
+    free = [10**6 if told else 0]
+    monkeypatch.setattr(bounds, "_free_files", lambda _: free[0])
+    monkeypatch.setattr(bounds, "_written", lambda: 0)
+    (tmp_path / "before").mkdir()
+    writing = bounds.Writing(tmp_path, tmp_path, Limits(written=2**16), 0, lambda: 0)
+    for number in range(20):
+        (tmp_path / "before" / str(number)).mkdir()
+        (tmp_path / f"new{number}" / "inner").mkdir(parents=True)
+    free[0] -= 10**5 if told else 0
+    with pytest.raises(PreparationError, match="what they unpack to is more than"):
+        writing.look()
+
+
+def test_a_disk_keeps_room_for_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [10**6, 10**6, 10**6, 10**4]
+    monkeypatch.setattr(bounds, "_free_files", lambda _: free.pop(0) if free[1:] else free[0])
+    writing = bounds.Writing(tmp_path, tmp_path / "none", Limits(), 0, lambda: 0)
+    with pytest.raises(PreparationError, match="fill the disk"):
+        writing.look()
 
 
 def test_a_system_that_tells_less_of_what_is_written(
@@ -397,7 +426,7 @@ def test_a_disk_keeps_some_room(
 ) -> None:
     free = [2**34, 2**34 if many else 2**29]
     monkeypatch.setattr(bounds.shutil, "disk_usage", lambda _: SimpleNamespace(free=free.pop(0)))
-    writing = bounds.Writing(tmp_path, Limits(), 0, lambda: 0)
+    writing = bounds.Writing(tmp_path, tmp_path, Limits(), 0, lambda: 0)
     with nullcontext() if many else pytest.raises(PreparationError, match="fill the disk"):
         writing.look()
 
@@ -446,7 +475,11 @@ def test_errors_come_as_they_were() -> None:
 
     panic = passed(PanicException("index out of bounds"))
     assert isinstance(panic, PreparationError)
-    assert panic.message == "The environment could not be made: index out of bounds."
+    assert (
+        panic.message == "The environment could not be made: rattler broke (index out of bounds)."
+    )
+    assert panic.hint
+    assert passed(KeyError("a")).message == "The environment could not be made: KeyError: 'a'."
     full = passed(OSError(28, "No space left on device", "/x"))
     assert isinstance(full, OSError)
     assert full.errno == 28

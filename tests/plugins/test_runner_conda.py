@@ -245,6 +245,17 @@ def test_a_simple_server_that_says_nothing_has_changed(server, envs, tmp_path):
     assert not [line for line in events.lines("runner") if "cannot be read" in line]
 
 
+def test_a_server_that_says_nothing_has_changed_of_what_nobody_has(server, envs, tmp_path):
+    """rattler breaks at it, and told neither whose answer it was nor what to do."""
+    server.unchanged = True
+    service = CondaRunnerService({"channels": [server.url], "environments_dir": str(envs)})
+    with pytest.raises(
+        PreparationError, match=r"127\.0\.0\.1.*304, not changed.*Check the"
+    ) as told:
+        run(service, tmp_path, DEMO)
+    assert "RustPanic" not in str(told.value)
+
+
 @pytest.mark.usefixtures("here")
 def test_offline_uses_what_is_there(server, envs, tmp_path):
     config = {"channels": [server.url], "environments_dir": str(envs)}

@@ -26,7 +26,7 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from zarr.codecs import numcodecs as zarr3
 
 from napari_tool_runner.errors import OutputError
-from napari_tool_runner.exchange.carriers import tiff
+from napari_tool_runner.exchange.carriers import tiff, tiff_checks
 from napari_tool_runner.exchange.carriers.zarr import read_zarr
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -283,9 +283,22 @@ def test_a_block_that_is_cut_off_is_a_sentence(name: str, tmp_path: Path) -> Non
         np.asarray(lazy)
 
 
+def with_second_header(picture: bytes) -> bytes:
+    """Return a JP2 with a header of 64 x 64 behind its own: some believe the last one."""
+    made, at, box = bytearray(picture), picture.index(b"ihdr"), picture.index(b"jp2h") - 4
+    second, size = bytearray(made[at - 4 : at + 18]), int.from_bytes(made[box : box + 4], "big")
+    second[8:16] = (64).to_bytes(4, "big") * 2
+    made[box : box + 4] = (size + len(second)).to_bytes(4, "big")
+    made[box + size : box + size] = second
+    return bytes(made)
+
+
 def encoded(name: str, pixels: np.ndarray) -> bytes:
     """Return a picture."""
     match name:
+        case "jpeg2000 with two headers":
+            picture = imagecodecs.jpeg2k_encode(pixels, codecformat="jp2", level=0)
+            return with_second_header(bytes(picture))
         case "jpeg":
             return bytes(imagecodecs.jpeg_encode(pixels))
         case "jpeg2000":
@@ -293,7 +306,7 @@ def encoded(name: str, pixels: np.ndarray) -> bytes:
     return bytes(imagecodecs.png_encode(pixels))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "jpeg2000", "png"])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg2000", "jpeg2000 with two headers", "png"])
 @pytest.mark.parametrize("tile", [None, (64, 64)])
 def test_a_tile_is_no_larger_than_it_says(
     name: str, tile: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -301,7 +314,7 @@ def test_a_tile_is_no_larger_than_it_says(
     monkeypatch.setattr(tiff, "_EAGER", 0)
     path, pixels = tmp_path / "o.tif", np.full((128, 128, 3), 7, np.uint8)
     how: dict[str, Any] = {"tile": tile} if tile else {"rowsperstrip": 64}
-    tifffile.imwrite(path, pixels, compression=name, photometric="rgb", **how)
+    tifffile.imwrite(path, pixels, compression=name.split()[0], photometric="rgb", **how)
     content: Any = tiff.read_tiff(path, root=tmp_path)
     assert np.ptp(np.asarray(content.data)) <= 2
     with tifffile.TiffFile(path) as file, path.open("r+b") as raw:
@@ -319,3 +332,26 @@ def test_a_tile_is_no_larger_than_it_says(
         np.asarray(lazy[:10])
     assert tracemalloc.get_traced_memory()[1] < MOST
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [
+        (40, b"\x00\x05", "has 5 channels"),  # more than the file says, of which each takes room
+        (24, b"\x00\x00\x00\x01\x00\x00\x00\x01", "more parts than pixels need"),
+        (24, bytes(8), "more parts than pixels need"),
+        (None, b"", "no plain JPEG 2000"),
+    ],
+)
+def test_a_stream_of_jpeg_2000_that_is_odd_is_not_decoded(
+    at: int | None, value: bytes, words: str
+) -> None:
+    made = bytearray(imagecodecs.jpeg2k_encode(np.zeros((64, 64, 3), np.uint8), codecformat="j2k"))
+    if at is None:
+        made[:4] = b"none"
+    else:
+        made[at : at + len(value)] = value
+    with pytest.raises(ValueError, match=words):
+        tiff_checks._stream_size(bytes(made), 3)
+    with pytest.raises(ValueError, match="ends too soon"):
+        tiff_checks._stream_size(b"\xff\x4f\xff\x51\x00", 3)

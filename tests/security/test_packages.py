@@ -521,6 +521,17 @@ def test_a_package_unpacks_to_no_more_than_a_sound_one(
 
 
 @pytest.mark.usefixtures("here")
+def test_a_package_of_nothing_but_folders_takes_room(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack(place.channel, "bomb", {f"share/{number}/empty": "" for number in range(2000)})
+    monkeypatch.setattr(bounds, "_MANY", 100)
+    monkeypatch.setattr(maker, "LIMITS", Limits(written=2**21, times=1))
+    with pytest.raises(PreparationError, match="what they unpack to is more than"):
+        place.run("bomb")
+
+
+@pytest.mark.usefixtures("here")
 def test_a_package_that_was_whole_before_anybody_looked_is_not_used_later(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

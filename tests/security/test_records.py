@@ -120,6 +120,14 @@ HOME = "{home}"
         {"t": "$HOME/taxes.txt"},
         {"t": "../home/taxes.txt"},
         {"t": "--in={home}/taxes.txt"},
+        {"t": "@{home}/taxes.txt"},  # what it holds are arguments
+        {"t": "-f{home}/taxes.txt"},
+        {"t": "{home}/taxes.txt[0]"},
+        {"t": "{home}/taxes.txt?x"},
+        {"t": "{home}/taxes.txt*"},
+        {"t": "{home}/taxes.txt\0"},
+        {"t": "\\{home}/taxes.txt"},
+        {"t": "{home}\\/taxes.txt"},
         {"t": "x; cat '{home}/taxes.txt'"},
         {"c": {"how": "a", "x": "a,{home}/taxes.txt"}},
         {"unknown": {"deep": ["{home}/taxes.txt"]}},
@@ -314,10 +322,17 @@ def test_a_file_that_a_record_names_is_not_read_for_hours(
         export_crate(record, tmp_path / "crate")
 
 
+@pytest.mark.parametrize("pattern", ["*", "tax?s.txt", "[t]axes.txt"])
+def test_a_pattern_is_asked_about_by_its_folder(home: Path, tmp_path: Path, pattern: str) -> None:
+    told = told_of(ntr.run(say()))
+    record = sent(tmp_path / "sent", told, parameters={"t": f"{home}/{pattern}"}, inputs=[])
+    assert borrowed(record, say()) == [home]
+
+
 def test_what_names_no_file_is_not_asked_about(home: Path, tmp_path: Path) -> None:
     """“red” is a colour, whatever lies where one stands; a division is none of the root."""
     told = told_of(ntr.run(say()))
-    values = {"t": "red", "c": {"how": "a", "x": "a / b, 1/2, http://example.org/x"}}
+    values = {"t": "red", "c": {"how": "a", "x": "a / b, 1/2, @/ /*, http://example.org/x?y"}}
     record = sent(tmp_path / "sent", told, parameters=values, inputs=[])
     assert borrowed(record, say()) == []
 

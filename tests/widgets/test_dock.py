@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QEvent, QObject, QPoint, Qt
+from qtpy.QtCore import QCoreApplication, QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QWidget
 from run_tools import invert_tool, make_tool, measure_tool, sleep_tool
 from widget_tools import begun, opened
@@ -22,7 +22,7 @@ from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
 from napari_tool_runner.tools.toolbox.trust import TrustState, approve, trust_state
 from napari_tool_runner.widgets import dock as dock_module
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
-from napari_tool_runner.widgets.parts.background import bell
+from napari_tool_runner.widgets.parts.background import Bell, bell
 from napari_tool_runner.widgets.running import job_bridge
 from napari_tool_runner.widgets.running.job_bridge import ActivityMirror, JobBridge
 from napari_tool_runner.widgets.settings.trust import TrustDialog
@@ -359,6 +359,16 @@ def test_between_two_results_the_window_gets_its_turn(qtbot, manager, tmp_path, 
     bell().heard.connect(lambda: seen.append("turn") if seen else None)
     qtbot.waitUntil(lambda: seen.count("result") == 2, timeout=WAIT)
     assert seen[:3] == ["result", "turn", "result"]
+
+
+def test_a_bell_that_is_gone_is_rung_in_silence(qtbot):
+    """At the end of the program a job may still print a flood."""
+    gone = Bell()
+    gone.deleteLater()
+    QCoreApplication.sendPostedEvents(gone, QEvent.Type.DeferredDelete)
+    with pytest.raises(RuntimeError):
+        gone.objectName()
+    gone.ring()
 
 
 class Windows(QObject):

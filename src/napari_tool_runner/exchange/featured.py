@@ -51,7 +51,7 @@ def features_of(layer: object) -> tuple[pd.DataFrame, np.ndarray]:
     if layer_kind(layer) is not LayerKind.LABELS:
         return features, numbers
     if _ID in features.columns:
-        numbers = features[_ID].fillna(0).to_numpy(np.int64)
+        numbers = _labels(features[_ID])
         if "label" not in features.columns:
             features = features.rename(columns={_ID: "label"})
     else:
@@ -63,6 +63,21 @@ def features_of(layer: object) -> tuple[pd.DataFrame, np.ndarray]:
         if column.dtype.kind == "f" and len(column) and not (column.to_numpy() % 1).any():
             kept[name] = column.astype(np.int64)
     return kept, numbers[there]
+
+
+def _labels(column: pd.Series) -> np.ndarray:
+    """Return the labels that rows are of; 0, the background, where a cell is no label."""
+    if column.dtype.kind in "iu":
+        return column.to_numpy(np.int64, na_value=0)
+    return np.fromiter(map(_label, column), np.int64, len(column))
+
+
+def _label(cell: object) -> int:
+    try:
+        number = int(cell)  # type: ignore[call-overload]  # whatever somebody put there
+    except (TypeError, ValueError, OverflowError):
+        return 0
+    return number if abs(number) < 2**63 else 0
 
 
 def whereabouts(layer: object) -> Callable[[int, int | None], Sequence[float] | None]:

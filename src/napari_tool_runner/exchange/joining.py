@@ -105,7 +105,9 @@ def _for_labels(
 
 
 def _holding(columns: Sequence[pd.Series[int]]) -> np.dtype | None:
-    """Return the type that holds the ids of all `columns`; None: none does."""
+    """Return the type that holds the ids of all `columns`; None: none does, or one has others."""
+    if not all(column.dtype.kind in "iuf" and _whole(column.to_numpy()) for column in columns):
+        return None
     low = min(int(column.min()) for column in columns if len(column))
     high = max(int(column.max()) for column in columns if len(column))
     return first_holding(low, high, ("int64", "uint64"))

@@ -29,6 +29,10 @@ __all__ = ["named_paths"]
 
 _OF_FILES = DataParameter | FileParameter | DirectoryParameter
 _IN_COMMANDS = re.compile(r"""[\s'"`=,;:|&<>()]+""")
+_BEFORE = re.compile(r"-{1,2}\w{1,2}|(?:[^/]*[^\w/.~])?")
+"""What may stand right before an absolute path: a short option, or a sign (``@``)."""
+_BEHIND = re.compile(r"[#\[?*\0]")
+"""What ends a name: an image of that file, a part of an address, a pattern."""
 _VARIABLE = re.compile(r"\$(\w+)|\$\{([^{}]*)\}|%(\w+)%")
 _SCHEME = re.compile(r"^file:(//(localhost)?(?=/))?")
 
@@ -144,7 +148,7 @@ def _there(text: str, room: _Room, *, bare: bool) -> Iterator[Path]:
     if not bare and not any(sign in text for sign in ("/", os.sep, "%", "$")):
         return
     for words, whole in _worded(text, room):
-        for one in {words, _SCHEME.sub("", words)}:
+        for one in {words, _SCHEME.sub("", words), _behind(words)}:
             for name in _with_images(one, room):
                 if name and ("/" in name or os.sep in name or (bare and whole)):
                     full = os.path.join(os.getcwd(), os.path.expanduser(name))
@@ -154,7 +158,7 @@ def _there(text: str, room: _Room, *, bare: bool) -> Iterator[Path]:
 
 def _worded(text: str, room: _Room) -> Iterator[tuple[str, bool]]:
     """Yield a text without quoting, with its variables, and in pieces; and whether it is whole."""
-    for plain in {text, unquote(text)}:
+    for plain in {text, unquote(text), text.replace("\\/", "/")}:
         full = _filled(plain, room)
         for whole in {plain, full}:
             yield whole, True
@@ -163,6 +167,12 @@ def _worded(text: str, room: _Room) -> Iterator[tuple[str, bool]]:
                     yield piece, False
                     if (filled := _filled(piece, room)) != piece:
                         yield filled, False
+
+
+def _behind(text: str) -> str:
+    """Return the absolute path that stands right behind something else; empty: there is none."""
+    before, slash, path = text.partition("/")
+    return slash + path if before and path.strip("/") and _BEFORE.fullmatch(before) else ""
 
 
 def _filled(text: str, room: _Room) -> str:
@@ -174,14 +184,17 @@ def _filled(text: str, room: _Room) -> str:
 
 
 def _with_images(text: str, room: _Room) -> Iterator[str]:
-    """Yield a name, and what it is when an image of that file is meant (``#0``)."""
+    """Yield a name, and what it is when a part of that file is meant (``#0``), or a pattern."""
     room.take("texts that may be paths", "/" in text)
     yield text
-    if "#" in text:
+    if _BEHIND.search(text):
         short = text if len(text) <= _LONGEST_PATH else os.path.normpath(text)[:_LONGEST_PATH]
-        for mark in re.finditer("#", short):
+        for mark in _BEHIND.finditer(short):
             room.take("texts that may be paths")
-            yield short[: mark.start()]
+            name = short[: mark.start()]
+            yield name if name.strip("/") else ""
+            folder = os.path.dirname(name) if mark[0] in "[?*" else ""
+            yield folder if folder.strip("/") else ""
 
 
 def _led(path: str, room: _Room) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
@@ -13,6 +14,7 @@ from qtpy.QtWidgets import QAbstractButton, QFileDialog
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.widgets.results import saving
 from napari_tool_runner.widgets.results.filtering import matching
+from napari_tool_runner.widgets.results.looks import FADED, color_by
 from napari_tool_runner.widgets.results.model import TableModel, cell_text, sorted_rows
 from napari_tool_runner.widgets.results.rows import Rows, rows_of_columns
 from napari_tool_runner.widgets.results.saving import save_table
@@ -355,3 +357,26 @@ def test_no_title_leads_out_of_the_folder_that_is_proposed(shown, monkeypatch):
     view = shown(TableView(Rows("../../.config/autostart/x\n", CELLS)), 700)
     view.save_button.click()
     assert proposed == ["config_autostart_x.csv"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "text", "rows"),
+    [
+        (pd.to_datetime(pd.Series(["2020-01-01", None])), "cell > 2019", [True, False]),
+        (pd.to_datetime(pd.Series(["2020-01-01", None])), "cell != 2019", [True, True]),
+        (pd.Series(["ann", None]), "cell > aa", [True, False]),
+        (pd.Series([b"\xff", None]), "cell = x", [False, False]),
+        (pd.Series([b"\xffab", None]), "AB", [True, False]),
+    ],
+)
+def test_cells_of_any_kind_are_filtered(cells, text, rows):
+    assert matching(pd.DataFrame({"cell": cells}), text).tolist() == rows
+
+
+@pytest.mark.parametrize("wide", [[1.5, np.inf, 2.0], [1e308, -1e308, 0.0], [-np.inf] * 3])
+def test_objects_are_coloured_by_numbers_of_any_size(wide):
+    layer = Labels(np.array([[1, 2], [3, 3]]))
+    color_by(layer, np.arange(1, 4), np.array(wide))
+    finite = np.isfinite(wide)
+    faded = [np.allclose(layer.get_color(number), FADED) for number in (1, 2, 3)]
+    assert faded == [not one for one in finite]

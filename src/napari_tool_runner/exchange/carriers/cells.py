@@ -58,13 +58,29 @@ def cells_of(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def with_lines(lines: Sequence[str], separator: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield every row that is not blank: its last line, and its cells."""
+    """Yield every row that is not blank: its last line, and its cells.
+
+    Raises
+    ------
+    OutputError
+        A cell is longer than any, as where another sign parts the cells.
+    """
     plain = map(" ".join, map(str.split, lines)) if separator == SPACES else lines
     rows = csv.reader(plain, delimiter=separator, skipinitialspace=True)
-    for row in rows:
+    while (row := _next(rows)) is not None:
         cells = [cell.strip() for cell in row]
         if len(cells) > 1 or any(cells):
             yield lines[rows.line_num - 1], cells
+
+
+def _next(rows: Iterator[list[str]]) -> list[str] | None:
+    try:
+        return next(rows, None)
+    except csv.Error as error:
+        raise OutputError(
+            f"The table cannot be read: {error}.",
+            hint="Let the tool close its quotes, and write shorter cells.",
+        ) from error
 
 
 def with_comments(rows: Iterable[list[str]], separator: str) -> Iterator[list[str]]:

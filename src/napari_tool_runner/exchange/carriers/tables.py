@@ -284,7 +284,10 @@ def _separator(lines: Sequence[str], order: str) -> tuple[str, int]:
     """
     found = []
     for rank, separator in enumerate([*order, SPACES]):
-        rows = cells_of(lines, separator)
+        try:
+            rows = cells_of(lines, separator)
+        except OutputError:  # a line of a wide table is one long cell to others
+            continue
         titles = next((i for i, row in enumerate(rows) if len(row) > 1), len(rows))
         widths = [len(row) for row in rows[titles:]]
         table = bool(widths) and len({*widths[1:]}) <= 1

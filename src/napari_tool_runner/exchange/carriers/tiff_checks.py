@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import re
+import struct
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,11 @@ __all__ = ["bound_tiles", "check_complete", "smaller_levels"]
 
 _PICTURES = frozenset({6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34933, 50001})
 """Compressions by pictures that have a size of their own: JPEG, JPEG 2000, PNG, WebP."""
+_STREAMED = frozenset({33003, 33004, 33005, 34712})
+"""Those by JPEG 2000, whose decoder believes the stream, not the boxes around it."""
+_SIZ = struct.Struct(">HHIIIIIIIIH")
+_MOST_SAMPLES = 4
+_PARTS = 1024  # tiles of a tile: a decoder has some kilobytes for each
 _UNBOUND = frozenset({22610, 34887, 34934, 50002, 52546})  # JPEG XR, LERC, JPEG XL
 
 
@@ -33,26 +39,57 @@ def bound_tiles(keyframe: tifffile.TiffPage, name: str) -> None:
         )
     if keyframe.compression not in _PICTURES:
         return
-    from PIL import Image
-
     decode = keyframe.decode
     wide, high = keyframe.imagewidth, min(keyframe.rowsperstrip, keyframe.imagelength)
     if keyframe.is_tiled:
         wide, high = keyframe.tilewidth, keyframe.tilelength
     most = wide * high
+    streamed = keyframe.compression in _STREAMED
 
     def bounded(data: bytes | None, index: int, **how: Any) -> Any:
         if data is not None:
             try:
-                with Image.open(BytesIO((how.get("jpegheader") or b"") + data)) as picture:
-                    size = math.prod(picture.size)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                size = _picture_size((how.get("jpegheader") or b"") + data)
+                if streamed:
+                    size = max(size, _stream_size(data, keyframe.samplesperpixel))
+            except (OSError, ValueError, SyntaxError) as error:
                 raise OutputError(f"A tile of {name} cannot be read: {error}.") from error
             if size > most:
                 raise OutputError(f"A tile of {name} unpacks to {size} pixels; it has {most}.")
         return decode(data, index, **how)
 
     vars(keyframe)["decode"] = bounded  # where tifffile keeps it once it is made
+
+
+def _picture_size(data: bytes) -> int:
+    """Return how many pixels a picture says it has."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(data)) as picture:
+            wide, high = picture.size
+            return int(wide) * int(high)
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
+
+
+def _stream_size(data: bytes, samples: int) -> int:
+    """Return the pixels of the largest stream of JPEG 2000; raises ValueError for an odd one."""
+    sizes = []
+    for found in re.finditer(rb"\xff\x4f\xff\x51", data):
+        head = data[found.end() : found.end() + _SIZ.size]
+        if len(head) < _SIZ.size:
+            raise ValueError("it ends too soon")
+        _, _, *area, components = _SIZ.unpack(head)
+        right, bottom, left, top, wide, high, first, upper = area
+        if components > max(samples, _MOST_SAMPLES):
+            raise ValueError(f"it has {components} channels")
+        if not wide or not high or (right - first) // wide * ((bottom - upper) // high) > _PARTS:
+            raise ValueError("it has more parts than pixels need")
+        sizes.append(max(0, right - left) * max(0, bottom - top))
+    if not sizes or b"pclr" in data[: data.find(b"\xff\x4f\xff\x51")]:
+        raise ValueError("it is no plain JPEG 2000")
+    return int(max(sizes))
 
 
 def check_complete(series: tifffile.TiffPageSeries, path: Path, *, whole: bool = False) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +24,9 @@ _T = TypeVar("_T")
 
 _PAUSE = 0.1  # seconds
 _LEFT = 2**30  # bytes that stay free on a disk, or a twentieth of what was
+_FILES_LEFT = 2**17  # files that still can be made there, or a twentieth
+_ENTRY = 2**12  # bytes that a folder, a link or a file without content takes on a disk
+_MANY = 20_000  # new files on the disk after which those that are ours are counted
 
 
 class BoundError(PreparationError):
@@ -47,6 +53,8 @@ class Writing:
     ----------
     folder : Path
         On the disk to which it writes.
+    packages : Path
+        Where what is unpacked comes to lie.
     limits : Limits
     known : int
         Bytes that may be written besides.
@@ -55,10 +63,12 @@ class Writing:
     """
 
     def __init__(
-        self, folder: Path, limits: Limits, known: int, arrived: Callable[[], int]
+        self, folder: Path, packages: Path, limits: Limits, known: int, arrived: Callable[[], int]
     ) -> None:
         self._folder, self._limits, self._arrived = folder, limits, arrived
         self._free = shutil.disk_usage(folder).free
+        self._files = _free_files(folder)
+        self._made = _Made(packages)
         self._most = _written() + limits.written + known
 
     def look(self) -> None:
@@ -70,19 +80,70 @@ class Writing:
             It is too much.
         """
         most = self._most + self._limits.times * self._arrived()
-        if _written() > most:
+        if _written() + _ENTRY * self._made.count() > most:
             raise BoundError(
                 "The packages could not be installed: what they unpack to is more than "
                 f"{size_text(self._limits.written)} and {self._limits.times} times their "
                 "archives.",
                 hint="No sound package does so: tell whoever runs the channel, and use another.",
             )
-        if shutil.disk_usage(self._folder).free < min(_LEFT, self._free // 20):
+        no_room = shutil.disk_usage(self._folder).free < min(_LEFT, self._free // 20)
+        if no_room or _free_files(self._folder) < min(_FILES_LEFT, self._files // 20):
             raise BoundError(
                 "The packages could not be installed: they would fill the disk.",
                 hint=f"The disk of {self._folder} is full: free some room, or set "
                 "'environments_dir'.",
             )
+
+
+class _Made:
+    """How many files, folders and links were made in a folder since.
+
+    They are counted where many new ones are on the disk, whoever made them: to count takes time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._free = _free_files(folder)
+        self._before = frozenset(_names(folder))
+        self._count, self._next = 0, time.monotonic()
+
+    def count(self) -> int:
+        free, now = _free_files(self._folder), time.monotonic()
+        told = free < self._free - _MANY or self._free == 0
+        if told and now > self._next:
+            self._free = free
+            new = [self._folder / name for name in _names(self._folder)]
+            self._count = sum(_entries(one) for one in new if one.name not in self._before)
+            self._next = time.monotonic() + 5 * (time.monotonic() - now)
+        return self._count
+
+
+def _names(folder: Path) -> list[str]:
+    with suppress(OSError):  # it is not there yet
+        return os.listdir(folder)
+    return []
+
+
+def _entries(folder: Path) -> int:
+    """Return how much lies in a folder, at any depth."""
+    count, waiting = 1, [os.fspath(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as found:  # gone, no folder, or too deep
+            for entry in found:
+                count += 1
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return count
+
+
+def _free_files(folder: Path) -> int:
+    """Return how many files can still be made on a disk; 0 where the system does not tell."""
+    if sys.platform == "win32":
+        return 0
+    with suppress(OSError):
+        return os.statvfs(folder).f_ffree
+    return 0
 
 
 def _written() -> int:

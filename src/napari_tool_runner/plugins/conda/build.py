@@ -30,7 +30,7 @@ from napari_tool_runner.plugins.conda.failures import (
     solver_error,
 )
 from napari_tool_runner.plugins.conda.index_size import read_bounded
-from napari_tool_runner.plugins.conda.orders import Limits, LinkScript
+from napari_tool_runner.plugins.conda.orders import Limits, LinkScript, is_panic
 from napari_tool_runner.plugins.conda.package_caches import archive_of, cache_of, check_archives
 from napari_tool_runner.plugins.conda.package_paths import PackagePaths
 from napari_tool_runner.plugins.conda.progress import InstallReporter
@@ -198,7 +198,8 @@ class Builder:
         )
         here = sum(map(_size_here, missing))
         known = self.limits.times * here + paths.unpacked(solution.records, missing)
-        writing = Writing(prefix, self.limits, known, lambda: reporter.arrived)
+        cache.mkdir(parents=True, exist_ok=True)
+        writing = Writing(prefix, cache, self.limits, known, lambda: reporter.arrived)
         installing = rattler.install(
             list(solution.records),
             target_prefix=prefix,
@@ -318,16 +319,7 @@ class Builder:
             per_channel_config=own,
             client=self.client,
         )
-        steps = [(source, place) for source in sources for place in self._subdirs()]
-        report(Progress("Reading channels", 0, len(steps)))
-        for done, (source, place) in enumerate(steps, 1):
-            # nothing is called so: the index is fetched, no package is looked at
-            reading = gateway.query(
-                [source], [place], ["napari-tool-runner-none"], recursive=False
-            )
-            channel = public_url(source.base_url)
-            await read_bounded(reading, self.repodata, channel, self.limits.index)
-            report(Progress("Reading channels", done, len(steps)))
+        await self._read(sources, gateway, report)
         report(Progress("Choosing packages"))
         options: dict[str, Any] = {
             "gateway": gateway,
@@ -356,6 +348,29 @@ class Builder:
                 )
             )
             return records
+
+    async def _read(
+        self, sources: Sequence[Any], gateway: Any, report: Callable[[Event], None]
+    ) -> None:
+        """Read the indexes of all channels."""
+        steps = [(source, place) for source in sources for place in self._subdirs()]
+        report(Progress("Reading channels", 0, len(steps)))
+        for done, (source, place) in enumerate(steps, 1):
+            # nothing is called so: the index is fetched, no package is looked at
+            reading = gateway.query(
+                [source], [place], ["napari-tool-runner-none"], recursive=False
+            )
+            channel = public_url(source.base_url)
+            try:
+                await read_bounded(reading, self.repodata, channel, self.limits.index)
+            except BaseException as error:
+                if not is_panic(error):
+                    raise
+                raise rattler_errors.GatewayError(
+                    f"{channel} answers what rattler breaks at, such as “304, not changed” to "
+                    "who has nothing of it yet"
+                ) from error
+            report(Progress("Reading channels", done, len(steps)))
 
     async def _solution(self, records: Sequence[Any]) -> Records:
         missing = await _missing(records, cache_of(records, self.packages))

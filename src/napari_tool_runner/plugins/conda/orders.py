@@ -20,6 +20,7 @@ __all__ = [
     "Solution",
     "error_from",
     "event_from",
+    "is_panic",
     "packages_text",
     "tell_error",
     "tell_event",
@@ -183,9 +184,18 @@ def tell_error(error: BaseException) -> dict[str, object]:
         return {"error": error.message, "hint": error.hint}
     if isinstance(error, OSError) and error.errno is not None:
         return {"error": error.strerror or str(error), "code": error.errno}
-    # rattler's panics are BaseExceptions, and say what they are
-    text = str(error) if not isinstance(error, Exception) and str(error) else words(error)
-    return {"error": f"The environment could not be made: {text}."}
+    if is_panic(error):
+        hint = "Try again; if it happens again, tell whoever runs the channels of the tool."
+        return {
+            "error": f"The environment could not be made: rattler broke ({error}).",
+            "hint": hint,
+        }
+    return {"error": f"The environment could not be made: {words(error)}."}
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether rattler itself broke: its panics are of classes that nothing names."""
+    return type(error).__name__ in ("PanicException", "RustPanic")
 
 
 def error_from(told: Mapping[str, Any]) -> PreparationError | OSError:

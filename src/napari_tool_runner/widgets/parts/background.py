@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -92,7 +93,8 @@ class Bell(QObject):
         """Let it be heard."""
         if not self._rung:
             self._rung = True
-            self._pulled.emit()
+            with suppress(RuntimeError):  # at the end of the program Qt's objects go first
+                self._pulled.emit()
 
     def _sound(self) -> None:
         self._rung = False  # before they look: what happens from now on rings again

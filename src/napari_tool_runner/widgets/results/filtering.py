@@ -67,8 +67,17 @@ def _mask(frame: pd.DataFrame, term: str) -> np.ndarray:
                 hint=f"Write one, such as {name} {sign} 100.",
             ) from None
         return np.asarray(_COMPARE[sign](column.to_numpy(), number), bool)
-    words = column.astype(str).str.lower().to_numpy()
-    return np.asarray(_COMPARE[sign](words.astype(object), value.strip("\"'").lower()), bool)
+    fits = np.asarray(_COMPARE[sign](_words(column), value.strip("\"'").lower()), bool)
+    return fits if sign in ("!=", "≠") else fits & column.notna().to_numpy(bool)
+
+
+def _words(column: pd.Series) -> np.ndarray:
+    """Return the cells of a column as texts in small letters; what is not there is empty."""
+    try:
+        texts = column.astype(str)
+    except UnicodeDecodeError:  # bytes
+        texts = column.map(str)
+    return texts.where(column.notna(), "").str.lower().to_numpy(object)
 
 
 def _column(frame: pd.DataFrame, name: str) -> str:
@@ -101,6 +110,5 @@ def _holding(frame: pd.DataFrame, word: str) -> np.ndarray:
             if number is not None:
                 found |= column.to_numpy() == number
         else:
-            texts = column.astype(str).str
-            found |= texts.contains(word, case=False, regex=False).to_numpy(bool, na_value=False)
+            found |= np.array([word.lower() in text for text in _words(column)], bool)
     return found

@@ -102,12 +102,14 @@ def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
     """Colour the objects of a layer by a value of each, from low (blue) to high (yellow)."""
     from napari.utils.colormaps import ensure_colormap
 
-    known = values[np.isfinite(values)]
+    there = np.isfinite(values)
+    # halves: the largest numbers there are may lie further apart than one of them
+    known = values[there] / 2
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    share = (values - low) / ((high - low) or 1.0)
+    share = (known - low) / ((high - low) or 1.0)
     palette = ensure_colormap("viridis").map(np.linspace(0, 1, 256))
-    colors = palette[np.nan_to_num(share * 255).astype(int)]
-    colors[~np.isfinite(values)] = FADED
+    colors = np.full((len(values), 4), FADED, palette.dtype)
+    colors[there] = palette[(share * 255).astype(int)]
     if layer_kind(layer) is LayerKind.LABELS:
         layer.colormap = _colored(numbers, colors)
     elif hasattr(layer, "face_color"):
