@@ -57,7 +57,7 @@ def test_run_does_not_wait_for_the_look(qtbot, page, held):
     qtbot.mouseClick(page.run_bar.run_button, LEFT)
     assert page.is_busy
     assert not page.active_jobs
-    assert page.run_bar.phase.text().startswith("Looking through the folder")
+    assert page.run_bar.phase.text().startswith("Looking through its folder")
     page.set_values({"n": 7})
     with qtbot.waitSignal(page.job_started, timeout=WAIT) as started:
         held.set()

@@ -255,7 +255,7 @@ class ToolWidget(QWidget):
         self.run_bar.set_busy(self.is_busy, max(0, len(active) - 1))
         if not active:
             if self.admission.asking:
-                self.run_bar.show_progress("Looking through the folder of the tool", None, 0)
+                self.run_bar.show_progress("Looking through its folder", None, 0)
             return
         job = active[0]
         self.log.follow(job)
