@@ -115,7 +115,8 @@ def test_a_sweep_does_not_wait_for_the_look(qtbot, page, held):
 
 def test_a_preview_does_not_wait_for_the_look(qtbot, page, held):
     qtbot.waitUntil(page.live_bar.isVisible)
-    page.live_bar.switch.click()
+    if not page.live_bar.on:  # it is where another test has shown that the tool is quick
+        page.live_bar.switch.click()
     for n in (3, 4, 5):
         page.set_values({"n": n})
     held.set()
