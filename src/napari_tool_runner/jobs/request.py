@@ -53,7 +53,7 @@ ConfigLike: TypeAlias = Config | Mapping[str, object] | str | os.PathLike[str] |
 class RunOptions(TypedDict, total=False):
     """How a tool is to be run.
 
-    Parameters
+    Attributes
     ----------
     runner : str or None
         Runner service; without it the configuration decides, else what the tool requires.

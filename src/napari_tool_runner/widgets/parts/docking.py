@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt
@@ -171,17 +172,18 @@ class _Foot(QObject):
         super().__init__(panel)
         self._panel, self._layout = panel, layout
         self._own = layout.contentsMargins().bottom()
-        self._window: QWidget | None = None
+        self._window: Callable[[], QWidget | None] = lambda: None
+        """A reference that keeps no window of napari's alive."""
         self._narrow = soon(self._leave_canvas, 0, self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Look again when the panel or its window moved."""
         if event is not None and event.type() in _MOVES:
-            window = self._panel.window()
-            if window is not None and window is not self._window and window is not self._panel:
-                if self._window is not None:
-                    self._window.removeEventFilter(self)
-                self._window = window
+            window, known = self._panel.window(), self._window()
+            if window is not None and window is not known and window is not self._panel:
+                if known is not None:
+                    known.removeEventFilter(self)
+                self._window = weakref.ref(window)
                 window.installEventFilter(self)
                 self._narrow.start()
             self._settle()
