@@ -111,7 +111,18 @@ def test_sizes_of_an_image_without_a_pixel_size_are_counted_only(names, counted)
 def test_what_is_no_label_is_of_no_object(told: list[object], labels: list[int]):
     """Features come from anybody's file."""
     layer = Labels(np.array([[0, 3], [7, 7]]))
-    layer.features = pd.DataFrame({"index": told, "size": [1, 2, 3]})
+    cells = pd.Series(told, dtype=object if 10**400 in told else None)
+    layer.features = pd.DataFrame({"index": cells, "size": [1, 2, 3]})
     frame, numbers = features_of(layer)
     assert numbers.tolist() == labels
     assert len(frame) == len(labels)
+
+
+def test_numbers_that_no_integer_holds_stay_what_they_are():
+    layer = Labels(np.array([[0, 1], [2, 2]]))
+    told = {"index": [0, 1, 2], "large": [np.nan, 1e300, -4.0], "count": [np.nan, 2.0**53, 4.0]}
+    layer.features = pd.DataFrame(told)
+    frame, _ = features_of(layer)
+    assert frame["large"].tolist() == [1e300, -4.0]
+    assert frame["count"].tolist() == [2**53, 4]
+    assert frame["count"].dtype == np.int64

@@ -60,9 +60,14 @@ def features_of(layer: object) -> tuple[pd.DataFrame, np.ndarray]:
     kept = features[there].reset_index(drop=True)
     for name in kept.columns:  # the background's empty cell made fractions of counts
         column = kept[name]
-        if column.dtype.kind == "f" and len(column) and not (column.to_numpy() % 1).any():
+        if column.dtype.kind == "f" and len(column) and _are_counts(column.to_numpy()):
             kept[name] = column.astype(np.int64)
     return kept, numbers[there]
+
+
+def _are_counts(values: np.ndarray) -> bool:
+    """Whether fractions are whole numbers, each of which a float tells apart from the next."""
+    return not (values % 1).any() and bool((np.abs(values) <= 2**53).all())
 
 
 def _labels(column: pd.Series) -> np.ndarray:
