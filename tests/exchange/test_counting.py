@@ -114,3 +114,14 @@ def test_points_are_counted_one_by_one() -> None:
 )
 def test_a_mask_has_one_number_for_its_pieces(pixels: np.ndarray, expected: bool) -> None:
     assert is_unnumbered(pixels) is expected
+
+
+def test_of_a_large_plane_only_parts_are_looked_at() -> None:
+    rough = np.tile(FLAT + ROUGH, (16, 10))
+    assert noise_share(rough) == pytest.approx(noise_share(FLAT + ROUGH), rel=0.2)
+    rough[1000, 700] = np.nan  # in a part
+    assert noise_share(rough) == 0
+    # whole, it would take a gigabyte for each of the steps
+    row = (FLAT + ROUGH)[50]
+    assert noise_share(np.broadcast_to(np.tile(row, 80), (13_000, 128 * 80))) >= 0
+    assert noise_share(np.broadcast_to(np.float32(1), (3, 10**9))) == 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.exchange.blocks import middle_plane
+from napari_tool_runner.exchange.noise import MEDIAN_OF_NORMAL
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ _SPECK = 20
 """A speck is so many times smaller than the objects that most pixels belong to."""
 _GIANT, _SOME = 2, 8
 """A giant is so many times larger than the middle one, of so many objects or more."""
-_NORMAL = 0.6745
-"""The median of what a normal distribution of width 1 deviates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def _most(sizes: np.ndarray, least: int) -> int:
     if len(sizes) < _SOME:
         return 0
     middle = np.median(sizes)
-    spread = np.median(np.abs(np.log(sizes / middle))) / _NORMAL
+    spread = np.median(np.abs(np.log(sizes / middle))) / MEDIAN_OF_NORMAL
     return int(middle * max(_GIANT, np.exp(3 * spread)))
 
 

@@ -6,13 +6,17 @@ import numpy as np
 
 from napari_tool_runner.exchange.blocks import middle_plane
 
-__all__ = ["is_noisy", "noise_share"]
+__all__ = ["MEDIAN_OF_NORMAL", "is_noisy", "noise_share"]
 
 _NOISY = 0.05
 """Of the contrast. The samples that fall into specks have 0.07 to 0.26, photographs below 0.02."""
 _CLASSES = 256
-_NORMAL = 0.6745
+MEDIAN_OF_NORMAL = 0.6745
 """The median of what a normal distribution of width 1 deviates."""
+_WHOLE = 2**20
+"""Pixels of a plane that are looked at while a person waits; of a larger one parts are."""
+_PARTS, _SIDE = 4, 256
+"""Parts along each axis, and pixels along a side of one."""
 
 
 def is_noisy(pixels: np.ndarray) -> bool:
@@ -31,19 +35,35 @@ def noise_share(pixels: np.ndarray) -> float:
     plane = np.atleast_2d(middle_plane(pixels))
     if plane.ndim != 2 or min(plane.shape) < 3 or plane.dtype.kind not in "iuf":
         return 0.0
-    plane = plane.astype(float)
-    if not np.isfinite(plane).all():
+    parts = [one.astype(float) for one in _parts(plane)]
+    if not all(np.isfinite(one).all() for one in parts):
         return 0.0
-    rows = plane[:-2] - 2 * plane[1:-1] + plane[2:]
-    left = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
-    noise = float(np.median(np.abs(left))) / _NORMAL / 6  # the root of the sum of its squares
-    contrast = _contrast(plane)
+    left = np.concatenate([_fourth_differences(one).ravel() for one in parts])
+    # by the root of the sum of the squares of what is added and taken
+    noise = float(np.median(np.abs(left))) / MEDIAN_OF_NORMAL / 6
+    contrast = _contrast(np.concatenate([one.ravel() for one in parts]))
     return noise / contrast if contrast else 0.0
 
 
-def _contrast(plane: np.ndarray) -> float:
+def _parts(plane: np.ndarray) -> list[np.ndarray]:
+    """Return a plane, or parts from all over it, each of 3 pixels along a side or more."""
+    if plane.size <= _WHOLE:
+        return [plane]
+    rows, columns = (
+        np.unique(np.linspace(0, max(0, size - _SIDE), _PARTS, dtype=int)) for size in plane.shape
+    )
+    return [plane[y : y + _SIDE, x : x + _SIDE] for y in rows for x in columns]
+
+
+def _fourth_differences(plane: np.ndarray) -> np.ndarray:
+    rows = plane[:-2] - 2 * plane[1:-1] + plane[2:]
+    left: np.ndarray = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    return left
+
+
+def _contrast(values: np.ndarray) -> float:
     """Return how far the means of the two classes lie apart that differ most."""
-    counts, edges = np.histogram(plane, _CLASSES)
+    counts, edges = np.histogram(values, _CLASSES)
     middles = (edges[1:] + edges[:-1]) / 2
     below, above = counts.cumsum()[:-1], counts[::-1].cumsum()[::-1][1:]
     summed = (counts * middles).cumsum()
