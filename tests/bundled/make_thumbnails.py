@@ -158,6 +158,8 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         return gray(mask, 0, 1), coloured(tool.image(name, input=(mask, "YX")))
     if name == "split_touching":
         return gray(mask, 0, 1), coloured(labels)
+    if name == "find_objects":
+        return before, coloured(tool.image(name, input=plane))
     if name == "remove_small_objects":
         dusty = labels.copy()
         for number, (y, x) in enumerate([(6, 30), (30, 3), (44, 60), (20, 58), (59, 38), (52, 8)]):

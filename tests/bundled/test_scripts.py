@@ -42,6 +42,9 @@ SHARED = (
     "spectrum",
     "displacement",
     "compact",
+    "threshold",
+    "fill",
+    "split",
 )
 
 

@@ -93,6 +93,7 @@ def data(tool: str) -> dict[str, object]:
         "colour_to_grey": {"input": Image(volume()[:3].transpose(1, 2, 0), "YXS")},
         "correct_bleaching": {"input": Image(volume(), "TYX")},
         "correct_drift": {"input": Image(volume(), "TYX")},
+        "find_objects": {"input": stack(np.tile(volume()[:3], (1, 2, 2)))},
         "median_filter": {"input": Image(volume(), "ZYX", cubes)},
         "morphology": {"input": Image(objects(), "ZYX", cubes)},
         "remove_small_objects": {"input": stack(boxes())},

@@ -58,6 +58,12 @@ PAIRS = {
         "classify cells | classification | gating | positive cells | classify nuclei | group "
         "cells by intensity"
     ),
+    "find_objects": (
+        "count nuclei | count cells | how many cells | number of nuclei | counting cells | "
+        "segment | segmentation | segment nuclei | segment cells | find nuclei | find cells | "
+        "nuclei | detect nuclei | cell segmentation | find objects | cell counting | "
+        "nuclei segmentation | instance segmentation of nuclei | count objects"
+    ),
     "gaussian_filter": (
         "blur | smooth | gauss | gaussian blur | smoothing | low-pass | smooth image"
     ),
@@ -74,11 +80,10 @@ PAIRS = {
         "render in 3D"
     ),
     "measure_regions": (
-        "count nuclei | count cells | area | measure | regionprops | mean intensity | analyze "
-        "particles | cell size | quantify fluorescence | roundness | how many cells | number of "
-        "nuclei | circularity | measure area | nuclear area | cell volume | counting cells | "
-        "intensity of nuclei | shape descriptors | centroid | feret diameter | measure "
-        "intensity"
+        "area | measure | regionprops | mean intensity | analyze particles | cell size | "
+        "quantify fluorescence | roundness | circularity | measure area | nuclear area | "
+        "cell volume | intensity of nuclei | shape descriptors | centroid | feret diameter | "
+        "measure intensity"
     ),
     "median_filter": "despeckle | salt and pepper | median | hot pixels | remove outliers",
     "morphology": (
@@ -110,9 +115,7 @@ PAIRS = {
         "background subtraction | flat field | white tophat | shading correction"
     ),
     "threshold": (
-        "otsu | binarize | segment | mask | segmentation | make binary | segment nuclei | "
-        "thresholding | find nuclei | nuclei | create mask | auto threshold | segment cells | "
-        "Li"
+        "otsu | binarize | mask | make binary | thresholding | create mask | auto threshold | Li"
     ),
     "track_points": (
         "tracking | track | TrackMate | follow cells | trajectories | particle tracking | cell "

@@ -224,6 +224,9 @@ class Opened:
     def segment(self, layer):
         return (("Threshold it…", lambda: self.found.append(("threshold", layer))),)
 
+    def find(self, layer):
+        return (("Find objects…", lambda: self.found.append(("find", layer))),)
+
     def split(self, layer):
         return (("Split it…", lambda: self.found.append(("split", layer))),)
 

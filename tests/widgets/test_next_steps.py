@@ -53,6 +53,10 @@ def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
     press()
     assert (label, page.taken[-1]) == ("Remove specks…", (mask, {"smallest": 12}))
     assert labels(steps.segment(mask)) == ["Threshold it…"]
+    assert labels(steps.find(mask)) == ["Threshold it…"], "where no tool does it in one step"
+    assert labels(NextSteps(model_viewer, ("find_objects",), lambda key: page).find(mask)) == [
+        "Find objects…"
+    ]
     shown = AddedResult(layers=[mask], counted=[(mask, Counted(9))])
     assert steps.after(shown, "label_outlines") == ()
     ((label, press),) = steps.after(shown, "remove_small_objects")
@@ -110,6 +114,8 @@ def test_giants_are_split_finer(model_viewer, mask):
     assert labels(finest) == ["Measure them…"]
     found = steps.after(shown, "label_components", Given({"input": mask}))
     assert labels(found) == ["Split them…", "Measure them…"]
+    by_diameter = steps.after(shown, "find_objects", Given({"input": mask}))
+    assert labels(by_diameter) == ["Measure them…"], "split again they would be one mask"
     found[0][1]()
     assert page.taken[-1] == (objects, {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from widget_tools import opened
 
 from napari_tool_runner.sample_data import cells_2d
@@ -10,8 +11,8 @@ from napari_tool_runner.widgets.dock import ToolRunnerWidget
 
 DRAWN = 78
 """Nuclei in the sample; tests/bundled/make_samples.py draws them."""
-ROAD = (
-    ("measure_regions", "Threshold it…"),
+SHORT = (("measure_regions", "Find objects…"), ("find_objects", "Measure them…"))
+STEPS = (
     ("threshold", "Smooth it first…"),
     ("gaussian_filter", "Threshold it…"),
     ("threshold", "Split it into objects…"),
@@ -20,10 +21,11 @@ ROAD = (
 """The pages, each with the button that is pressed on it."""
 
 
-def test_the_buttons_lead_from_the_sample_to_its_nuclei(qtbot, model_viewer, manager):
+@pytest.mark.parametrize("road", [SHORT, STEPS], ids=["short", "steps"])
+def test_the_buttons_lead_from_the_sample_to_its_nuclei(qtbot, model_viewer, manager, road):
     for data, attributes, _ in cells_2d():
         model_viewer.add_image(data, **attributes)
-    assert walk(qtbot, model_viewer, manager, ROAD).name == "Nuclei"
+    assert walk(qtbot, model_viewer, manager, road).name == "Nuclei"
 
 
 def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewer, manager):
@@ -31,8 +33,8 @@ def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewe
     blue = np.zeros((*nuclei.shape, 3), np.uint8)
     blue[..., 2] = 255 * np.clip((nuclei - nuclei.min()) / np.ptp(nuclei), 0, 1)
     model_viewer.add_image(blue, name="Nuclei", rgb=True)
-    colours = (ROAD[0], ("threshold", "Make it grey…"), ("colour_to_grey", "Threshold it…"))
-    measured = walk(qtbot, model_viewer, manager, (*colours, *ROAD[1:]))
+    colours = (("threshold", "Make it grey…"), ("colour_to_grey", "Threshold it…"))
+    measured = walk(qtbot, model_viewer, manager, (*colours, *STEPS))
     assert measured.name == "Nuclei · Grey image", "colours have no brightness"
 
 

@@ -38,9 +38,10 @@ class _Page(Protocol):
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
 _MEASURE, _SMOOTH, _GREY = "measure_regions", "gaussian_filter", "colour_to_grey"
+_FIND = "find_objects"
 _BETTER = frozenset((_SMOOTH, _GREY, "median_filter", "denoise_tv"))
 """Their results are images to make objects of."""
-_NUMBER = frozenset((_SPLIT, _CLEAN, "label_components"))
+_NUMBER = frozenset((_FIND, _SPLIT, _CLEAN, "label_components"))
 """Their results are objects to be measured; outlines are not."""
 
 
@@ -93,8 +94,12 @@ class NextSteps:
         """Offer to make one channel of a colour image."""
         return self._offer("Make it grey…", _GREY, layer)
 
+    def find(self, layer: object) -> tuple[Button, ...]:
+        """Offer to make objects of a layer of intensities, in one step where a tool does it."""
+        return self._offer("Find objects…", _FIND, layer) or self.segment(layer)
+
     def segment(self, layer: object) -> tuple[Button, ...]:
-        """Offer to make objects of a layer of intensities."""
+        """Offer to make a mask of a layer of intensities."""
         return self._offer("Threshold it…", _SEGMENT, layer)
 
     def split(self, layer: object) -> tuple[Button, ...]:
@@ -135,6 +140,8 @@ class NextSteps:
 
     def _again(self, layer: object, tool: str, given: _Given | None) -> tuple[Button, ...]:
         """Offer to split objects in which there are several, finer than they were split."""
+        if tool == _FIND:  # its diameter decides, and together they would be one mask again
+            return ()
         if tool != _SPLIT or given is None:
             return self._offer("Split them…", _SPLIT, layer)
         spacing, mask = given.values.get("spacing"), given.sources.get("input")

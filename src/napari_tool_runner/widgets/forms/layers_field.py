@@ -217,7 +217,10 @@ class _DataField(Field):
             layers = [v for v in chosen if self._misfit(v)]
             if layers := layers or self.context.chooser.unsegmented(self.node):
                 of_labels = layer_kind(layers[0]) is LayerKind.LABELS
-                return steps.split(layers[0]) if of_labels else steps.segment(layers[0])
+                if of_labels:
+                    return steps.split(layers[0])
+                takes_masks = LayerKind.IMAGE in self.parameter.kinds
+                return (steps.segment if takes_masks else steps.find)(layers[0])
         colours = [v for v in chosen if getattr(v, "rgb", False)]
         if steps is not None and colours and not self.parameter.rgb:
             return steps.grey(colours[0])

@@ -1,0 +1,171 @@
+"""What “Find objects” finds is what was drawn, and what its single steps find one by one."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from bundled import make_samples as generate
+from bundled.inside import Image, run, script
+from napari_tool_runner.exchange.counting import least_size
+from napari_tool_runner.exchange.noise import noise_share
+
+PLANE = {"PhysicalSizeX": 0.32, "PhysicalSizeY": 0.32}
+STACK = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 1.0}
+TOLD = re.compile(
+    r"(sigma|threshold|radius|value|holes|spacing|smoothing|smallest|diameter) ([\d.]+)"
+)
+
+
+def nuclei() -> tuple[Image, np.ndarray]:
+    pixels, drawn = generate.cells_2d()
+    return Image(pixels[0], "YX", PLANE), drawn
+
+
+def found(drawn: np.ndarray, labels: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return how many drawn objects are matched (IoU over a half), and the areas they came to."""
+    matched, shares = 0, []
+    for number in range(1, drawn.max() + 1):
+        inside = drawn == number
+        hit = np.bincount(labels[inside], minlength=1)
+        hit[0] = 0
+        best = labels == hit.argmax() if hit.any() else np.zeros_like(inside)
+        matched += 2 * hit.max(initial=0) > np.count_nonzero(inside | best)
+        shares.append(best.sum() / inside.sum())
+    return matched, np.array(shares)
+
+
+def told(text: str) -> dict[str, float]:
+    return {name: float(value) for name, value in TOLD.findall(text)}
+
+
+def test_the_nuclei_that_were_drawn_are_found(tmp_path):
+    image, drawn = nuclei()
+    made = run("find_objects", tmp_path, input=image)
+    labels = made.image()
+    assert abs(labels.max() - 78) <= 2
+    assert set(np.unique(labels)) == set(range(labels.max() + 1))
+    matched, shares = found(drawn, labels)
+    assert matched >= 76
+    assert np.median(np.abs(shares - 1)) < 0.1
+    assert any(re.fullmatch(r"note: \d of \d\d objects touch the edge.*", n) for n in made.notes)
+    assert told(made.text)["diameter"] == pytest.approx(2 * 17, rel=0.1)
+
+
+def test_local_saves_dim_nuclei(tmp_path):
+    image, drawn = nuclei()
+    usual, local = (
+        found(drawn, run("find_objects", tmp_path, input=image, method=method).image())
+        for method in ("li", "local")
+    )
+    assert local[0] == 78
+    assert local[1].min() > 0.5 > usual[1].min()
+
+
+def test_the_nuclei_of_a_stack_are_found(tmp_path):
+    pixels, drawn = generate.nuclei_3d()
+    labels = run("find_objects", tmp_path, input=Image(pixels, "ZYX", STACK)).image()
+    assert abs(labels.max() - 30) <= 1
+    assert found(drawn, labels)[0] >= 29
+
+
+@pytest.mark.parametrize("method", ["li", "local"])
+@pytest.mark.parametrize("kind", ["plane", "stack", "dark"])
+def test_it_is_what_the_single_steps_make(tmp_path, kind, method):
+    image = Image(generate.nuclei_3d()[0], "ZYX", STACK) if kind == "stack" else nuclei()[0]
+    objects = "dark" if kind == "dark" else "bright"
+    if objects == "dark":
+        image = Image(image.pixels.max() - image.pixels, "YX", PLANE)
+    made = run("find_objects", tmp_path, input=image, method=method, objects=objects)
+    values = told(made.text)
+    chosen = {"radius": values["radius"], "value": values["value"]} if method == "local" else {}
+
+    def step(tool: str, pixels: np.ndarray, **given: object) -> np.ndarray:
+        after = Image(pixels, image.axes, image.sizes)
+        return run(tool, tmp_path, input=after, **given).image()
+
+    smooth = step("gaussian_filter", image.pixels, sigma=values["sigma"])
+    mask = step("threshold", smooth, method=method, objects=objects, **chosen)
+    mask = step("fill_holes", mask, largest=int(values["holes"]))
+    both = {key: values[key] for key in ("spacing", "smoothing")}
+    labels = step("split_touching", mask, **both)
+    labels = step("remove_small_objects", labels, smallest=int(values["smallest"]))
+    numbers = np.unique(labels)
+    np.testing.assert_array_equal(made.image(), np.searchsorted(numbers, labels))
+
+
+def test_noise_and_specks_are_what_forms_take_for_them():
+    image, _ = nuclei()
+    everywhere = np.zeros(image.pixels.shape, bool)
+    noise, contrast = script("find_objects").noise(image.pixels, everywhere)
+    assert noise / contrast == pytest.approx(noise_share(image.pixels))
+    sizes = np.array([3, 900, 40, 1000, 1100])
+    assert script("find_objects").least_size(sizes) == least_size(sizes)
+
+
+def discs(*radii: int) -> np.ndarray:
+    """Return bright discs in a row on an even ground, the first one at the edge."""
+    rows, columns = np.indices((64, 64 * len(radii)))
+    pixels = np.full(rows.shape, 100, np.uint16)
+    for number, radius in enumerate(radii):
+        centre = 64 * number + (0 if number == 0 else 32)
+        pixels[np.hypot(rows - 32, columns - centre) <= radius] = 900
+    return pixels
+
+
+def test_sizes_are_in_micrometres_where_pixels_have_a_size(tmp_path):
+    pixels = discs(12, 12, 12, 5)
+    for size, sizes in ((1.0, {}), (0.5, {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5})):
+        image = Image(pixels, "YX", sizes)
+        for limit, count in ((9, 4), (12, 3), (30, 0)):
+            made = run("find_objects", tmp_path, input=image, smallest=limit * size)
+            assert made.image().max() == count
+        made = run("find_objects", tmp_path, input=image, diameter=20 * size)
+        assert told(made.text)["spacing"] == 5
+
+
+def test_objects_at_the_edge_are_told_or_left_out(tmp_path):
+    image = Image(discs(12, 12, 12), "YX", {})
+    made = run("find_objects", tmp_path, input=image)
+    assert "note: 1 of 3 objects touch the edge: they may be cut off" in made.notes
+    made = run("find_objects", tmp_path, input=image, edge="true")
+    assert made.image().max() == 2
+    assert "note: 1 objects that touch the edge were left out" in made.notes
+
+
+def test_holes_are_filled_and_the_ground_between_objects_is_not(tmp_path):
+    pixels = discs(1, 20)
+    pixels[30:35, 94:99] = 100
+    assert run("find_objects", tmp_path, input=Image(pixels, "YX", {})).image()[32, 96] > 0
+    rows, columns = np.indices((96, 96))
+    ring = np.full((96, 96), 100, np.uint16)
+    for angle in np.arange(8) * np.pi / 4:
+        at = np.hypot(rows - 48 - 28 * np.sin(angle), columns - 48 - 28 * np.cos(angle))
+        ring[at <= 12] = 900
+    labels = run("find_objects", tmp_path, input=Image(ring, "YX", {})).image()
+    assert (labels.max(), labels[48, 48]) == (8, 0)
+
+
+def test_what_holds_no_objects_is_told(tmp_path):
+    even = np.full((3, 20, 20), 7, np.uint16)
+    made = run("find_objects", tmp_path, input=Image(even, "TYX", {}))
+    assert made.refused == "All pixels have the value 7: there is nothing to separate."
+    even[1, 5:12, 5:12] = 90
+    made = run("find_objects", tmp_path, input=Image(even, "TYX", {}))
+    assert made.image().max() == 1
+    assert "note: 2 planes or volumes have one value only, so no objects" in made.notes
+    colour = run("find_objects", tmp_path, input=Image(np.zeros((9, 9, 3), np.uint8), "YXS", {}))
+    assert "Colour to grey" in colour.refused
+    most = ndimage.binary_dilation(even[1] > 7, iterations=6)
+    made = run("find_objects", tmp_path, input=Image(most.astype(np.uint8) * 90, "YX", {}))
+    assert any("darker" in note for note in made.notes)
+
+
+def test_missing_values_are_no_objects(tmp_path):
+    pixels = discs(1, 20).astype(np.float32)
+    pixels[30:40, 90:92] = np.nan
+    labels = run("find_objects", tmp_path, input=Image(pixels, "YX", {})).image()
+    assert labels[32, 100] > 0 == labels[32, 10]
