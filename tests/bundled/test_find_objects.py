@@ -51,15 +51,21 @@ def test_the_nuclei_that_were_drawn_are_found(tmp_path):
     matched, shares = found(drawn, labels)
     assert matched >= 76
     assert np.median(np.abs(shares - 1)) < 0.1
-    assert any(re.fullmatch(r"note: \d of \d\d objects touch the edge.*", n) for n in made.notes)
+    assert any(re.search(r"; \d touch the edge and may be cut off$", note) for note in made.notes)
     assert told(made.text)["diameter"] == pytest.approx(2 * 17, rel=0.1)
 
 
-def test_local_saves_dim_nuclei(tmp_path):
+def test_dim_nuclei_are_told_and_local_saves_them(tmp_path):
     image, drawn = nuclei()
     usual, local = (
         found(drawn, run("find_objects", tmp_path, input=image, method=method).image())
         for method in ("li", "local")
+    )
+    said = run("find_objects", tmp_path, input=image).notes
+    assert any(note.startswith("note: of 79 objects 4 hardly pass the threshold") for note in said)
+    assert not any(
+        "hardly" in note
+        for note in run("find_objects", tmp_path, input=image, method="local").notes
     )
     assert local[0] == 78
     assert local[1].min() > 0.5 > usual[1].min()
@@ -67,8 +73,10 @@ def test_local_saves_dim_nuclei(tmp_path):
 
 def test_the_nuclei_of_a_stack_are_found(tmp_path):
     pixels, drawn = generate.nuclei_3d()
-    labels = run("find_objects", tmp_path, input=Image(pixels, "ZYX", STACK)).image()
+    made = run("find_objects", tmp_path, input=Image(pixels, "ZYX", STACK))
+    labels = made.image()
     assert abs(labels.max() - 30) <= 1
+    assert not any("hardly" in note for note in made.notes)
     assert found(drawn, labels)[0] >= 29
 
 
@@ -130,10 +138,10 @@ def test_sizes_are_in_micrometres_where_pixels_have_a_size(tmp_path):
 def test_objects_at_the_edge_are_told_or_left_out(tmp_path):
     image = Image(discs(12, 12, 12), "YX", {})
     made = run("find_objects", tmp_path, input=image)
-    assert "note: 1 of 3 objects touch the edge: they may be cut off" in made.notes
+    assert "note: of 3 objects 1 touch the edge and may be cut off" in made.notes
     made = run("find_objects", tmp_path, input=image, edge="true")
     assert made.image().max() == 2
-    assert "note: 1 objects that touch the edge were left out" in made.notes
+    assert "note: of 2 objects none touches the edge, 1 were left out" in made.notes
 
 
 def test_holes_are_filled_and_the_ground_between_objects_is_not(tmp_path):

@@ -460,7 +460,7 @@ def test_where_no_objects_are_open_an_image_is_offered_for_them(
     assert "No objects are open yet" in page.form.row("labels").message()
     (button,) = page.form.row("labels")._message.buttons
     button.click()
-    qtbot.waitUntil(lambda: dock.page is not None and dock.page.tool.id == "threshold")
+    qtbot.waitUntil(lambda: dock.page is not None and dock.page.tool.id == "find_objects")
     assert dock.page.form.values()["input"] is raw
     model_viewer.add_labels(np.eye(64, dtype=int), name="cells")
     page = dock.open_tool("measure_regions")

@@ -325,6 +325,8 @@ def test_colours_are_told_before_a_run_that_takes_one_channel(form, model_viewer
     masks = form(tool_of(OBJECTS), steps=opened)
     masks.set_values({"mask": colours})
     assert [b.text() for b in masks.row("mask")._message.buttons] == ["Threshold it…"]
+    whole = form(tool_of(OBJECTS_ONLY), steps=opened)
+    assert [b.text() for b in whole.row("mask")._message.buttons] == ["Find objects…"]
 
 
 def test_objects_are_chosen_before_selected_intensities(form, model_viewer):

@@ -9,6 +9,8 @@ from scipy import ndimage
 
 # of a disc of the diameter: larger holes lie between objects
 HOLE = 0.15
+# of the contrast: objects that pass the threshold by less are damaged
+DIM = 0.1
 # a Gaussian of sigma 1 leaves so many times less noise in a plane
 WEIGHTS = 2 * np.sqrt(np.pi)
 
@@ -236,17 +238,21 @@ def least_size(sizes):
 
 
 def foreground(pixels, missing, steps, args):
-    """Return where objects are, with what was decided for it; nothing where all is even."""
+    """Return where objects are, how far above the threshold each pixel is, and what was decided.
+
+    Nothing where all pixels are alike. How far is a share of the contrast; none of a local one.
+    """
     found, contrast = noise(pixels, missing)
     sigma = least_sigma(found, contrast) if args.smoothing is None else args.smoothing
     smooth = smoothed(real(pixels), [sigma / step for step in steps], missing)
     smooth = typed(smooth, pixels.dtype)
     level = threshold(smooth[~missing], "li" if args.method == "local" else args.method, 0)
     if level is None:
-        return None, ""
+        return None, None, ""
     bright = args.objects == "bright"
     mask = (smooth > level if bright else smooth <= level) & ~missing
     told = f"sigma {sigma:g}, threshold {level:.10g}"
+    above = (real(smooth) - level) / (contrast if bright else -contrast) if contrast else None
     if args.method == "local":
         radius = round(1.5 * (args.diameter or typical(mask, steps)), 1)
         value = float(f"{2 * found / max(1, WEIGHTS * sigma):.3g}")
@@ -254,7 +260,8 @@ def foreground(pixels, missing, steps, args):
         level = smoothed(real(smooth), sigmas, missing)
         mask = (smooth > level + value if bright else smooth < level - value) & ~missing
         told = f"sigma {sigma:g}, threshold local, radius {radius:g}, value {value:g}"
-    return mask, told
+        above = None
+    return mask, above, told
 
 
 def objects(mask, steps, args):
@@ -282,6 +289,13 @@ def objects(mask, steps, args):
 def numbered(labels, keep):
     """Return the objects that stay, with new numbers from 1."""
     return np.where(keep, np.cumsum(keep), 0)[labels]
+
+
+def count_dim(labels, above):
+    """Return how many objects are hardly brighter (darker) than the threshold."""
+    if above is None or not labels.any():
+        return 0
+    return np.count_nonzero(ndimage.mean(above, labels, range(1, labels.max() + 1)) < DIM)
 
 
 def at_edge(labels):
@@ -315,9 +329,9 @@ def main():
     together = space(axes, args.space)
     steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
     labels, shares = np.zeros(image.shape, np.int32), []
-    even = count = cut = 0
+    even = count = cut = dim = 0
     for part in parts(axes, image.shape, together):
-        mask, told = foreground(image[part], missing[part], steps, args)
+        mask, above, told = foreground(image[part], missing[part], steps, args)
         if mask is None:
             even += 1
             continue
@@ -327,6 +341,7 @@ def main():
             found = numbered(found, ~np.isin(np.arange(found.max() + 1), [0, *edge]))
         labels[part] = np.where(found, found + count, 0)  # no number twice
         count, cut = count + int(found.max()), cut + len(edge)
+        dim += count_dim(found, above)
         shares.append(mask.mean())
         print(f"{told}, {more} (pixel widths; pixels in all)")
     if not shares:
@@ -338,10 +353,17 @@ def main():
             f"note: objects cover {np.mean(shares):.0%} of the image: are they darker than what "
             "surrounds them (or brighter)?"
         )
+    said = []  # in one note: a form shows the first one
+    if dim:
+        said.append(
+            f"{dim} hardly pass the threshold, too small or in pieces (“Local” suits them)"
+        )
     if cut and args.edge == "true":
-        print(f"note: {cut} objects that touch the edge were left out")
+        said.append(f"none touches the edge, {cut} were left out")
     elif cut:
-        print(f"note: {cut} of {count} objects touch the edge: they may be cut off")
+        said.append(f"{cut} touch the edge and may be cut off")
+    if said:
+        print(f"note: of {count} objects {'; '.join(said)}")
     print(f"{count} objects")
     write_image(args.output, labels, axes, sizes)
 

@@ -38,8 +38,12 @@ _PAUSE = 0.3  # seconds between what one event asks for and the next event
 class Steps(Protocol):
     """Opens the tools that make what an input needs."""
 
-    def segment(self, layer: object) -> tuple[Button, ...]:
+    def find(self, layer: object) -> tuple[Button, ...]:
         """Offer to make objects of a layer of intensities."""
+        ...
+
+    def segment(self, layer: object) -> tuple[Button, ...]:
+        """Offer to make a mask of a layer of intensities."""
         ...
 
     def split(self, layer: object) -> tuple[Button, ...]:
