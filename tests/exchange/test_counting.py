@@ -49,15 +49,18 @@ def test_specks_are_much_smaller_than_what_most_pixels_belong_to() -> None:
 
 def test_giants_are_far_larger_than_the_middle_one() -> None:
     alike = (20, 21, 20, 22, 21, 20, 22)
-    assert count(labels_of(*alike, 31)) == Counted(8, 0, 23, 1, 882)
-    assert count(labels_of(*alike, 29)) == Counted(8, 0, 23, 0, 882)
+    assert count(labels_of(*alike, 31)) == Counted(8, 0, 23, 1, 8, 961, 441)
+    assert count(labels_of(*alike, 29)) == Counted(8, 0, 23)
     assert count(labels_of(*alike[1:], 31)) == Counted(7, 0, 25), "too few"
     found = count(labels_of(8, 11, 15, 21, 25, 28, 30, 31))
     assert found is not None
     assert found.giants == 0, "their sizes differ"
-    assert giant_words(2, 1882) == (
-        "2 of them have more than 1,882 pixels, far more than most: several in one?"
+    assert giant_words(2, 2325, 970) == (
+        "2 of them have up to 2,325 pixels, the middle one 970: several in one?"
     )
+    apart = count(labels_of(*alike, 31).astype(np.int64) * 10**12)
+    assert apart is not None
+    assert (apart.giants, apart.giant) == (1, 8 * 10**12)
 
 
 @pytest.mark.parametrize(

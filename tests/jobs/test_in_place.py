@@ -244,3 +244,5 @@ def test_results_that_labels_were_made_of_are_hidden(
     assert below.visible
     image = run(tool_of(make_tool, TIMES, IMAGE), 3, below.name)
     assert (below.visible, image.hidden) == (True, [])
+    anew = run(tool, 4, "drawn", replaces=False)
+    assert (anew.hidden, below.visible) == ([below], False), "it was made of the same"

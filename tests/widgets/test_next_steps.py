@@ -84,12 +84,11 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
         "Added “mask”: a mask of 300 pieces. 222 of them are specks of less than 20 pixels. "
         "So many come of noise: smooth the image first."
     )
-    found = [(mask, Counted(75, 0, 20, 1, 1900))]
+    found = [(mask, Counted(75, 0, 20, 1, 4, 2325, 970))]
     assert AddedResult(counted=found).sign == "problem"
     assert AddedResult(counted=[(mask, Counted(75, 4, 20))]).sign == "done"
     assert AddedResult(layers=[mask], counted=found).sentence() == (
-        "Added “mask”: 75 objects. "
-        "1 of them has more than 1,900 pixels, far more than most: several in one?"
+        "Added “mask”: 75 objects. 1 of them has 2,325 pixels, the middle one 970: several in one?"
     )
     points = model_viewer.add_points(np.zeros((1, 2)), name="spots")
     assert AddedResult(layers=[points], counted=[(points, Counted(1))]).sentence() == (
@@ -104,20 +103,58 @@ def test_giants_are_split_finer(model_viewer, mask):
     page, opened = Page(), []
     steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
     objects = model_viewer.add_labels(np.ones((4, 4), int), name="objects")
-    shown = AddedResult(layers=[objects], counted=[(objects, Counted(75, 0, 20, 1, 1900))])
+    shown = AddedResult(layers=[objects], counted=[(objects, Counted(75, 0, 20, 1, 1, 2325, 970))])
     given = Given({"input": mask, "spacing": 10.0})
     found = steps.after(shown, "split_touching", given)
-    assert labels(found) == ["Split it finer…", "Measure them…"]
-    found[0][1]()
+    assert labels(found) == ["Show it", "Split finer…", "Measure them…"]
+    found[1][1]()
     assert (opened, page.taken) == (["split_touching"], [(mask, {"spacing": 5.0})])
     finest = steps.after(shown, "split_touching", Given({"input": mask, "spacing": 1.0}))
-    assert labels(finest) == ["Measure them…"]
+    assert labels(finest) == ["Paint", "Measure them…"]
     found = steps.after(shown, "label_components", Given({"input": mask}))
-    assert labels(found) == ["Split them…", "Measure them…"]
+    assert labels(found) == ["Show it", "Split them…", "Measure them…"]
     by_diameter = steps.after(shown, "find_objects", Given({"input": mask}))
-    assert labels(by_diameter) == ["Measure them…"], "split again they would be one mask"
-    found[0][1]()
+    assert labels(by_diameter) == ["Show it", "Measure them…"], "again they would be one mask"
+    found[1][1]()
     assert page.taken[-1] == (objects, {})
+
+
+def split(mask, objects, steps, spacing, *giants):
+    """Return what is offered after a split, and what is advised."""
+    shown = AddedResult(layers=[objects], counted=[(objects, Counted(77, 0, 20, *giants))])
+    given = Given({"input": mask, "spacing": spacing, "smoothing": 1.5})
+    return steps.after(shown, "split_touching", given), shown.advice
+
+
+def test_a_finer_split_that_helps_no_more_is_told_and_not_offered(model_viewer, mask):
+    page = Page()
+    steps = NextSteps(model_viewer, TOOLS, lambda key: page)
+    pixels = np.zeros((40, 40), int)
+    pixels[20:30, 20:30] = 5
+    objects = model_viewer.add_labels(pixels, name="objects")
+    found, advice = split(mask, objects, steps, 10.0, 2, 5, 2356, 970)
+    assert labels(found) == ["Show the largest", "Split finer…", "Measure them…"]
+    found, advice = split(mask, objects, steps, 5.0, 1, 5, 2325, 970)
+    assert (labels(found)[1], advice) == ("Split finer…", ""), "it helped"
+    found, advice = split(mask, objects, steps, 2.5, 1, 5, 2325, 970)
+    assert labels(found) == ["Paint", "Smooth less…", "Measure them…"]
+    assert advice.startswith("A finer split leaves it so:")
+    found[1][1]()
+    assert page.taken == [(mask, {"spacing": 2.5, "smoothing": 0.75})]
+    objects.visible = False
+    found[0][1]()
+    assert (objects.selected_label, str(objects.mode)) == (6, "paint")
+    objects.visible = False
+    ((_, show), *_), _ = split(mask, objects, steps, 2.5, 1, 5, 2325, 970)
+    show()
+    assert (objects.selected_label, objects.visible) == (5, True)
+    assert model_viewer.layers.selection.active is objects
+    assert tuple(getattr(model_viewer, "scene", model_viewer).camera.center[-2:]) == (24.0, 24.0)
+    other = model_viewer.add_labels(np.ones((5, 5), int))
+    found, advice = split(other, objects, steps, 2.0, 1, 5, 2325, 970)
+    assert (labels(found)[1], advice) == ("Split finer…", ""), "it is another mask"
+    model_viewer.layers.remove(objects)
+    found[0][1]()  # nothing is left to be shown
 
 
 def test_specks_of_noise_lead_back_to_the_image(model_viewer, mask):

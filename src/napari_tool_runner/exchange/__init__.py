@@ -18,6 +18,7 @@ from napari_tool_runner.exchange.counting import (
     is_unnumbered,
     least_size,
     speck_words,
+    usual_size,
 )
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.featured import (
@@ -127,6 +128,7 @@ __all__ = [
     "speck_words",
     "takes_features",
     "thumbnail_of",
+    "usual_size",
     "wants_objects",
     "whereabouts",
     "why_guess",

@@ -14,7 +14,15 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LoadedOutput
 
-__all__ = ["Counted", "counted", "giant_words", "is_unnumbered", "least_size", "speck_words"]
+__all__ = [
+    "Counted",
+    "counted",
+    "giant_words",
+    "is_unnumbered",
+    "least_size",
+    "speck_words",
+    "usual_size",
+]
 
 _MOST = 2**26
 """Of so many pixels objects are counted: a second at most."""
@@ -38,8 +46,8 @@ class Counted:
         Pixels that an object has at least that is no speck.
     giants : int
         How many of them are so large that they may be several in one.
-    most : int
-        Pixels that an object has at most that is no giant; 0: their sizes differ too much.
+    giant, largest, middle : int
+        The number and the pixels of the largest giant, the pixels of the middle object.
     unnumbered : bool
         They are pieces of a mask that lie apart and have one number; of a stack or a movie those
         of the middle plane.
@@ -49,7 +57,9 @@ class Counted:
     specks: int = 0
     least: int = 0
     giants: int = 0
-    most: int = 0
+    giant: int = 0
+    largest: int = 0
+    middle: int = 0
     unnumbered: bool = False
 
     @property
@@ -71,13 +81,19 @@ def counted(loaded: LoadedOutput) -> Counted | None:
     if not isinstance(pixels, np.ndarray) or not 0 < pixels.size <= _MOST:
         return None
     pieces = _pieces(pixels)
-    sizes = _sizes(pixels) if pieces is None else np.bincount(pieces.ravel())[1:]
+    numbers, sizes = _sizes(pixels if pieces is None else pieces)
     if not len(sizes):
         return Counted(0)
     least = least_size(sizes)
-    specks, most = int((sizes < least).sum()), 0 if pieces is not None else _most(sizes, least)
+    found = len(sizes), int((sizes < least).sum()), least
+    if pieces is not None:
+        return Counted(*found, unnumbered=True)
+    middle, most = usual_size(sizes)
     giants = int((sizes > most).sum()) if most else 0
-    return Counted(len(sizes), specks, least, giants, most, pieces is not None)
+    if not giants:
+        return Counted(*found)
+    at = int(sizes.argmax())
+    return Counted(*found, giants, int(numbers[at]), int(sizes[at]), middle)
 
 
 def least_size(sizes: np.ndarray) -> int:
@@ -88,24 +104,25 @@ def least_size(sizes: np.ndarray) -> int:
     return -(-typical // _SPECK)
 
 
-def _most(sizes: np.ndarray, least: int) -> int:
-    """Return how many pixels an object has at most that may be one; 0: nobody can tell.
+def usual_size(sizes: np.ndarray) -> tuple[int, int]:
+    """Return how many pixels the middle object has, and at most one that is no giant.
 
-    Twice as many as the middle one of those that are no specks, and more where sizes differ much.
+    That is twice as many, and more where sizes differ much; specks do not count. 0, 0: there are
+    too few of the others. `sizes` has one or more.
     """
-    sizes = sizes[sizes >= least]
+    sizes = sizes[sizes >= least_size(sizes)]
     if len(sizes) < _SOME:
-        return 0
+        return 0, 0
     middle = np.median(sizes)
     spread = np.median(np.abs(np.log(sizes / middle))) / MEDIAN_OF_NORMAL
-    return int(middle * max(_GIANT, np.exp(3 * spread)))
+    return int(middle), int(middle * max(_GIANT, np.exp(3 * spread)))
 
 
-def giant_words(count: int, most: int) -> str:
+def giant_words(count: int, largest: int, middle: int) -> str:
     """Return how many objects are giants, for a person who was told how many objects there are."""
-    verb = "has" if count == 1 else "have"
+    verb = "has" if count == 1 else "have up to"
     return (
-        f"{count:,} of them {verb} more than {most:,} pixels, far more than most: several in one?"
+        f"{count:,} of them {verb} {largest:,} pixels, the middle one {middle:,}: several in one?"
     )
 
 
@@ -115,15 +132,16 @@ def speck_words(count: int, least: int) -> str:
     return f"{count:,} of them {words} of less than {least:,} pixels."
 
 
-def _sizes(pixels: np.ndarray) -> np.ndarray:
-    """Return how many pixels each object has, in any order."""
+def _sizes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the objects, and how many pixels each has."""
     low, high = int(pixels.min()), int(pixels.max())
     if low >= 0 and high <= max(2**16, pixels.size):
-        sizes = np.bincount(pixels.ravel().astype(np.intp, copy=False))[1:]
-        return sizes[sizes > 0]
+        sizes = np.bincount(pixels.ravel().astype(np.intp, copy=False))
+        sizes[0] = 0
+        numbers = np.flatnonzero(sizes)
+        return numbers, sizes[numbers]
     numbers, found = np.unique(pixels, return_counts=True)
-    counts: np.ndarray = found[numbers != 0]
-    return counts
+    return numbers[numbers != 0], found[numbers != 0]
 
 
 def is_unnumbered(pixels: np.ndarray) -> bool:

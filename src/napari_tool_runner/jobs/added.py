@@ -45,11 +45,13 @@ class AddedResult:
     measures : list of tuple
         Layers that were joined, and the columns that came to their features.
     hidden : list
-        Results that it was made of, which would be seen through it.
+        Results that it was made of, or made anew, which would be seen through it.
     restores : list of callable
         What gives the layers in `replaced` back what they showed before.
     notes : tuple of str
         What a person should know of it.
+    advice : str
+        What else helps, where what was tried did not.
     job : str
         The id of the job whose result it is.
     """
@@ -66,6 +68,7 @@ class AddedResult:
     hidden: list[LayerLike] = field(default_factory=list)
     restores: list[Callable[[], None]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    advice: str = ""
     job: str = ""
 
     @property
@@ -87,7 +90,8 @@ class AddedResult:
         for _, found in self.counted:
             parts += [speck_words(found.specks, found.least)] * bool(found.specks)
             parts += [_NOISY] * found.noisy
-            parts += [giant_words(found.giants, found.most)] * bool(found.giants)
+            parts += [giant_words(found.giants, found.largest, found.middle)] * bool(found.giants)
+        parts += [self.advice] * bool(self.advice)
         if self.hidden:
             names = ", ".join(f"“{_name(layer)}”" for layer in self.hidden)
             parts.append(f"{names} below {'is' if len(self.hidden) == 1 else 'are'} hidden.")

@@ -79,9 +79,9 @@ def add_result(
 
     Without `job` (a result of the past) they go on top, and what is open is not added again. Call
     it on the thread that owns the viewer. Nothing of the user's is replaced, hidden or removed;
-    our labels are hidden when labels are made of them, which would show them through. napari makes
-    the names unique. `replaces`: the last result of the same tool on the same layers is replaced,
-    unless its content was changed by hand.
+    our labels are hidden when labels are made of them, or anew: they would be seen through these.
+    napari makes the names unique. `replaces`: the last result of the same tool on the same layers
+    is replaced, unless its content was changed by hand.
 
     A table joins the labels or points that its descriptor names (``join=``), else the labels
     whose numbers it has (see `joins`): columns are added to ``features``, existing ones stay.
@@ -122,7 +122,8 @@ def add_result(
                 added.counted.append((layer, entry.counted))
             ours.append((layer, entry.loaded, look, origin))
     lift(viewer, [layer for layer in added.layers if layer not in added.replaced], sources)
-    _hide_below(viewer, added, sources)
+    below = [newest(viewer.layers, origin) for *_, origin in ours if origin is not None]
+    _hide_below(viewer, added, [*sources.values(), *below])
     for layer, loaded, look, origin in ours:
         note_made(layer, loaded, look, origin)
     for element, table in tables:
@@ -150,12 +151,12 @@ def _open_layer(viewer: ViewerLike, output: JobOutput) -> LayerLike | None:
     return None
 
 
-def _hide_below(viewer: ViewerLike, added: AddedResult, sources: Mapping[str, object]) -> None:
-    """Hide results that labels were made of: what was removed of them would seem to be there."""
+def _hide_below(viewer: ViewerLike, added: AddedResult, others: list[object]) -> None:
+    """Hide results that labels came of or after: what is there no more would seem to be there."""
     if not any(layer_kind(layer) is LayerKind.LABELS for layer in added.layers):
         return
     for layer in viewer.layers:
-        below = any(layer is source for source in sources.values())
+        below = any(layer is other for other in others) and layer not in added.layers
         if below and layer_kind(layer) is LayerKind.LABELS and is_ours(layer) and layer.visible:
             layer.visible = False
             added.hidden.append(layer)

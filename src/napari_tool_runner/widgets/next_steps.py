@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_tool_runner.exchange import is_noisy, layer_kind, snapshot
+from napari_tool_runner.exchange import is_noisy, layer_kind, snapshot, whereabouts
 from napari_tool_runner.jobs import made_of
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.results.dock import show_features
+from napari_tool_runner.widgets.results.objects import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from napari.components import ViewerModel
+    from napari.layers import Labels
 
+    from napari_tool_runner.exchange import Counted
     from napari_tool_runner.jobs import AddedResult
     from napari_tool_runner.widgets.parts.messages import Button
 
@@ -43,6 +46,7 @@ _BETTER = frozenset((_SMOOTH, _GREY, "median_filter", "denoise_tv"))
 """Their results are images to make objects of."""
 _NUMBER = frozenset((_FIND, _SPLIT, _CLEAN, "label_components"))
 """Their results are objects to be measured; outlines are not."""
+_IN_VAIN = "A finer split leaves it so: paint a part by hand, or smooth less."
 
 
 class NextSteps:
@@ -67,6 +71,8 @@ class NextSteps:
         self._toolbox = toolbox if toolbox is not None and open_tool is not None else ()
         self._open_tool = open_tool
         self._noisy: dict[str, bool] = {}
+        self._left: tuple[str, float, int, int] = "", 0.0, 0, 0
+        """Which mask was split last, how finely, and the giants that were left."""
 
     def before(self, tool: str, layer: object) -> tuple[str, tuple[Button, ...]]:
         """Say what is better done before `tool` takes a layer, and offer it; else nothing."""
@@ -128,7 +134,8 @@ class NextSteps:
                 more = {"smallest": found.least}
                 buttons += self._offer("Remove specks…", _CLEAN, layer, more)
             elif found.count and tool in _NUMBER:
-                buttons += self._again(layer, tool, given) if found.giants else ()
+                if found.giants:
+                    buttons += self._mend(shown, layer, found, tool, given)
                 buttons += self._offer("Measure them…", _MEASURE, layer)
         return tuple(buttons)
 
@@ -138,16 +145,53 @@ class NextSteps:
         layers = viewer.layers if viewer is not None else ()
         return [one for one in made_of(layer, layers) if layer_kind(one) is LayerKind.IMAGE]
 
-    def _again(self, layer: object, tool: str, given: _Given | None) -> tuple[Button, ...]:
-        """Offer to split objects in which there are several, finer than they were split."""
+    def _mend(
+        self, shown: AddedResult, layer: object, found: Counted, tool: str, given: _Given | None
+    ) -> tuple[Button, ...]:
+        """Offer to look at the largest object, and to split objects in which there are several."""
+        label = "Show it" if found.giants == 1 else "Show the largest"
+        show: Button = label, partial(self._show, layer, found.giant)
         if tool == _FIND:  # its diameter decides, and together they would be one mask again
-            return ()
+            return (show,)
         if tool != _SPLIT or given is None:
-            return self._offer("Split them…", _SPLIT, layer)
+            return show, *self._offer("Split them…", _SPLIT, layer)
         spacing, mask = given.values.get("spacing"), given.sources.get("input")
-        if not isinstance(spacing, int | float) or spacing < 2 or mask is None:  # no finer
-            return ()
-        return self._offer("Split it finer…", _SPLIT, mask, {"spacing": spacing / 2})
+        if not isinstance(spacing, int | float) or mask is None:
+            return (show,)
+        left = snapshot(mask).key, spacing, found.giants, found.largest
+        before, self._left = self._left, left
+        in_vain = (left[0], *left[2:]) == (before[0], *before[2:]) and spacing < before[1]
+        if spacing >= 2 and not in_vain:
+            return show, *self._offer("Split finer…", _SPLIT, mask, {"spacing": spacing / 2})
+        shown.advice = _IN_VAIN if in_vain else ""
+        paint: Button = "Paint", partial(self._paint, layer, found.giant)
+        smoothing = given.values.get("smoothing")
+        if not isinstance(smoothing, int | float) or smoothing < 0.5:
+            return (paint,)
+        more = {"spacing": spacing, "smoothing": smoothing / 2}
+        return paint, *self._offer("Smooth less…", _SPLIT, mask, more)
+
+    def _show(self, layer: object, number: int) -> Labels | None:
+        """Select an object and bring it into the middle of the view; None: its layer is gone."""
+        viewer = self._viewer()
+        layers = viewer.layers if viewer is not None else ()
+        found: Labels | None = next((one for one in layers if one is layer), None)
+        if viewer is None or found is None:
+            return None
+        found.visible = True
+        viewer.layers.selection.active = found
+        found.selected_label = number
+        place = whereabouts(found)(number, None)
+        if place is not None:
+            look_at(viewer, found, place)
+        return found
+
+    def _paint(self, layer: object, number: int) -> None:
+        """Let a person paint a part of an object with a number of its own."""
+        found = self._show(layer, number)
+        if found is not None:
+            found.selected_label = int(np.max(found.data)) + 1
+            found.mode = "paint"
 
     def _offer(
         self, label: str, key: str, layer: object, more: Mapping[str, object] | None = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.widgets.results.rows import Rows
 
-__all__ = ["ObjectLink", "forget"]
+__all__ = ["ObjectLink", "forget", "look_at"]
 
 
 class ObjectLink(QObject):
