@@ -345,6 +345,33 @@ def test_layers_that_are_open_are_shown_and_not_added_again(qtbot, place, tools,
     np.testing.assert_array_equal(np.asarray(place.viewer.layers[2].data), 255 - cells)
 
 
+def test_what_covers_an_open_result_is_hidden_and_comes_back(qtbot, place, tools, cells):
+    tool = invert_tool(tools)
+    first = place.run(tool, i=layer(cells))
+    second = place.run(tool, i=layer(cells + 1))
+    mine = place.viewer.add_image(cells, name="mine")
+    panel = place.panel()
+    for job in (first, second):
+        panel.message.say("")
+        qtbot.waitUntil(lambda job=job: panel.select(job.id), timeout=WAIT)
+        panel.layers_action.trigger()
+        place.told(panel, "Added")
+    old, new = place.viewer.layers[1:]
+    place.viewer.layers.move(0, 2)
+    assert panel.select(first.id)
+    panel.layers_action.trigger()
+    place.told(panel, f"“{old.name}” is open already. “{new.name}” above is hidden.")
+    assert [one.visible for one in (old, new, mine)] == [True, False, True]
+    (again,) = panel.message.buttons
+    assert again.text() == "Show it again"
+    again.click()
+    assert new.visible
+    old.visible, new.blending = False, "additive"
+    panel.layers_action.trigger()
+    place.told(panel, f"“{old.name}” is open already.")
+    assert new.visible, "it is seen through"
+
+
 def test_grey_buttons_say_why(place, tools, cells):
     tool = invert_tool(tools)
     place.run(tool, i=layer(cells), n=1)

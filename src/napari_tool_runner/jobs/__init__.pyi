@@ -6,6 +6,7 @@ from .delivery import deliver, job_json, output_paths, outputs_json, write_table
 from .drafts.new_test import MUCH, DraftedTest, drafted_test
 from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
+from .in_place import is_ours
 from .job import Job, execute
 from .lineage import made_of
 from .live import LivePreview, Previewed, is_quick, note_time
@@ -94,6 +95,7 @@ __all__ = [
     "files_of",
     "find_record",
     "history",
+    "is_ours",
     "is_preview",
     "is_quick",
     "is_sweepable",

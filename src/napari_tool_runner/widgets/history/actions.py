@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError, WorkspaceError
+from napari_tool_runner.exchange import layer_kind
 from napari_tool_runner.jobs import (
     JobState,
     RunRecord,
@@ -23,6 +24,7 @@ from napari_tool_runner.jobs import (
     delete_job,
     drafted_test,
     export_crate,
+    is_ours,
     known_record,
     recorded_result,
     recorded_tool,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
+    from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
     from napari_tool_runner.jobs import DraftedTest, Job, JobManager, JobResult, JobRow
@@ -215,7 +218,7 @@ class HistoryActions(QObject):
     # -- results -----------------------------------------------------------------------
 
     def show_layers(self, record: RunRecord) -> None:
-        """Add the layers that a job made, from its files; what is open is shown and selected."""
+        """Add the layers that a job made, from its files; what is open is brought into sight."""
         viewer = self._viewer()
         if viewer is None:
             self.say("The viewer is closed.", "problem")
@@ -238,7 +241,17 @@ class HistoryActions(QObject):
                 viewer.layers.selection.add(layer)
             elif layer not in shown.layers:
                 viewer.layers.selection.discard(layer)
-        self.say(" ".join([shown.sentence(), *remarks]), "problem" if remarks else "done")
+        covers = _covering(list(viewer.layers), shown.open)
+        for layer in covers:
+            layer.visible = False
+        again: list[Button] = []
+        if covers:
+            one = len(covers) == 1
+            names = ", ".join(f"“{layer.name}”" for layer in covers)
+            remarks = [f"{names} above {'is' if one else 'are'} hidden.", *remarks]
+            again = [("Show it again" if one else "Show them again", partial(_show, covers))]
+        kind = "problem" if len(remarks) > bool(covers) else "done"
+        self.say(" ".join([shown.sentence(), *remarks]), kind, again)
 
     # -- out of here -------------------------------------------------------------------
 
@@ -349,3 +362,20 @@ class HistoryActions(QObject):
         layers = viewer.layers if viewer is not None else []
         made = ((layer.name, remembered(layer)) for layer in layers)
         return [name for name, record in made if record is not None and record.id in ids]
+
+
+def _covering(layers: list[Layer], shown: Sequence[object]) -> list[Layer]:
+    """Return results that lie above one that is `shown`, and are so like it that they cover it."""
+    below, found = set[object](), []
+    for layer in layers:
+        kind = layer_kind(layer)
+        if layer in shown:
+            below.add(kind)
+        elif kind in below and layer.visible and layer.blending != "additive" and is_ours(layer):
+            found.append(layer)
+    return found
+
+
+def _show(layers: Sequence[Layer]) -> None:
+    for layer in layers:
+        layer.visible = True
