@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.layers import Image, Labels
 
 from napari_tool_runner.exchange import (
     Counted,
     LoadedOutput,
+    at_edge,
     counted,
+    edge_words,
     giant_words,
     is_noisy,
     is_unnumbered,
@@ -84,6 +87,24 @@ def test_noise_is_weighed_against_contrast(pixels: np.ndarray, noisy: bool) -> N
 def test_noise_is_what_was_added() -> None:
     assert noise_share(FLAT + ROUGH) == pytest.approx(0.1, rel=0.1)
     assert noise_share((FLAT + ROUGH).astype(np.uint16)) == pytest.approx(0.1, rel=0.1)
+
+
+def test_objects_at_an_edge_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.zeros((3, 9, 9), int)
+    pixels[1, 0, 4] = 3
+    pixels[1, 4, 8] = 4
+    pixels[1, 4, 4] = 5
+    pixels[2, 4, 5] = 6
+    stack = Labels(pixels, axis_labels=("z", "y", "x"))
+    movie = Labels(pixels, axis_labels=("t", "y", "x"))
+    assert at_edge(stack).tolist() == [3, 4, 6]
+    assert at_edge(movie).tolist() == [3, 4], "an object of the last frame is whole"
+    assert at_edge(Labels(pixels[1])).tolist() == [3, 4]
+    assert not len(at_edge(Image(pixels)))
+    assert not len(at_edge(object()))
+    monkeypatch.setattr(module, "_MOST", 10)
+    assert not len(at_edge(stack))
+    assert edge_words(1) == "1 of them touches the edge: its size is too small."
 
 
 def test_one_speck_is_one() -> None:

@@ -187,7 +187,9 @@ def test_what_was_added_is_told(viewer: ViewerModel, make_tool: MakeTool, config
     )
     sentence = add_result(viewer, joined.result(), joined).sentence()
     assert sentence.startswith("Added “cells · Cells [1]”: ")
-    assert sentence.endswith("objects of “cells · Cells [1]”.")
+    assert sentence.endswith(
+        "objects of “cells · Cells [1]”. 2 of them touch the edge: their sizes are too small."
+    )
     assert AddedResult().sentence() == "Done; the tool made nothing to show."
 
 

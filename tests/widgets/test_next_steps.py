@@ -90,6 +90,18 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
     assert AddedResult(layers=[mask], counted=found).sentence() == (
         "Added “mask”: 75 objects. 1 of them has 2,325 pixels, the middle one 970: several in one?"
     )
+    sizes = np.array([9, *[20] * 6, 70])
+    features = {"index": np.arange(9), "pixels": [0, *sizes], "area_um2": 0.1}
+    measured = model_viewer.add_labels(np.diag(np.arange(1, 9)), features=features, name="cells")
+    of_joined = AddedResult(joined={"table": measured})
+    assert of_joined.sign == "problem"
+    assert of_joined.sentence() == (
+        "Measured 8 objects of “cells”. 1 of them has 70 pixels, the middle one 20: several in "
+        "one? 2 of them touch the edge: their sizes are too small."
+    )
+    measured.features = {"index": np.arange(9), "mean": 0.5}
+    assert of_joined.sentence() == "Measured 8 objects of “cells”."
+    assert of_joined.sign == "done"
     points = model_viewer.add_points(np.zeros((1, 2)), name="spots")
     assert AddedResult(layers=[points], counted=[(points, Counted(1))]).sentence() == (
         "Added “spots”: 1 point."

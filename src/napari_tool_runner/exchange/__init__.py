@@ -12,11 +12,15 @@ from napari_tool_runner.exchange.carriers import (
 )
 from napari_tool_runner.exchange.comparing import same_data
 from napari_tool_runner.exchange.counting import (
+    SIZES,
     Counted,
+    at_edge,
     counted,
+    edge_words,
     giant_words,
     is_unnumbered,
     least_size,
+    pixel_column,
     speck_words,
     usual_size,
 )
@@ -66,6 +70,7 @@ from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wan
 
 __all__ = [
     "PLACE",
+    "SIZES",
     "Counted",
     "Exported",
     "Geometry",
@@ -78,12 +83,14 @@ __all__ = [
     "ReadApart",
     "ReadFile",
     "Thumbnail",
+    "at_edge",
     "column_names",
     "column_title",
     "counted",
     "counted_only",
     "crop",
     "cut",
+    "edge_words",
     "export",
     "features_for",
     "features_of",
@@ -116,6 +123,7 @@ __all__ = [
     "objects_in",
     "open_snapshot",
     "outer_axes",
+    "pixel_column",
     "plan",
     "read_axes",
     "read_file",

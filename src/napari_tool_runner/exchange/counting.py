@@ -1,4 +1,4 @@
-"""How many objects a result holds, which are specks or giants, and what is still in one piece."""
+"""How many objects there are, which are specks, giants or cut, and what is still in one piece."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ import numpy as np
 
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.noise import MEDIAN_OF_NORMAL
+from napari_tool_runner.exchange.snapshots import layer_kind, snapshot
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_tool_runner.exchange.model import LoadedOutput
 
 __all__ = [
+    "SIZES",
     "Counted",
+    "at_edge",
     "counted",
+    "edge_words",
     "giant_words",
     "is_unnumbered",
     "least_size",
+    "pixel_column",
     "speck_words",
     "usual_size",
 ]
 
+SIZES = ("area", "volume", "size", "pixels", "voxels")
+"""How the names of columns of sizes begin; those first that say most."""
 _MOST = 2**26
 """Of so many pixels objects are counted: a second at most."""
 _LOOKED_AT = 2**22
@@ -124,6 +133,42 @@ def giant_words(count: int, largest: int, middle: int) -> str:
     return (
         f"{count:,} of them {verb} {largest:,} pixels, the middle one {middle:,}: several in one?"
     )
+
+
+def pixel_column(frame: pd.DataFrame) -> str:
+    """Return the column that counts the pixels of objects, empty without one."""
+    for name, column in frame.items():
+        bare = str(name).lower().removesuffix("_px")
+        # whole numbers are counted pixels; areas in µm² are hardly ever whole in every row
+        if bare in SIZES and column.dtype.kind in "iu" and column.notna().any():
+            return str(name)
+    return ""
+
+
+def at_edge(layer: object) -> np.ndarray:
+    """Return the numbers of the labels of a layer that touch an edge of its planes or volumes.
+
+    None of other layers, and of too many pixels.
+    """
+    pixels = getattr(layer, "data", None)
+    if not isinstance(pixels, np.ndarray) or layer_kind(layer) is not LayerKind.LABELS:
+        return np.zeros(0, int)
+    axes = snapshot(layer).geometry.axes if pixels.size <= _MOST else ""
+    ends = [
+        pixels.take([0, -1], axis).ravel()
+        for axis, (name, size) in enumerate(zip(axes, pixels.shape, strict=False))
+        if name in "ZYX" and size > 1
+    ]
+    numbers: np.ndarray = np.unique(np.concatenate(ends)) if ends else np.zeros(0, int)
+    there: np.ndarray = numbers[numbers != 0]
+    return there
+
+
+def edge_words(count: int) -> str:
+    """Return how many objects are cut, for a person who was told how many objects there are."""
+    if count == 1:
+        return "1 of them touches the edge: its size is too small."
+    return f"{count:,} of them touch the edge: their sizes are too small."
 
 
 def speck_words(count: int, least: int) -> str:

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from napari_tool_runner.exchange import features_of, giant_words, layer_kind, speck_words
+import numpy as np
+
+from napari_tool_runner.exchange import (
+    at_edge,
+    edge_words,
+    features_of,
+    giant_words,
+    layer_kind,
+    pixel_column,
+    speck_words,
+    usual_size,
+)
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -75,6 +86,7 @@ class AddedResult:
     def sign(self) -> Literal["done", "problem"]:
         """What stands before the sentence: no tick where the objects look wrong."""
         wrong = any(found.noisy or found.giants for _, found in self.counted)
+        wrong = wrong or any(_giants(layer) for layer in self.joined.values())
         return "problem" if wrong else "done"
 
     def sentence(self) -> str:
@@ -97,6 +109,8 @@ class AddedResult:
             parts.append(f"{names} below {'is' if len(self.hidden) == 1 else 'are'} hidden.")
         if self.joined:
             parts.append(f"Measured {_measured(self.joined.values())}.")
+        for layer in self.joined.values():
+            parts += [*_giants(layer), *_cut(layer)]
         if self.tables:
             parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
         if self.files:
@@ -134,3 +148,22 @@ def _measured(layers: Iterable[object]) -> str:
         numbers = features_of(layer)[1]
         told.append(f"{len(numbers):,} object{'s' * (len(numbers) != 1)} of “{_name(layer)}”")
     return ", ".join(told)
+
+
+def _giants(layer: object) -> list[str]:
+    """Say how many objects of a layer are giants, by their measured sizes."""
+    frame, _ = features_of(layer)
+    name = pixel_column(frame)
+    if not name:
+        return []
+    sizes = frame[name].dropna().to_numpy(int)
+    middle, most = usual_size(sizes)
+    giants = int((sizes > most).sum()) if most else 0
+    return [giant_words(giants, int(sizes.max()), middle)] if giants else []
+
+
+def _cut(layer: object) -> list[str]:
+    """Say how many objects of a layer touch its edge, where their sizes were measured."""
+    frame, numbers = features_of(layer)
+    cut = int(np.isin(numbers, at_edge(layer)).sum()) if pixel_column(frame) else 0
+    return [edge_words(cut)] if cut else []

@@ -226,6 +226,38 @@ def test_specks_are_told_and_left_out_on_request(view, name, sizes, told):
         assert (view.count.text(), view.filter.text()) == ("4 objects", "label < 9")
 
 
+def test_giants_and_what_the_edge_cuts_are_told_and_shown(view, qtbot, model_viewer):
+    sizes = np.array([20, 70, 20, 20, 20, 20, 20, 20, 90])
+    labels = model_viewer.add_labels(np.diag(np.arange(1, 10)))
+    frame = pd.DataFrame({"label": np.arange(1, 10), "pixels": sizes})
+    rows = Rows("Cells", frame, (labels,), np.zeros(9, int), np.arange(1, 10))
+    view.show_rows(rows)
+    said = "2 of them have up to 90 pixels, the middle one 20: several in one?"
+    assert (view.giants.text(), view.giants.button.text()) == (said, "Show them")
+    assert view.cut.text() == "2 of them touch the edge: their sizes are too small."
+    with qtbot.waitSignal(view.chosen_changed) as told:
+        view.giants.button.click()
+    assert (told.args[0].tolist(), told.args[1]) == ([8, 1], 8), "the largest is in sight"
+    assert view.chosen.tolist() == [8, 1]
+    view.cut.button.click()
+    assert view.chosen.tolist() == [0, 8]
+    view.filter.setText("pixels < 90")
+    view._apply_filter()
+    assert view.giants.text().startswith("1 of them has 70 pixels")
+    assert view.giants.button.text() == "Show it"
+    assert view.cut.text() == "1 of them touches the edge: its size is too small."
+    view.show_rows(Rows("Cells", frame.rename(columns={"pixels": "mean"}), *rows_end(rows)))
+    assert view.giants.isHidden()
+    assert view.cut.isHidden()
+    view.show_rows(Rows("Cells", frame))
+    assert view.giants.isHidden(), "they are no objects"
+
+
+def rows_end(rows):
+    """Return whose objects rows are."""
+    return rows.layers, rows.owners, rows.numbers
+
+
 def test_specks_that_another_filter_leaves_out_are_not_told(view):
     frame = pd.DataFrame({"label": [1, 2, 3, 4], "pixels": SIZES})
     view.show_rows(Rows("Cells", frame, (object(),), np.zeros(4, int), np.arange(4)))

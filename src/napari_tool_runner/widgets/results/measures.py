@@ -1,4 +1,4 @@
-"""What columns are worth: which to look at first, which objects are specks."""
+"""What columns are worth: which to look at first, which objects are specks or giants."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_tool_runner.exchange import id_column, least_size
+from napari_tool_runner.exchange import SIZES, id_column, least_size, pixel_column, usual_size
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Specks", "best_size", "bright_column", "is_measured", "number_columns", "specks_of"]
+__all__ = [
+    "Giants",
+    "Specks",
+    "best_size",
+    "bright_column",
+    "giants_of",
+    "is_measured",
+    "number_columns",
+    "specks_of",
+]
 
 _BEST = ("area_um2", "volume_um3")
-_SIZES = ("area", "volume", "size", "pixels", "voxels")
-"""What is worth a first look, best first."""
+"""What is worth a first look."""
 
 
 def number_columns(frame: pd.DataFrame) -> list[str]:
@@ -26,7 +34,7 @@ def number_columns(frame: pd.DataFrame) -> list[str]:
 def best_size(frame: pd.DataFrame) -> str:
     """Return the column that says best how large objects are; without one the last of numbers."""
     names = number_columns(frame)
-    sizes = (next((n for n in names if n.lower().startswith(size)), "") for size in _SIZES)
+    sizes = (next((n for n in names if n.lower().startswith(size)), "") for size in SIZES)
     best = next((n for n in _BEST if n in names), "") or next((n for n in sizes if n), "")
     return best or (names[-1] if names else "")
 
@@ -59,14 +67,31 @@ class Specks(NamedTuple):
 
 def specks_of(frame: pd.DataFrame, shown: np.ndarray) -> Specks:
     """Return what is known of specks among the rows `shown`: by a column of counted pixels."""
-    for name in number_columns(frame):
-        column = frame[name]
-        bare = name.lower().removesuffix("_px")
-        # whole numbers are counted pixels; areas in µm² are hardly ever whole in every row
-        if bare in _SIZES and column.dtype.kind in "iu" and column.notna().any():
-            least = least_size(column.dropna().to_numpy())
-            sizes = column.to_numpy(float, na_value=np.nan)
-            number = int((sizes[shown] < least).sum())
-            hidden = int((sizes < least).sum()) - number
-            return Specks(number, hidden, least, f"{name} >= {least}")
-    return Specks()
+    name = pixel_column(frame)
+    if not name:
+        return Specks()
+    least = least_size(frame[name].dropna().to_numpy())
+    sizes = frame[name].to_numpy(float, na_value=np.nan)
+    number = int((sizes[shown] < least).sum())
+    hidden = int((sizes < least).sum()) - number
+    return Specks(number, hidden, least, f"{name} >= {least}")
+
+
+class Giants(NamedTuple):
+    """The rows of giants, the largest first; pixels of that one, and of the middle object."""
+
+    rows: np.ndarray
+    largest: int = 0
+    middle: int = 0
+
+
+def giants_of(frame: pd.DataFrame, shown: np.ndarray) -> Giants:
+    """Return what is known of giants among the rows `shown`: by a column of counted pixels."""
+    name = pixel_column(frame)
+    middle, most = usual_size(frame[name].dropna().to_numpy()) if name else (0, 0)
+    if not most:
+        return Giants(np.zeros(0, int))
+    sizes = frame[name].to_numpy(float, na_value=np.nan)
+    rows = shown[sizes[shown] > most]
+    rows = rows[np.argsort(-sizes[rows], kind="stable")]
+    return Giants(rows, int(sizes[rows[0]]) if len(rows) else 0, middle)

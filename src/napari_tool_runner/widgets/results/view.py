@@ -23,14 +23,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.exchange import speck_words
+from napari_tool_runner.exchange import at_edge, edge_words, giant_words, pixel_column, speck_words
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import copy_text, notify, short, tooltip
 from napari_tool_runner.widgets.results.filtering import example, matching
-from napari_tool_runner.widgets.results.measures import Specks, specks_of
+from napari_tool_runner.widgets.results.measures import Specks, giants_of, specks_of
 from napari_tool_runner.widgets.results.model import TableModel
 from napari_tool_runner.widgets.results.remark import Remark
 from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
@@ -44,6 +44,8 @@ MARKED = 500
 """So many runs of chosen lines are marked; Qt takes its time for each."""
 AT_ONCE = 20_000
 """So many cells are written while the window waits."""
+_SPLIT = "“Split touching objects” takes them apart, or the brush of their layer."
+_EDGE = "A part of them lies beyond the image: leave them out of averages of sizes."
 _REMOVE = "“Remove objects by size” takes them out of the image."
 
 
@@ -98,8 +100,9 @@ class TableView(QWidget):
         self.save_button = IconButton("file", "Save the table as CSV, Parquet or Excel…")
         self.save_button.clicked.connect(self._save)
         self.bar = filled(QHBoxLayout(), (self.filter, 1), self.copy_button, self.save_button)
-        self.specks, self.unsized = Remark(), Remark()
-        told = filled(QHBoxLayout(), self.count, (self.specks, 1), (self.unsized, 1))
+        self.specks, self.giants, self.cut, self.unsized = (Remark() for _ in range(4))
+        remarks = ((one, 1) for one in (self.specks, self.giants, self.cut, self.unsized))
+        told = filled(QHBoxLayout(), self.count, *remarks)
         self.problem = plain_label(wrap=True)
         self.problem.hide()
         self.body = QSplitter(Qt.Orientation.Horizontal)
@@ -185,6 +188,8 @@ class TableView(QWidget):
         self._mark()
         self._tell_count()
         self._tell_specks()
+        self._tell_giants()
+        self._tell_cut()
         self.rows_changed.emit()
 
     def _mark(self) -> None:
@@ -273,6 +278,34 @@ class TableView(QWidget):
             self.specks.say(text, _REMOVE, "Show them", partial(self._filter_no_more, found))
         else:
             self.specks.say("")
+
+    def _tell_giants(self) -> None:
+        """Say which objects are so large that they may be several in one."""
+        frame = self.rows.frame if self.rows.layers else self.rows.frame.iloc[:, :0]
+        found = giants_of(frame, self.model.shown)
+        count = len(found.rows)
+        text = giant_words(count, found.largest, found.middle) if count else ""
+        self._tell_rows(self.giants, text, _SPLIT, found.rows)
+
+    def _tell_cut(self) -> None:
+        """Say which objects touch the edge, where sizes are told."""
+        rows, shown = self.rows, self.model.shown
+        sized = rows.frames is None and bool(pixel_column(rows.frame))
+        cut = np.zeros(len(rows), bool)
+        for place, layer in enumerate(rows.layers if sized else ()):
+            cut |= (rows.owners == place) & np.isin(rows.numbers, at_edge(layer))
+        found = shown[cut[shown]]
+        text = edge_words(len(found)) if len(found) else ""
+        self._tell_rows(self.cut, text, _EDGE, found)
+
+    def _tell_rows(self, remark: Remark, text: str, more: str, rows: np.ndarray) -> None:
+        """Say something of rows, with a button that chooses them and shows the first."""
+        label = "Show it" if len(rows) == 1 else "Show them"
+        remark.say(text, more, label, partial(self._pick, rows))
+
+    def _pick(self, rows: np.ndarray) -> None:
+        self.choose(rows)
+        self.chosen_changed.emit(self.chosen, int(rows[0]))
 
     def _filter_also(self, specks: Specks) -> None:
         """Leave specks out, beside what the filter leaves out already."""
