@@ -112,7 +112,7 @@ class NumberField(Field):
         self.widget = self.box
         self.steps = self.box.stepBy
         if parameter.optional:
-            self.box.set_placeholder(NOT_SET)
+            self.box.set_placeholder("–")  # beside the unit there is no room for words
         self.box.edited.connect(lambda text: self.edited(text or None))
         self.show(node.value)
 
