@@ -138,10 +138,10 @@ def test_sizes_are_in_micrometres_where_pixels_have_a_size(tmp_path):
 def test_objects_at_the_edge_are_told_or_left_out(tmp_path):
     image = Image(discs(12, 12, 12), "YX", {})
     made = run("find_objects", tmp_path, input=image)
-    assert "note: of 3 objects 1 touch the edge and may be cut off" in made.notes
+    assert "note: of 3 objects 1 touches the edge and may be cut off" in made.notes
     made = run("find_objects", tmp_path, input=image, edge="true")
     assert made.image().max() == 2
-    assert "note: of 2 objects none touches the edge, 1 were left out" in made.notes
+    assert "note: of 2 objects none touches the edge, 1 was left out" in made.notes
 
 
 def test_holes_are_filled_and_the_ground_between_objects_is_not(tmp_path):

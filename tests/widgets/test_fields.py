@@ -177,6 +177,22 @@ def test_optional_numbers_can_be_not_set(qtbot, form):
     assert widget.values() == {"seed": 42}
 
 
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        ({"minimum": 0.001, "maximum": 9.0, "step": 1.0}, 1.0),
+        ({"minimum": 0.001, "maximum": 0.5, "step": 1.0}, 0.001),
+        ({"minimum": 5.0, "step": 1.0}, 5.0),
+        ({"minimum": 0.5}, 0.5),
+        ({"maximum": -2.0}, -2.0),
+    ],
+)
+def test_an_optional_number_begins_with_a_step(qtbot, form, limits, first):
+    row = form(tool_of(FloatParameter(name="width", optional=True, **limits))).row("width")
+    qtbot.mouseClick(row.field.box, Qt.MouseButton.LeftButton)
+    assert row.field.node.value == first
+
+
 def test_a_click_on_the_words_toggles_a_check_box(qtbot, form):
     widget = form(tool_of(BooleanParameter(name="fill", label="Fill holes")))
     row = widget.row("fill")

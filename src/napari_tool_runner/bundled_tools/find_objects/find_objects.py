@@ -355,13 +355,14 @@ def main():
         )
     said = []  # in one note: a form shows the first one
     if dim:
+        verb = "passes" if dim == 1 else "pass"
         said.append(
-            f"{dim} hardly pass the threshold, too small or in pieces (“Local” suits them)"
+            f"{dim} hardly {verb} the threshold, too small or in pieces (“Local” may save them)"
         )
     if cut and args.edge == "true":
-        said.append(f"none touches the edge, {cut} were left out")
+        said.append(f"none touches the edge, {cut} {'was' if cut == 1 else 'were'} left out")
     elif cut:
-        said.append(f"{cut} touch the edge and may be cut off")
+        said.append(f"{cut} {'touches' if cut == 1 else 'touch'} the edge and may be cut off")
     if said:
         print(f"note: of {count} objects {'; '.join(said)}")
     print(f"{count} objects")

@@ -230,7 +230,8 @@ class OptionalField(Field):
             return default
         low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
         if low is not None and low > 0:
-            return low
+            step = getattr(parameter, "step", None) or low  # a limit is no value to begin with
+            return step if low <= step and (high is None or step <= high) else low
         return high if high is not None and high < 0 else 0
 
 
