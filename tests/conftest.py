@@ -262,6 +262,7 @@ def warm(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(settings, "WARM", replace(settings.WARM, default=True))
     monkeypatch.setattr(serving, "LEAST", 0.0)  # programs of tests import little
+    monkeypatch.setattr(serving, "_PATIENCE", 9.0)  # a busy computer forks late
 
 
 def _own_processes(before: set[int]) -> list[psutil.Process]:
