@@ -18,11 +18,11 @@ from napari_tool_runner.exchange.counting import (
     counted,
     edge_words,
     giant_words,
+    giants_among,
     is_unnumbered,
     least_size,
     pixel_column,
     speck_words,
-    usual_size,
 )
 from napari_tool_runner.exchange.exporting import Exported, export
 from napari_tool_runner.exchange.featured import (
@@ -99,6 +99,7 @@ __all__ = [
     "fitting_kinds",
     "geometry_record",
     "giant_words",
+    "giants_among",
     "grid_of",
     "guess_notes",
     "id_column",
@@ -136,7 +137,6 @@ __all__ = [
     "speck_words",
     "takes_features",
     "thumbnail_of",
-    "usual_size",
     "wants_objects",
     "whereabouts",
     "why_guess",

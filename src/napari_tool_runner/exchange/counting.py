@@ -24,11 +24,11 @@ __all__ = [
     "counted",
     "edge_words",
     "giant_words",
+    "giants_among",
     "is_unnumbered",
     "least_size",
     "pixel_column",
     "speck_words",
-    "usual_size",
 ]
 
 SIZES = ("area", "volume", "size", "pixels", "voxels")
@@ -97,12 +97,11 @@ def counted(loaded: LoadedOutput) -> Counted | None:
     found = len(sizes), int((sizes < least).sum()), least
     if pieces is not None:
         return Counted(*found, unnumbered=True)
-    middle, most = usual_size(sizes)
-    giants = int((sizes > most).sum()) if most else 0
-    if not giants:
+    giants, middle = giants_among(sizes)
+    if not giants.any():
         return Counted(*found)
     at = int(sizes.argmax())
-    return Counted(*found, giants, int(numbers[at]), int(sizes[at]), middle)
+    return Counted(*found, int(giants.sum()), int(numbers[at]), int(sizes[at]), middle)
 
 
 def least_size(sizes: np.ndarray) -> int:
@@ -113,18 +112,18 @@ def least_size(sizes: np.ndarray) -> int:
     return -(-typical // _SPECK)
 
 
-def usual_size(sizes: np.ndarray) -> tuple[int, int]:
-    """Return how many pixels the middle object has, and at most one that is no giant.
+def giants_among(sizes: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return which objects may be several in one, and how many pixels the middle one has.
 
-    That is twice as many, and more where sizes differ much; specks do not count. 0, 0: there are
-    too few of the others. `sizes` has one or more.
+    They have more than twice as many, and more where sizes differ much; specks do not count. No
+    one is, and 0, where there are too few of the others. `sizes` has one or more.
     """
-    sizes = sizes[sizes >= least_size(sizes)]
-    if len(sizes) < _SOME:
-        return 0, 0
-    middle = np.median(sizes)
-    spread = np.median(np.abs(np.log(sizes / middle))) / MEDIAN_OF_NORMAL
-    return int(middle), int(middle * max(_GIANT, np.exp(3 * spread)))
+    whole = sizes[sizes >= least_size(sizes)]
+    if len(whole) < _SOME:
+        return np.zeros(len(sizes), bool), 0
+    middle = np.median(whole)
+    spread = np.median(np.abs(np.log(whole / middle))) / MEDIAN_OF_NORMAL
+    return sizes > int(middle * max(_GIANT, np.exp(3 * spread))), int(middle)
 
 
 def giant_words(count: int, largest: int, middle: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,16 @@ from napari_tool_runner.exchange import (
     edge_words,
     features_of,
     giant_words,
+    giants_among,
     layer_kind,
     pixel_column,
     speck_words,
-    usual_size,
 )
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_tool_runner.exchange import Counted
     from napari_tool_runner.jobs.viewer_like import LayerLike
 
@@ -86,7 +88,7 @@ class AddedResult:
     def sign(self) -> Literal["done", "problem"]:
         """What stands before the sentence: no tick where the objects look wrong."""
         wrong = any(found.noisy or found.giants for _, found in self.counted)
-        wrong = wrong or any(_giants(layer) for layer in self.joined.values())
+        wrong = wrong or any(_giants(features_of(layer)[0]) for layer in self.joined.values())
         return "problem" if wrong else "done"
 
     def sentence(self) -> str:
@@ -108,9 +110,10 @@ class AddedResult:
             names = ", ".join(f"“{_name(layer)}”" for layer in self.hidden)
             parts.append(f"{names} below {'is' if len(self.hidden) == 1 else 'are'} hidden.")
         if self.joined:
-            parts.append(f"Measured {_measured(self.joined.values())}.")
-        for layer in self.joined.values():
-            parts += [*_giants(layer), *_cut(layer)]
+            measured = [_Measured(layer, *features_of(layer)) for layer in self.joined.values()]
+            parts.append(f"Measured {', '.join(map(_named, measured))}.")
+            for one in measured:
+                parts += [*_giants(one.features), *_cut(one)]
         if self.tables:
             parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
         if self.files:
@@ -141,29 +144,31 @@ def _number(layer: object, found: Counted) -> str:
     return f": {found.count:,} {noun}{'s' * (found.count != 1)}"
 
 
-def _measured(layers: Iterable[object]) -> str:
-    """Return whose objects were measured, and how many."""
-    told = []
-    for layer in layers:
-        numbers = features_of(layer)[1]
-        told.append(f"{len(numbers):,} object{'s' * (len(numbers) != 1)} of “{_name(layer)}”")
-    return ", ".join(told)
+class _Measured(NamedTuple):
+    """A layer, what is known of its objects, and their numbers (see `features_of`)."""
+
+    layer: object
+    features: pd.DataFrame
+    numbers: np.ndarray
 
 
-def _giants(layer: object) -> list[str]:
-    """Say how many objects of a layer are giants, by their measured sizes."""
-    frame, _ = features_of(layer)
-    name = pixel_column(frame)
+def _named(one: _Measured) -> str:
+    count = len(one.numbers)
+    return f"{count:,} object{'s' * (count != 1)} of “{_name(one.layer)}”"
+
+
+def _giants(features: pd.DataFrame) -> list[str]:
+    """Say how many objects are giants, by their measured sizes."""
+    name = pixel_column(features)
     if not name:
         return []
-    sizes = frame[name].dropna().to_numpy(int)
-    middle, most = usual_size(sizes)
-    giants = int((sizes > most).sum()) if most else 0
-    return [giant_words(giants, int(sizes.max()), middle)] if giants else []
+    sizes = features[name].dropna().to_numpy(int)
+    giants, middle = giants_among(sizes)
+    return [giant_words(int(giants.sum()), int(sizes.max()), middle)] if giants.any() else []
 
 
-def _cut(layer: object) -> list[str]:
-    """Say how many objects of a layer touch its edge, where their sizes were measured."""
-    frame, numbers = features_of(layer)
-    cut = int(np.isin(numbers, at_edge(layer)).sum()) if pixel_column(frame) else 0
+def _cut(one: _Measured) -> list[str]:
+    """Say how many objects touch the edge of their layer, where their sizes were measured."""
+    sized = bool(pixel_column(one.features))
+    cut = int(np.isin(one.numbers, at_edge(one.layer)).sum()) if sized else 0
     return [edge_words(cut)] if cut else []

@@ -23,11 +23,15 @@ def given_then(viewer: ViewerLike, name: str, inputs: Iterable[RecordedInput]) -
     told = [one for one in inputs if one.name == name]
     if len(told) != 1:
         return None
-    (one,) = told
-    if one.source.job:
-        found = [layer for layer in viewer.layers if told_maker(layer) == one.source.job]
+    (given,) = told
+    if given.source.job:
+        found = [layer for layer in viewer.layers if told_maker(layer) == given.source.job]
     else:
-        shape = one.snapshot().geometry.shape
-        named = (layer for layer in viewer.layers if layer.name == one.label)
-        found = [one for one in named if getattr(getattr(one, "data", None), "shape", ()) == shape]
+        shape = given.snapshot().geometry.shape
+        named = [layer for layer in viewer.layers if layer.name == given.label]
+        found = [layer for layer in named if _shape(layer) == shape]
     return next((layer for layer in found if not was_edited(layer)), None)
+
+
+def _shape(layer: object) -> object:
+    return getattr(getattr(layer, "data", None), "shape", ())

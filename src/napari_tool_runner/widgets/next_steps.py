@@ -11,6 +11,7 @@ import numpy as np
 from napari_tool_runner.exchange import is_noisy, layer_kind, snapshot, whereabouts
 from napari_tool_runner.jobs import made_of
 from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.widgets.forms.layers import has_colours
 from napari_tool_runner.widgets.results.dock import show_features
 from napari_tool_runner.widgets.results.objects import look_at
 
@@ -84,7 +85,7 @@ class NextSteps:
     def _is_noisy(self, layer: object) -> bool:
         """Whether an image is noisy; of what must be computed, nobody knows."""
         pixels = getattr(layer, "data", None)
-        is_image = layer_kind(layer) is LayerKind.IMAGE and not getattr(layer, "rgb", False)
+        is_image = layer_kind(layer) is LayerKind.IMAGE and not has_colours(layer)
         if not is_image or not isinstance(pixels, np.ndarray):
             return False
         key = snapshot(layer).key

@@ -30,6 +30,7 @@ __all__ = [
     "LayerChooser",
     "as_list",
     "axes_told",
+    "has_colours",
     "path_of",
     "takes_time",
     "told",
@@ -130,7 +131,8 @@ def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
     return f"{sentence}: choose {more}."
 
 
-def _has_colours(layer: object) -> bool:
+def has_colours(layer: object) -> bool:
+    """Whether pixels are colours: red, green and blue."""
     return bool(getattr(layer, "rgb", False))
 
 
@@ -138,7 +140,7 @@ def takes_time(value: object) -> bool:
     """Whether pixels must be read or computed to say whether a value hardly fits."""
     if path_of(value) is not None:
         return True
-    lazy = layer_kind(value) is LayerKind.IMAGE and not getattr(value, "rgb", False)
+    lazy = layer_kind(value) is LayerKind.IMAGE and not has_colours(value)
     return lazy and not isinstance(getattr(value, "data", None), np.ndarray)
 
 
@@ -191,7 +193,7 @@ class LayerChooser:
         """
         data = getattr(layer, "data", None)
         pixels = data if isinstance(data, np.ndarray) and data.ndim else None
-        rgb, kind = bool(getattr(layer, "rgb", False)), layer_kind(layer)
+        rgb, kind = has_colours(layer), layer_kind(layer)
         told_of_each = any(one.join == parameter.name for one in self.model.tool.outputs)
         of_each = told_of_each and kind is LayerKind.LABELS
         if of_each and pixels is not None and is_unnumbered(pixels):
@@ -203,7 +205,7 @@ class LayerChooser:
 
         Of a colour image it is the channel that was made of it.
         """
-        behind = [one for one in made_of(layer, self.source.layers()) if not _has_colours(one)]
+        behind = [one for one in made_of(layer, self.source.layers()) if not has_colours(one)]
         return next((one for one in behind[::-1] if layer_kind(one) is LayerKind.IMAGE), None)
 
     def whence(self, parameter: DataParameter, layer: object) -> tuple[str, object | None]:
@@ -311,7 +313,7 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            looked = wants_objects(parameter) or _has_colours(layer)
+            looked = wants_objects(parameter) or has_colours(layer)
             unlike = looked and bool(self.hardly_fits(parameter, layer))
             return place, unlike or _is_too_flat(parameter, layer)
 

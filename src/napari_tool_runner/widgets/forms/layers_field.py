@@ -26,6 +26,7 @@ from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.forms.layers import (
     as_list,
     axes_told,
+    has_colours,
     path_of,
     takes_time,
     told,
@@ -221,7 +222,7 @@ class _DataField(Field):
                     return steps.split(layers[0])
                 takes_masks = LayerKind.IMAGE in self.parameter.kinds
                 return (steps.segment if takes_masks else steps.find)(layers[0])
-        colours = [v for v in chosen if getattr(v, "rgb", False)]
+        colours = [v for v in chosen if has_colours(v)]
         if steps is not None and colours and not self.parameter.rgb:
             return steps.grey(colours[0])
         lying = [v for v in chosen if self._apart(v)[1]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_tool_runner.exchange import SIZES, id_column, least_size, pixel_column, usual_size
+from napari_tool_runner.exchange import SIZES, giants_among, id_column, least_size, pixel_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,10 +88,10 @@ class Giants(NamedTuple):
 def giants_of(frame: pd.DataFrame, shown: np.ndarray) -> Giants:
     """Return what is known of giants among the rows `shown`: by a column of counted pixels."""
     name = pixel_column(frame)
-    middle, most = usual_size(frame[name].dropna().to_numpy()) if name else (0, 0)
-    if not most:
+    if not name:
         return Giants(np.zeros(0, int))
-    sizes = frame[name].to_numpy(float, na_value=np.nan)
-    rows = shown[sizes[shown] > most]
+    sizes = frame[name].to_numpy(float, na_value=0)
+    giants, middle = giants_among(sizes)
+    rows = shown[giants[shown]]
     rows = rows[np.argsort(-sizes[rows], kind="stable")]
     return Giants(rows, int(sizes[rows[0]]) if len(rows) else 0, middle)
