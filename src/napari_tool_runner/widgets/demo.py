@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 SAMPLE = "cells_2d"
-STEPS = (("threshold", {"input": "Nuclei"}), ("split_touching", {"input": "Nuclei · Mask"}))
+TOOL, INPUT, LAYER = "find_objects", "input", "Nuclei"
 SCREEN = "1500x950x24"
 RUN_SECONDS = 120
 XVFB_SECONDS = 5.0
 
 
 def demo(screenshot: Path | None = None) -> int:
-    """Open napari with a sample, run tools through their forms, and show the result.
+    """Open napari with a sample, run a tool through its form, and show the result.
 
     Parameters
     ----------
@@ -63,18 +63,14 @@ def _show(screenshot: Path | None) -> int:
     viewer.open_sample("napari-tool-runner", SAMPLE)
     widget = runner_dock(viewer)
     assert widget is not None
-    job = None
-    for name, layers in STEPS:
-        page = widget.open_tool(name) or _opened(widget)
-        if page is None:
-            raise ToolRunnerError(f"The demo's tool “{name}” is not in the toolbox.")
-        page.set_values({field: viewer.layers[layer] for field, layer in layers.items()})
-        job = page.run()
-        if job is None:
-            raise ToolRunnerError(f"“{name}” could not be started; its form says why.")
-        _wait(job, page)
-        if job.error is not None:
-            break
+    page = widget.open_tool(TOOL) or _opened(widget)
+    if page is None:
+        raise ToolRunnerError(f"The demo's tool “{TOOL}” is not in the toolbox.")
+    page.set_values({INPUT: viewer.layers[LAYER]})
+    job = page.run()
+    if job is None:
+        raise ToolRunnerError(f"“{TOOL}” could not be started; its form says why.")
+    _wait(job, page)
     if screenshot is None:
         napari.run()
         return 0
@@ -82,7 +78,6 @@ def _show(screenshot: Path | None) -> int:
         QApplication.processEvents()
     viewer.screenshot(str(screenshot), canvas_only=False, flash=False)
     viewer.close()
-    assert job is not None
     print(f"{screenshot}: {job.tool.name} {job.state.value}")  # noqa: T201
     return 0 if job.error is None else 1
 
