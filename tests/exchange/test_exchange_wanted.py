@@ -18,7 +18,8 @@ from exchange_helpers import parameter
 from napari.layers import Image, Labels
 from scipy import ndimage
 
-from napari_tool_runner.exchange import export, handover, misfit, snapshot, wanted
+from napari_tool_runner.errors import UnsupportedLayerError
+from napari_tool_runner.exchange import export, handover, misfit, refused_colours, snapshot, wanted
 from napari_tool_runner.tools.model import LayerKind
 
 RAW = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
@@ -68,12 +69,25 @@ def test_colours_are_told_where_one_channel_is_taken():
         misfit(wanted, LayerKind.IMAGE, pixels, "n", rgb=rgb)
         for wanted, rgb in ((any_image, True), (one, False), (one, True), (WANTS_OBJECTS, True))
     ]
-    assert told == [
-        "",
-        "",
-        "“n” is a colour image: the tool takes one channel of it.",
-        "“n” is a colour image, not objects: threshold it first.",
-    ]
+    assert told == ["", "", "", "“n” is a colour image, not objects: threshold it first."]
+    refused = "“n” is a colour picture, and the tool takes one channel of it: choose one."
+    assert [
+        refused_colours(wanted, "n", rgb=rgb)
+        for wanted, rgb in ((any_image, True), (one, False), (one, True))
+    ] == ["", "", refused]
+
+
+@pytest.mark.parametrize("source", ["layer", "tiff", "png"])
+def test_colours_reach_no_program_that_takes_one_channel(tmp_path, source):
+    pixels = np.zeros((9, 9, 3), np.uint8)
+    given: object = Image(pixels, rgb=True, name="n")
+    if source != "layer":
+        given = tmp_path / f"n.{source}"
+        skimage.io.imsave(given, pixels, check_contrast=False)
+    one = parameter("imagetiff", kinds=(LayerKind.IMAGE,))
+    assert export(snapshot(given), one, tmp_path / "all").file.path.is_file()
+    with pytest.raises(UnsupportedLayerError, match=r"is a colour picture.*Colour to grey"):
+        export(snapshot(given), replace(one, rgb=False), tmp_path / "one")
 
 
 @pytest.mark.parametrize("kinds", [(LayerKind.LABELS, LayerKind.IMAGE), (LayerKind.LABELS,)])

@@ -230,9 +230,6 @@ class Opened:
     def split(self, layer):
         return (("Split it…", lambda: self.found.append(("split", layer))),)
 
-    def grey(self, layer):
-        return (("Make it grey…", lambda: self.found.append(("grey", layer))),)
-
     def before(self, tool, layer):
         return "", ()
 
@@ -312,16 +309,26 @@ def test_brightness_is_measured_in_the_original(form, model_viewer):
     assert plain.row(IMAGE.name).message() == "", "nothing is measured"
 
 
-def test_colours_are_told_before_a_run_that_takes_one_channel(form, model_viewer):
+def test_colours_keep_a_tool_of_one_channel_from_running(form, model_viewer):
     colours = model_viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="photo", rgb=True)
     opened = Opened()
     widget = form(tool_of(replace(IMAGE, rgb=False)), steps=opened)
+    (problem,) = widget.problems()
+    assert problem.sentence.startswith("“photo” is a colour picture, and the tool takes one")
+    assert widget.chooser.coloured(widget.model.leaf(IMAGE.name)) == [colours]
     row = widget.row(IMAGE.name)
-    assert row.message() == "“photo” is a colour image: the tool takes one channel of it."
-    row._message.buttons[0].click()
-    assert opened.found == [("grey", colours)]
+    assert (row.message(), widget.missing_layers()) == ("", []), "nobody chose it"
     grey = model_viewer.add_image(np.zeros((9, 9), np.uint8), name="grey")
-    assert (widget.values()[IMAGE.name], row.message()) == (grey, "")
+    assert (widget.values()[IMAGE.name], widget.problems()) == (grey, [])
+    row.field.combo.activated.emit(1)
+    assert (widget.values()[IMAGE.name], row.message()) == (colours, problem.sentence)
+    row.field.combo.activated.emit(0)
+    assert (row.message(), widget.problems()) == ("", [])
+    many = form(tool_of(replace(IMAGE, rgb=False, multiple=True, optional=True)))
+    assert many.problems() == []
+    many.set_values({IMAGE.name: [grey, colours]})
+    assert [one.sentence for one in many.problems()] == [problem.sentence]
+    assert form(tool_of(IMAGE)).problems() == [], "tools of others may take colours"
     masks = form(tool_of(OBJECTS), steps=opened)
     masks.set_values({"mask": colours})
     assert [b.text() for b in masks.row("mask")._message.buttons] == ["Threshold it…"]

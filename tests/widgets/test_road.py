@@ -33,7 +33,7 @@ def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewe
     blue = np.zeros((*nuclei.shape, 3), np.uint8)
     blue[..., 2] = 255 * np.clip((nuclei - nuclei.min()) / np.ptp(nuclei), 0, 1)
     model_viewer.add_image(blue, name="Nuclei", rgb=True)
-    colours = (("threshold", "Make it grey…"), ("colour_to_grey", "Threshold it…"))
+    colours = (("threshold", "Choose a channel…"), ("colour_to_grey", "Threshold it…"))
     measured = walk(qtbot, model_viewer, manager, (*colours, *STEPS))
     assert measured.name == "Nuclei · Grey image", "colours have no brightness"
 

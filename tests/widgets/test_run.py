@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,6 +186,29 @@ def test_the_missing_layer_has_a_button_that_opens_a_sample(
     assert button.text() == "Open sample"
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(widget.run_bar.run_button.isEnabled)
+
+
+def test_colours_keep_run_shut_with_the_button_that_helps(shown, model_viewer, tmp_path):
+    photo = model_viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="photo", rgb=True)
+    opened = []
+    tool = invert_tool(tmp_path)
+    one = replace(tool, inputs=(replace(tool.inputs[0], rgb=False), *tool.inputs[1:]))
+    widget = ToolWidget(
+        one,
+        model_viewer,
+        manager=JobManager(),
+        presets=PresetStore(tmp_path / "presets"),
+        toolbox=["colour_to_grey"],
+        open_tool=opened.append,
+    )
+    bar = shown(widget).run_bar
+    assert not bar.run_button.isEnabled()
+    assert bar.message.text().startswith("“photo” is a colour picture")
+    assert widget.run() is None, "neither with the key"
+    (button,) = bar.message.buttons
+    button.click()
+    assert (button.text(), opened) == ("Choose a channel…", ["colour_to_grey"])
+    assert model_viewer.layers.selection.active is photo
 
 
 def test_cancel_ends_the_program(qtbot, page, tmp_path):

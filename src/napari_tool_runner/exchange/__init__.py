@@ -66,7 +66,13 @@ from napari_tool_runner.exchange.snapshots import (
     snapshot_from_record,
 )
 from napari_tool_runner.exchange.titles import column_title, counted_only
-from napari_tool_runner.exchange.wanted import lying_apart, misfit, misfits, wants_objects
+from napari_tool_runner.exchange.wanted import (
+    lying_apart,
+    misfit,
+    misfits,
+    refused_colours,
+    wants_objects,
+)
 
 __all__ = [
     "PLACE",
@@ -128,6 +134,7 @@ __all__ = [
     "plan",
     "read_axes",
     "read_file",
+    "refused_colours",
     "resample_onto",
     "same_data",
     "sha256_once",

@@ -45,6 +45,7 @@ from napari_tool_runner.exchange.wanted import (
     is_read,
     lying_apart,
     misfits,
+    refused_colours,
     sizes_in_words,
     with_columns,
 )
@@ -105,6 +106,9 @@ def export(
         snap, sized = with_known_sizes(snap)
         snap = snap if lend is None else as_its_file(snap)
     hand = plan(snap, parameter, formats)
+    rgb = hand.held is not None and hand.held.rgb
+    if refused := refused_colours(parameter, snap.name, rgb=rgb):
+        raise UnsupportedLayerError(refused, hint="“Colour to grey” makes it.")
     file = hand.file(folder)
     notes = [*sized, *hand.remarks, *misfits(snap, hand.held, parameter, formats)]
     metadata = dict[str, object]()

@@ -49,6 +49,7 @@ __all__ = [
     "misfit",
     "misfits",
     "moments",
+    "refused_colours",
     "shared_axes",
     "sized_as",
     "sizes_in_words",
@@ -131,6 +132,13 @@ def wants_objects(parameter: DataParameter) -> bool:
     return parameter.kinds[:1] == (LayerKind.LABELS,)
 
 
+def refused_colours(parameter: DataParameter, name: str, *, rgb: bool) -> str:
+    """Return a sentence when an image of colours cannot go into `parameter`, else none."""
+    if not rgb or parameter.rgb:
+        return ""
+    return f"“{name}” is a colour picture, and the tool takes one channel of it: choose one."
+
+
 def misfit(
     parameter: DataParameter, kind: LayerKind, array: ArrayLike | None, name: str, *, rgb: bool
 ) -> str:
@@ -144,8 +152,6 @@ def misfit(
     if kind is LayerKind.IMAGE and rgb:
         if wants_objects(parameter):
             return f"“{name}” is a colour image, not objects: threshold it first."
-        if not parameter.rgb:
-            return f"“{name}” is a colour image: the tool takes one channel of it."
     elif kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None:
         if is_bright(array):
             return f"“{name}” looks like intensities, not objects: threshold it first."

@@ -99,7 +99,7 @@ class NextSteps:
 
     def grey(self, layer: object) -> tuple[Button, ...]:
         """Offer to make one channel of a colour image."""
-        return self._offer("Make it grey…", _GREY, layer)
+        return self._offer("Choose a channel…", _GREY, layer)
 
     def find(self, layer: object) -> tuple[Button, ...]:
         """Offer to make objects of a layer of intensities, in one step where a tool does it."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import AddedResult, Job, JobManager
     from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
+    from napari_tool_runner.widgets.forms.node import Problem
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.running.services import Services
 
@@ -324,7 +325,7 @@ class ToolWidget(QWidget):
             why, buttons = blocked, [("Check again", self.service_lookup.start)]
         elif problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            why, buttons = problems[0].sentence + more, self._problem_buttons()
+            why, buttons = problems[0].sentence + more, self._problem_buttons(problems[0])
         self.run_bar.set_ready(not why, why)
         if why:
             self.run_bar.say(why, "problem", buttons)
@@ -336,7 +337,10 @@ class ToolWidget(QWidget):
         """Show what the toolbox holds and ask whether its tools may run."""
         self.trust.review(self.run_bar.runner() or self.services.choice)
 
-    def _problem_buttons(self) -> list[Button]:
+    def _problem_buttons(self, first: Problem) -> list[Button]:
+        leaf = self.form.model.leaf(first.name)
+        if leaf.is_data and (coloured := self.form.chooser.coloured(leaf)):
+            return [*self.steps.grey(coloured[0])]
         if not self.form.missing_layers():
             return [("Show", self.form.show_problems)]
         if self.form.unsegmented():  # the input itself offers to make objects

@@ -50,10 +50,6 @@ class Steps(Protocol):
         """Offer to make an object of each piece of a mask."""
         ...
 
-    def grey(self, layer: object) -> tuple[Button, ...]:
-        """Offer to make one channel of a colour image."""
-        ...
-
     def before(self, tool: str, layer: object) -> tuple[str, tuple[Button, ...]]:
         """Say what is better done before `tool` takes a layer, and offer it."""
         ...

@@ -13,6 +13,7 @@ from napari_tool_runner.exchange import (
     is_unnumbered,
     layer_kind,
     misfit,
+    refused_colours,
     takes_features,
     wants_objects,
 )
@@ -136,6 +137,10 @@ def has_colours(layer: object) -> bool:
     return bool(getattr(layer, "rgb", False))
 
 
+def _refused(parameter: DataParameter, value: object) -> str:
+    return refused_colours(parameter, told(value)[0], rgb=has_colours(value))
+
+
 def takes_time(value: object) -> bool:
     """Whether pixels must be read or computed to say whether a value hardly fits."""
     if path_of(value) is not None:
@@ -199,6 +204,12 @@ class LayerChooser:
         if of_each and pixels is not None and is_unnumbered(pixels):
             return f"“{told(layer)[0]}” is a mask: all its pieces count as one object."
         return misfit(parameter, kind, pixels, told(layer)[0], rgb=rgb)
+
+    def coloured(self, leaf: LeafNode) -> list[object]:
+        """Return the layers of an input that takes no colours, but has them."""
+        parameter = leaf.parameter
+        assert isinstance(parameter, DataParameter)
+        return [one for one in as_list(leaf.value) if _refused(parameter, one)]
 
     def original(self, layer: object) -> object | None:
         """Return the open image that a layer comes from, also through others; None without one.
@@ -265,17 +276,20 @@ class LayerChooser:
         if not chosen:
             present = [] if parameter.optional else self._best(parameter, fitting, taken)
         value = (present or None) if parameter.multiple else (present[0] if present else None)
-        leaf.take(value, chosen=chosen, extra_problem=self._missing(parameter, value))
+        leaf.take(value, chosen=chosen, extra_problem=self._wrong(parameter, value))
 
     def judge(self, leaf: LeafNode) -> None:
-        """Say at the input when no open layer fits it."""
+        """Say at the input when no open layer fits it, or what is chosen cannot go in."""
         parameter = leaf.parameter
         assert isinstance(parameter, DataParameter)
-        leaf.set_extra_problem(self._missing(parameter, leaf.value))
+        leaf.set_extra_problem(self._wrong(parameter, leaf.value))
 
-    def _missing(self, parameter: DataParameter, value: object) -> str | None:
-        """Return what to say of a required input that is empty."""
-        if as_list(value) or parameter.optional:
+    def _wrong(self, parameter: DataParameter, value: object) -> str | None:
+        """Return what to say of colours that are not taken, or of a required input without any."""
+        chosen = as_list(value)
+        if refused := next(filter(None, (_refused(parameter, one) for one in chosen)), ""):
+            return refused
+        if chosen or parameter.optional:
             return None
         return self.missing_text(parameter) or None
 
@@ -313,8 +327,8 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            looked = wants_objects(parameter) or has_colours(layer)
-            unlike = looked and bool(self.hardly_fits(parameter, layer))
+            unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
+            unlike = unlike or bool(_refused(parameter, layer))
             return place, unlike or _is_too_flat(parameter, layer)
 
         best = min(pool, key=rank, default=None)

@@ -26,7 +26,6 @@ from napari_tool_runner.widgets.forms.field_base import Field, FormContext
 from napari_tool_runner.widgets.forms.layers import (
     as_list,
     axes_told,
-    has_colours,
     path_of,
     takes_time,
     told,
@@ -222,9 +221,6 @@ class _DataField(Field):
                     return steps.split(layers[0])
                 takes_masks = LayerKind.IMAGE in self.parameter.kinds
                 return (steps.segment if takes_masks else steps.find)(layers[0])
-        colours = [v for v in chosen if has_colours(v)]
-        if steps is not None and colours and not self.parameter.rgb:
-            return steps.grey(colours[0])
         lying = [v for v in chosen if self._apart(v)[1]]
         if not lying:
             return self._before(chosen[0])[1] if chosen else ()
