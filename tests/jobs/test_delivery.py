@@ -15,6 +15,7 @@ from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs import JobResult, deliver, prepare, run_job
 from napari_tool_runner.jobs import delivery as module
 from napari_tool_runner.storage import user_data
+from support import until_kept
 
 MAKE = """import pathlib, sys
 k, zarr, folder, parts, file = sys.argv[1:]
@@ -240,6 +241,7 @@ def test_a_delivery_that_was_killed_is_put_right(
     out = tmp_path / "out"
     place = deliver(made(tool, 1), out)[name]
     result = made(tool, 2)
+    until_kept()  # that removes, too
     with monkeypatch.context() as killed:  # a kill cleans nothing
         rename, remove = Path.rename, sealed.remove
 

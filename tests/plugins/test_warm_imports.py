@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -84,6 +85,22 @@ def test_a_package_that_tries_to_import_what_is_the_script_s(
         assert programs.both("python", name)[1] == ["0"]
     programs.script("WHO = 'own'", "faster.py")
     assert programs.both("python", name, warms=is_there)[1] == ["own"]
+
+
+def test_modules_that_are_compiled_meanwhile_change_nothing(
+    programs: Programs, installed: Path
+) -> None:
+    """The first one that is compiled adds a folder beside all that is installed."""
+    (installed / "package.py").write_text("")
+    name = programs.script("import numpy\nimport package\nprint(1)")
+    programs.warmed("python", name)
+    (installed / "__pycache__").mkdir(exist_ok=True)
+    os.utime(installed)
+    assert programs.run("python", name)[1] == ["1"]
+    assert programs.told is True
+    (installed / "another.py").write_text("")
+    assert programs.run("python", name)[1] == ["1"]
+    assert programs.told is not True
 
 
 LEADING = """

@@ -76,7 +76,9 @@ class Ahead:
         self.asked = Asked(root, work)
         self._absent: list[str] = []
         """What packages looked for and did not find."""
-        self._places: dict[str, list[str]] = {}
+        self._names: dict[str, list[str] | None] = {}
+        """What lies in the folders that were looked through; None for what is none."""
+        self._places: tuple[str, ...] = ()
         self._seeds: dict[str, object] = {}
 
     def take(
@@ -140,7 +142,7 @@ class Ahead:
     def changed(self) -> str:
         """Return what was read and is not as it was; empty when all is."""
         for one, known in self.files.items():
-            if state_of(one) != known:
+            if state_of(one) != known and not self._holds_the_same(one):
                 return one
         return ""
 
@@ -153,9 +155,14 @@ class Ahead:
 
     def elsewhere(self) -> Iterator[str]:
         """Yield where modules are looked for and others lie than where they were imported."""
-        for one, known in self._places.items():
-            if state_of(one) != self.files.get(one) and _names_in(one) != known:
+        for one in self._places:
+            if state_of(one) != self.files.get(one) and not self._holds_the_same(one):
                 yield one
+
+    def _holds_the_same(self, folder: str) -> bool:
+        """Whether a folder has other times only, as by compiled modules; False for a file."""
+        names = _names_in(folder)
+        return names is not None and names == self._names[folder]
 
     def relocate(self, root: str) -> None:
         """Let what packages have noted name a job's own folder."""
@@ -304,17 +311,18 @@ class Ahead:
     def _note_files(self, read: set[str]) -> None:
         origins = {origin_of(module) for module in list(sys.modules.values())}
         folders = {os.path.dirname(one) for one in origins}
-        self._places = {one: _names_in(one) for one in sys.path}
+        self._places = tuple(sys.path)
         own = os.path.join(self.root, "")
-        for name in {*read, *origins, *folders, *sys.path}:
+        for name in {*read, *origins, *folders, *self._places}:
             one = os.path.normpath(os.path.join(self._work, name))
+            self._names[name] = self._names[one] = _names_in(one)
             state = state_of(one)
             if state is None and name and "__pycache__" not in one:
                 self._absent.append(one)
             if os.path.join(one, "").startswith((*_VOLATILE, own)) or not os.path.isabs(name):
                 continue
             if "__pycache__" not in one:  # of a source that is looked at
-                self.files[one] = state_of(one)
+                self.files[one] = state
 
 
 def origin_of(module: types.ModuleType) -> str:
@@ -332,11 +340,11 @@ def state_of(path: str) -> tuple[int, ...] | None:
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
 
 
-def _names_in(folder: str) -> list[str]:
+def _names_in(folder: str) -> list[str] | None:
     try:
         return sorted(one for one in os.listdir(folder) if one != "__pycache__")
-    except OSError:
-        return []
+    except (OSError, ValueError):
+        return None
 
 
 def forget_others(begun: frozenset[str]) -> None:
