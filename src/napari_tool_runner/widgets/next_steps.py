@@ -13,7 +13,7 @@ from napari_tool_runner.jobs import made_of
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.forms.layers import has_colours
 from napari_tool_runner.widgets.results.dock import show_features
-from napari_tool_runner.widgets.results.objects import look_at
+from napari_tool_runner.widgets.results.scene import look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

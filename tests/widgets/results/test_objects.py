@@ -72,6 +72,7 @@ def test_a_row_brings_its_object_into_sight_and_lets_it_stand_out(
     qtbot, dock, labels, model_viewer
 ):
     camera = getattr(model_viewer, "scene", model_viewer).camera
+    camera.zoom = 400
     before = labels.colormap
     click_row(dock, 1)
     qtbot.waitUntil(lambda: model_viewer.dims.current_step[0] == 2, timeout=20_000)
@@ -89,7 +90,7 @@ def test_what_a_plot_chooses_moves_the_view_only_where_it_is_out_of_sight(
     qtbot, dock, labels, model_viewer
 ):
     camera = getattr(model_viewer, "scene", model_viewer).camera
-    camera.center = (0, 3, 3)
+    camera.center, camera.zoom = (0, 3, 3), 400
     labels.corner_pixels = np.array([[0, 0, 0], [2, 19, 19]])
     dock._picked_in_plot(np.array([0, 1]))
     qtbot.waitUntil(lambda: model_viewer.dims.current_step[0] == 2)
@@ -97,6 +98,22 @@ def test_what_a_plot_chooses_moves_the_view_only_where_it_is_out_of_sight(
     labels.corner_pixels = np.array([[0, 0, 0], [2, 6, 6]])
     dock._picked_in_plot(np.array([1]))
     qtbot.waitUntil(lambda: np.allclose(camera.center[-2:], 6.25, atol=0.5))
+
+
+@pytest.mark.parametrize(("zoom", "center"), [(20, (4.75, 4.75)), (100, (5.5, 6.25))])
+def test_a_row_never_moves_the_picture_out_of_the_canvas(
+    qtbot, dock, labels, model_viewer, zoom, center
+):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    camera.center, camera.zoom = (0, 3, 3), zoom
+    size = "viewbox_size", lambda *_: (800, 600)
+    if hasattr(model_viewer, "canvas"):
+        object.__setattr__(model_viewer.canvas, *size)
+    else:
+        model_viewer._canvas_size = size[1]()
+    click_row(dock, 1)
+    qtbot.waitUntil(lambda: np.allclose(camera.center[-2:], center, atol=0.3))
+    assert camera.zoom == zoom
 
 
 def test_a_look_that_somebody_changed_stays(dock, labels):

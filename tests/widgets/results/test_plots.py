@@ -8,8 +8,10 @@ import pytest
 from matplotlib.backend_bases import MouseEvent
 from qtpy.QtCore import Qt
 
+from napari_tool_runner.widgets.results.chosen import chosen_words
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.plots import HISTOGRAM, LINE, SCATTER
+from napari_tool_runner.widgets.results.rows import rows_of_columns, rows_of_layers
 
 AREAS = [1.0, 2, 2, 3, 10, np.nan]
 
@@ -69,6 +71,61 @@ def test_a_click_on_the_last_bar_chooses_the_largest(dock, labels):
     assert labels.selected_label == 5
     mouse(dock, (6, 0.2))
     assert dock.view.chosen.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "name", "said"),
+    [
+        ([0, 1, 2, 3], "area_um2", "4 objects, area 1–3 µm²; the largest is label 4."),
+        ([1, 2], "area_um2", "2 objects, area 2 µm²; the largest is label 2 (label 3 has nearly"),
+        ([4], "area_um2", "Label 5: area 10 µm², the largest of 5."),
+        ([0], "area_um2", "Label 1: area 1 µm², the smallest of 5."),
+        ([1], "mean", "Label 2: mean 1, the smallest of 5."),
+        ([3], "mean", "Label 4: mean 3."),
+        ([5], "area_um2", ""),
+    ],
+)
+def test_what_is_chosen_is_told(labels, chosen, name, said):
+    rows = rows_of_layers([labels])
+    told = chosen_words(rows, np.arange(5), np.array(chosen), name)
+    assert told.startswith(said) if said else told == ""
+
+
+def test_the_names_of_chosen_rows(labels, model_viewer):
+    other = model_viewer.add_points(
+        [[1, 1], [2, 2]], features={"size": [1.0, 2500.0]}, name="Spots"
+    )
+    both = np.arange(2)
+    assert chosen_words(rows_of_layers([other]), both, both, "size") == (
+        "2 objects, size 1–2,500; the largest is object 1."
+    )
+    many = rows_of_layers([labels, other])
+    told = chosen_words(many, np.arange(len(many)), np.array([4]), "area_um2")
+    assert told.startswith("Object 5 of “Nuclei”: area 10 µm²")
+    loose = rows_of_columns("T", {"n": [3.0, 2.0], "what": ["a", "b"]})
+    assert chosen_words(loose, both, both[:1], "n") == "Row 1: n 3, the largest of 2."
+    known = rows_of_columns("T", {"id": [7, 8], "n": [3.0, 2.0]})
+    assert chosen_words(known, both, both, "n") == "2 rows, n 2–3; the largest is id 7."
+
+
+def test_the_largest_and_the_smallest_are_chosen_with_a_button(dock, labels):
+    dock.plots.largest.click()
+    assert dock.view.chosen.tolist() == [4]
+    assert labels.selected_label == 5
+    dock.plots._draw()
+    assert dock.plots.hint.text() == "Label 5: area 10 µm², the largest of 5."
+    dock.view.filter.setText("area > 1")
+    dock.view._apply_filter()
+    dock.plots.smallest.click()
+    assert dock.view.chosen.tolist() == [1], "of the rows that are shown"
+    dock.view.filter.setText("mean > 5")  # its area is not known
+    dock.view._apply_filter()
+    dock.plots.largest.click()
+    assert dock.view.chosen.tolist() == [1]
+    dock.view.filter.setText("mean > 500")
+    dock.view._apply_filter()
+    dock.plots._draw()
+    assert not dock.plots.largest.isEnabled()
 
 
 def test_a_drag_across_bars_chooses_their_objects_and_shows_the_largest(dock, labels):

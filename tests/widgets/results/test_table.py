@@ -9,14 +9,14 @@ from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QFileDialog
+from qtpy.QtWidgets import QAbstractButton, QFileDialog, QMenu
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.widgets.results import saving
 from napari_tool_runner.widgets.results.filtering import matching
 from napari_tool_runner.widgets.results.looks import FADED, color_by
 from napari_tool_runner.widgets.results.model import TableModel, cell_text, sorted_rows
-from napari_tool_runner.widgets.results.rows import Rows, rows_of_columns
+from napari_tool_runner.widgets.results.rows import Rows, rows_of_columns, rows_of_layers
 from napari_tool_runner.widgets.results.saving import save_table
 from napari_tool_runner.widgets.results.view import TableView
 
@@ -67,7 +67,28 @@ def test_a_click_on_a_header_sorts_and_what_is_empty_comes_last(view):
     click()
     assert column(view, 0) == ["3", "1", "4", "2"]
     click()
+    assert column(view, 0) == ["4", "1", "3", "2"], "never unsorted without a word"
+
+
+def test_each_order_of_rows_has_a_name_in_the_header(view, model_viewer):
+    def entries(column):
+        return {action.text(): action for action in view.order_menu(column).actions()}
+
+    entries(1)["Smallest first"].trigger()
+    assert column(view, 0) == ["3", "1", "4", "2"]
+    entries(2)["Z–A"].trigger()
+    assert column(view, 2) == ["round", "long", "Round", ""]
+    entries(1)["As it came"].trigger()
     assert column(view, 0) == ["1", "2", "3", "4"]
+    header = view.table.horizontalHeader()
+    assert header.sortIndicatorSection() == -1
+    layer = model_viewer.add_points([[0, 0]], features={"size": [1]})
+    view.show_rows(rows_of_layers([layer]))
+    assert "As in the layer" in entries(0)
+    header.customContextMenuRequested.emit(QPoint(5, 5))
+    menus = [one for one in view.findChildren(QMenu) if one.isVisible()]
+    assert len(menus) == 1
+    menus[0].close()
 
 
 @pytest.mark.parametrize(("at", "down"), [(0, False), (1, True), (2, False), (9, False)])

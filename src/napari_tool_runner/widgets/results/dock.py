@@ -293,7 +293,7 @@ class ToolTablesWidget(QWidget):
 
     def _picked_in_plot(self, rows: np.ndarray) -> None:
         self.view.choose(rows)
-        self.link.choose(rows, self.plots.utmost(rows), middle=False)
+        self.link.choose(rows, self.plots.utmost(rows), middle=len(rows) == 1)
         self._plot()
 
     def _chosen(self, rows: np.ndarray, current: int = -1) -> None:

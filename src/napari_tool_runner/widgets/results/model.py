@@ -101,12 +101,18 @@ class TableModel(QAbstractTableModel):
             return tooltip(title)
         return short(title) if role == Qt.ItemDataRole.DisplayRole else None
 
+    def order_words(self, section: int) -> tuple[str, str]:
+        """Return what the two orders of a column are called, downwards and upwards."""
+        return ("Largest first", "Smallest first") if self._is_number(section) else ("Z–A", "A–Z")
+
+    def _is_number(self, section: int) -> bool:
+        inside = 0 <= section < len(self.names)
+        return inside and self._columns[section].dtype.kind in "iuf"
+
     def _first_order(self, section: int) -> int:
         """Return what is looked for first: the largest of measures, the first of names and ids."""
         orders = Qt.SortOrder
-        inside = 0 <= section < len(self.names)
-        number = inside and self._columns[section].dtype.kind in "iuf"
-        down = number and self.names[section] != id_column(self.rows.frame)
+        down = self._is_number(section) and self.names[section] != id_column(self.rows.frame)
         order: int = (orders.DescendingOrder if down else orders.AscendingOrder).value
         return order
 

@@ -15,6 +15,7 @@ from napari_tool_runner.exchange import layer_kind, whereabouts
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.results.looks import Highlight, compile_ahead
+from napari_tool_runner.widgets.results.scene import look_at
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.widgets.results.rows import Rows
 
-__all__ = ["ObjectLink", "forget", "look_at"]
+__all__ = ["ObjectLink", "forget"]
 
 
 class ObjectLink(QObject):
@@ -179,38 +180,6 @@ def forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
     while heard:
         event, act = heard.pop()
         event.disconnect(act)
-
-
-def look_at(
-    viewer: ViewerModel, layer: Layer, place: Sequence[float], *, middle: bool = True
-) -> None:
-    """Bring a place of `layer`, in its data, into the right slice and the middle of the view.
-
-    `middle`: also where it is in sight already.
-    """
-    dims = viewer.dims
-    world = np.asarray(layer.data_to_world(place), float)
-    first = dims.ndim - len(world)
-    for axis in range(first, dims.ndim):
-        if axis not in dims.displayed:
-            dims.set_point(axis, world[axis - first])
-    shown = [axis for axis in dims.displayed if axis >= first]
-    if not middle and _in_sight(layer, place, [axis - first for axis in shown]):
-        return
-    camera = getattr(viewer, "scene", viewer).camera  # napari 0.9 moved it
-    center = np.array(camera.center, float)
-    for offset, axis in enumerate(reversed(shown), 1):
-        center[-offset] = world[axis - first]
-    camera.center = tuple(center)
-
-
-def _in_sight(layer: Layer, place: Sequence[float], axes: Sequence[int]) -> bool:
-    """Whether a place lies within what the canvas shows of a layer."""
-    if layer.multiscale:  # what is shown is told in pixels of another level
-        return False
-    low, high = np.asarray(layer.corner_pixels)[:, list(axes)]
-    at = np.asarray(place, float)[list(axes)]
-    return bool(((low <= at) & (at <= high)).all())
 
 
 def _choice(layer: object) -> Any:

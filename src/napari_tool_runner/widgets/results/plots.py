@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tool_runner.exchange import column_title
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
+from napari_tool_runner.widgets.results.chosen import chosen_words
 from napari_tool_runner.widgets.results.looks import CHOSEN
 from napari_tool_runner.widgets.results.measures import best_size, bright_column, number_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import MouseEvent
     from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
@@ -31,11 +34,12 @@ __all__ = ["PlotPanel"]
 
 HISTOGRAM, SCATTER, LINE = "Histogram", "Scatter", "Line of means"
 HINTS = {
-    HISTOGRAM: "Click on a bar, or drag across several, to choose their objects.",
-    SCATTER: "Click on a point, or circle several, to choose their objects.",
-    LINE: "Click, or drag across a part, to choose its objects.",
+    HISTOGRAM: "Click on a bar, or drag across several.",
+    SCATTER: "Click on a point, or circle several.",
+    LINE: "Click, or drag across a part.",
 }
 BINS = 50
+BY = "the column that is plotted across, of the rows that are shown"
 LARGEST = 1e300
 """Beyond it the axes have no numbers for what is plotted."""
 LOW = 240
@@ -71,8 +75,16 @@ class PlotPanel(Themed, QWidget):
         self.color_button = IconButton("picture", "Colour the objects by this column")
         self.color_button.clicked.connect(self._want_color)
         self.hint = plain_label("Loading plots…", wrap=True)
+        # a plot that moves when its words do would be clicked beside
+        self.hint.setMinimumHeight(2 * self.hint.fontMetrics().lineSpacing())
         row = filled(QHBoxLayout(), self.kind, (self.across, 1), (self.up, 1), self.color_button)
-        self._column = filled(QVBoxLayout(self), row, self.hint, spacing=4)
+        self.largest, self.smallest = QPushButton("Largest"), QPushButton("Smallest")
+        below = filled(QHBoxLayout(), (self.hint, 1), self.largest, self.smallest, spacing=4)
+        for button, pick in ((self.largest, np.nanargmax), (self.smallest, np.nanargmin)):
+            button.setToolTip(tooltip(f"Choose and show the {button.text().lower()} by {BY}."))
+            button.clicked.connect(lambda _=False, pick=pick: self._choose_one(pick))
+            below.setAlignment(button, Qt.AlignmentFlag.AlignTop)
+        self._column = filled(QVBoxLayout(self), row, below, spacing=4)
         self._soon = soon(self._draw, 30, self)
         self._loading: Task | None = None
         self.setMinimumSize(260, 170)
@@ -104,6 +116,13 @@ class PlotPanel(Themed, QWidget):
         values = self._values(self.across)[rows] if len(rows) else rows
         known = np.isfinite(values)
         return int(rows[known][np.argmax(values[known])]) if known.any() else -1
+
+    def _choose_one(self, pick: Callable[[np.ndarray], np.intp]) -> None:
+        """Choose the row that `pick` takes by the values across."""
+        values = self._values(self.across)[self._shown]
+        if np.isfinite(values).any():
+            at = int(pick(values))
+            self.chosen.emit(self._shown[at : at + 1])
 
     def load(self) -> None:
         """Import what draws, in the background, once."""
@@ -161,11 +180,16 @@ class PlotPanel(Themed, QWidget):
             self._selector.disconnect_events()
         figure.clear()
         self._selector = None
-        if self.across.currentIndex() < 0 or not len(self._shown):
+        can = self.across.currentIndex() >= 0 and len(self._shown) > 0
+        for button in (self.largest, self.smallest):
+            button.setEnabled(can)
+        if not can:
             self._tell("There are no numbers to plot.")
             self.canvas.draw_idle()
             return
-        self._tell(HINTS[kind])
+        name = self.across.currentData()
+        said = chosen_words(self._rows, self._shown, self._chosen, name)
+        self._tell(said or HINTS[kind])
         self.axes = figure.add_subplot()
         {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
         self.axes.set_xlabel(self.across.currentText())

@@ -10,9 +10,12 @@ from qtpy.QtCore import QObject
 from napari_tool_runner.widgets.parts.background import soon
 
 if TYPE_CHECKING:
-    from napari.components import Camera, ViewerModel
+    from collections.abc import Sequence
 
-__all__ = ["GIVE_SIZE", "NO_SIZE", "Fitting", "can_give_size", "give_size"]
+    from napari.components import Camera, ViewerModel
+    from napari.layers import Layer
+
+__all__ = ["GIVE_SIZE", "NO_SIZE", "Fitting", "can_give_size", "give_size", "look_at"]
 
 _View = tuple[tuple[float, ...], float]
 """Centre and zoom of a camera."""
@@ -65,6 +68,54 @@ def _camera(viewer: ViewerModel) -> Camera:
 def _view(viewer: ViewerModel) -> _View:
     camera = _camera(viewer)
     return tuple(camera.center), float(camera.zoom)
+
+
+def look_at(
+    viewer: ViewerModel, layer: Layer, place: Sequence[float], *, middle: bool = True
+) -> None:
+    """Bring a place of `layer`, in its data, into the right slice and into sight.
+
+    The zoom stays, and so does the picture: the place comes as near to the middle of the canvas
+    as no part of that gets empty for it.
+
+    `middle`: also where it is in sight already.
+    """
+    dims = viewer.dims
+    world = np.asarray(layer.data_to_world(place), float)
+    first = dims.ndim - len(world)
+    for axis in range(first, dims.ndim):
+        if axis not in dims.displayed:
+            dims.set_point(axis, world[axis - first])
+    shown = [axis for axis in dims.displayed if axis >= first]
+    if not middle and _in_sight(layer, place, [axis - first for axis in shown]):
+        return
+    camera = _camera(viewer)
+    center = np.array(camera.center, float)
+    for offset, axis in enumerate(reversed(shown), 1):
+        center[-offset] = world[axis - first]
+    if len(dims.displayed) == 2:
+        center[-2:] = _filled(viewer, center[-2:])
+    camera.center = tuple(center)
+
+
+def _filled(viewer: ViewerModel, center: np.ndarray) -> np.ndarray:
+    """Return the centre nearest to `center` around which the layers fill the canvas."""
+    low, high = viewer.layers.extent.world[:, list(viewer.dims.displayed)]
+    canvas = getattr(viewer, "canvas", None)  # since napari 0.9
+    size = viewer._canvas_size if canvas is None else canvas.viewbox_size(viewer.layers)
+    half = np.asarray(size, float) / _camera(viewer).zoom / 2
+    whole = high - low <= 2 * half
+    inside: np.ndarray = np.clip(center, low + half, np.maximum(high - half, low + half))
+    return np.where(whole, (low + high) / 2, inside)
+
+
+def _in_sight(layer: Layer, place: Sequence[float], axes: Sequence[int]) -> bool:
+    """Whether a place lies within what the canvas shows of a layer."""
+    if layer.multiscale:  # what is shown is told in pixels of another level
+        return False
+    low, high = np.asarray(layer.corner_pixels)[:, list(axes)]
+    at = np.asarray(place, float)[list(axes)]
+    return bool(((low <= at) & (at <= high)).all())
 
 
 def can_give_size(viewer: ViewerModel) -> bool:

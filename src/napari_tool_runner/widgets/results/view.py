@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QItemSelectionRange, Qt, Signal
+from qtpy.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QItemSelectionRange,
+    QPoint,
+    Qt,
+    Signal,
+)
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -16,6 +23,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QSplitter,
     QTableView,
     QVBoxLayout,
@@ -27,7 +35,7 @@ from napari_tool_runner.exchange import at_edge, edge_words, giant_words, pixel_
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
-from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.texts import copy_text, notify, short, tooltip
 from napari_tool_runner.widgets.results.filtering import example, matching
 from napari_tool_runner.widgets.results.measures import Specks, giants_of, specks_of
@@ -44,6 +52,7 @@ MARKED = 500
 """So many runs of chosen lines are marked; Qt takes its time for each."""
 AT_ONCE = 20_000
 """So many cells are written while the window waits."""
+_RIGHT_CLICK = "Right click: all orders, also that of the layer itself."
 _SPLIT = "“Split touching objects” takes them apart, or the brush of their layer."
 _EDGE = "A part of them lies beyond the image: leave them out of averages of sizes."
 _REMOVE = "“Remove objects by size” takes them out of the image."
@@ -71,10 +80,11 @@ class TableView(QWidget):
         header, lines = self.table.horizontalHeader(), self.table.verticalHeader()
         assert header is not None
         assert lines is not None
-        header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        header.setToolTip(tooltip("Click to sort; again: the other way round, then as it was."))
-        header.sortIndicatorChanged.connect(lambda *_: self.table.scrollToTop())
+        header.setToolTip(tooltip("Click to sort; again: the other way round.", _RIGHT_CLICK))
+        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header.customContextMenuRequested.connect(self._open_order_menu)
+        header.sortIndicatorChanged.connect(self._to_top)
         lines.setDefaultSectionSize(22)
         corner = self.table.findChild(QAbstractButton)  # Qt gives it no name
         assert corner is not None
@@ -172,7 +182,30 @@ class TableView(QWidget):
 
         self._work(partial(as_text, taken, self.model.titles), taken.size, copied)
 
+    def order_menu(self, column: int) -> QMenu:
+        """Return what a header offers: each order of the rows by its name."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        own = "As in the layer" if self.rows.layers else "As it came"
+        down, up = self.model.order_words(column)
+        orders = Qt.SortOrder
+        for text, at, order in (
+            (down, column, orders.DescendingOrder),
+            (up, column, orders.AscendingOrder),
+            (own, -1, orders.AscendingOrder),
+        ):
+            menu_entry(menu, text, partial(self.table.sortByColumn, at, order))
+        return menu
+
     # -- inside --------------------------------------------------------------------
+
+    def _open_order_menu(self, at: QPoint) -> None:
+        header = self.table.horizontalHeader()
+        assert header is not None
+        self.order_menu(header.logicalIndexAt(at)).popup(header.mapToGlobal(at))
+
+    def _to_top(self) -> None:
+        self.table.scrollToTop()
 
     def _taken(self) -> np.ndarray:
         """Return the rows to copy, in the order in which they are shown."""
