@@ -103,9 +103,54 @@ def test_grey_is_one_number_of_three(tmp_path, axes, dtype):
         "blue": blue,
     }
     for channel, wanted in expected.items():
-        made = run("colour_to_grey", tmp_path, input=Image(given, axes), channel=channel).image()
-        assert made.dtype == dtype
-        np.testing.assert_allclose(made, wanted, rtol=1e-6, atol=0.01)
+        made = run("colour_to_grey", tmp_path, input=Image(given, axes), channel=channel)
+        assert made.image().dtype == dtype
+        np.testing.assert_allclose(made.image(), wanted, rtol=1e-6, atol=0.01)
+
+
+def stains(cells=150, nuclei=150, size=200):
+    """Return whole cells, no light, and the nuclei inside them, with some noise: (Y, X) each."""
+    random = np.random.default_rng(4)
+    places = np.zeros((size, size))
+    places[20::40, 20::40] = 1
+    wide, small = (ndimage.distance_transform_edt(1 - places) < radius for radius in (16, 8))
+    wide = np.where(wide & ~small, cells, 0) + np.where(small, cells / 3, 0)
+    drawn = wide, 0 * wide, np.where(small, nuclei, 0)
+    return [gauss(one.astype(float), (1, 1)) + random.normal(20, 5, one.shape) for one in drawn]
+
+
+CHOSEN = {
+    "nuclei": (stains(), 2, "blue separates objects best (0."),
+    "dim nuclei": (stains(nuclei=40), 2, "blue"),
+    "cells alone": (stains(nuclei=0), 0, "red separates objects best (0."),
+    "nuclei in green": ([*stains()[:1], *stains()[:0:-1]], 1, "green separates objects best"),
+    "stack": ([np.stack([np.zeros_like(one), one, one]) for one in stains()], 2, "blue"),
+    "large": ([np.kron(one, np.ones((1, 11))) for one in stains()], 2, "blue"),
+    "grey": (stains()[:1] * 3, 0, "red, green and blue are the same"),
+    "one pixel": ([np.full((1, 1), n) for n in (1, 2, 3)], 0, "red"),
+    "tissue": ([240 - one for one in stains(40, 200)], 2, "blue separates best (0."),
+}
+
+
+@pytest.mark.parametrize("case", CHOSEN)
+def test_the_colour_that_shows_objects_is_chosen_and_told(tmp_path, case):
+    colours, wanted, told = CHOSEN[case]
+    given = np.clip(np.stack(colours, -1), 0, 255).astype(np.uint8)
+    made = run("colour_to_grey", tmp_path, input=Image(given, "ZYXS"[4 - given.ndim :]))
+    np.testing.assert_array_equal(made.image(), given[..., wanted])
+    note = made.notes[-1]
+    assert told in note
+    assert ("choose “dark”" in note) == (case == "tissue")
+
+
+def test_a_colour_that_separates_better_than_that_of_nuclei_is_told(tmp_path):
+    cells, none, nuclei = stains(nuclei=60)
+    cells = gauss(np.where(cells > 60, 200.0, 0.0), (1, 1))
+    given = np.clip(np.stack([cells, none, nuclei], -1), 0, 255).astype(np.float32)
+    made = run("colour_to_grey", tmp_path, input=Image(given, "YXS"))
+    np.testing.assert_array_equal(made.image(), given[..., 2])
+    assert "nuclei are blue by custom" in made.notes[0]
+    assert "red separates better (0.9" in made.notes[0]
 
 
 def test_what_is_grey_is_used_as_it_is(tmp_path):

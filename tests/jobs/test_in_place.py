@@ -200,6 +200,34 @@ def test_what_replaced_the_last_result_can_be_taken_back(
     assert layer.data[0, 1] == 5, "what was changed by hand stays"
 
 
+CHANNEL = """
+import sys, tifffile
+tifffile.imwrite(
+    sys.argv[2], tifffile.imread(sys.argv[1]), ome=True,
+    metadata={"axes": "YX", "Channel": {"Name": ["red", "blue"][int(sys.argv[3])]}},
+)
+"""
+
+
+def test_an_image_is_called_as_its_file_calls_its_only_channel(
+    viewer: ViewerModel, make_tool: MakeTool, run: Run
+) -> None:
+    tool = tool_of(make_tool, CHANNEL, IMAGE.replace("Many", "Image"))
+    (layer,) = run(tool, 0).layers
+    assert layer.name == "cells · red"
+    second = run(tool, 1)
+    assert (second.replaced, layer.name) == ([layer], "cells · blue")
+    take_back(viewer, second)
+    assert layer.name == "cells · red"
+    third = run(tool, 1)
+    layer.name = "mine"
+    take_back(viewer, third)
+    run(tool, 1)
+    assert layer.name == "mine", "what a person calls it stays"
+    (other,) = run(tool_of(make_tool, CHANNEL, IMAGE), 0, replaces=False).layers
+    assert other.name == "cells · Many", "a label that says something goes first"
+
+
 def test_a_contrast_comes_back_with_its_image(
     viewer: ViewerModel, make_tool: MakeTool, run: Run
 ) -> None:

@@ -244,6 +244,29 @@ def test_layers_are_replaced_in_place_and_nothing_else_changes(times, watch, vie
     assert heard == []
 
 
+NAMED = """
+import sys, tifffile
+tifffile.imwrite(
+    sys.argv[2], tifffile.imread(sys.argv[1]), ome=True,
+    metadata={"axes": "YX", "Channel": {"Name": ["red", "blue"][int(sys.argv[3])]}},
+)
+"""
+
+
+def test_a_preview_of_another_channel_is_called_so(make_tool, watch, viewer):
+    image = viewer.add_image(CUBE[0], name="image")
+    outputs = '<data name="o" format="imagetiff" layer="image" label="Image"/>'
+    tool = make_tool(NAMED, inputs=NUMBER, outputs=outputs, arguments="${i} ${o} ${n}", name="ch")
+    shown, watched, names = PreviewLayers(viewer), watch(tool), []
+    for number in (0, 1):
+        watched.ask({"i": image, "n": number}, None)
+        made = watched.rest()
+        shown.show(made.job.shown, made.job)
+        names += [layer.name for layer in shown.layers]
+    assert names == ["image · red (preview)", "image · blue (preview)"]
+    assert len(viewer.layers) == 2
+
+
 POINTS = """
 import sys
 with open(sys.argv[2], "w") as out:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Looks",
     "Made",
+    "call",
     "fits",
     "is_ours",
     "kept",
@@ -52,6 +53,8 @@ class Made:
         The contrast that it got with its data; None: it has none.
     origin : object
         What results are of one kind: the newest of them is replaced.
+    name : str
+        What it was called, unless a person called it otherwise.
     edited : bool
         Whether somebody changed its content.
     """
@@ -61,6 +64,7 @@ class Made:
         self.look: Mapping[str, object] = {}
         self.limits: object = None
         self.origin: object = None
+        self.name = ""
         self.edited = False
 
     def heard(self, event: object = None) -> None:
@@ -79,6 +83,7 @@ def note_made(
     made = _made.pop(layer, None)
     if made is None:
         made = Made()
+        made.name = str(getattr(layer, "name", ""))
         for name in _EDITS:
             event = getattr(getattr(layer, "events", None), name, None)
             if event is not None:
@@ -150,15 +155,25 @@ def renew(
         setattr(layer, _LIMITS, given)
 
 
+def call(layer: object, name: str) -> None:
+    """Call a layer after another result, unless it has that name or a person gave it one."""
+    made = _made[layer]
+    if made.name == getattr(layer, "name", "") and not made.name.startswith(name):
+        setattr(layer, "name", name)  # noqa: B010 (layers are known by their attributes)
+        made.name = str(getattr(layer, "name", ""))
+
+
 def kept(layer: object) -> Callable[[], None]:
     """Return what gives a layer back the result that it shows now, with columns and contrast."""
     made, own = _made[layer], _layer(layer)
     output, look, origin = replace(made.output, data=own.data), made.look, made.origin
     names = [name for name in ("metadata", "features", _LIMITS) if hasattr(layer, name)]
     present = {name: copy(getattr(layer, name)) for name in names}  # layers change their own
+    called = str(getattr(layer, "name", ""))
 
     def restore() -> None:
         renew(layer, output, look)
+        call(layer, called)
         for name, value in present.items():
             setattr(layer, name, value)
         note_made(layer, output, look, origin)

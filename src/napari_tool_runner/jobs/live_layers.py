@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.jobs.in_place import fits, note_made, renew
+from napari_tool_runner.jobs.in_place import call, fits, note_made, renew
 from napari_tool_runner.jobs.viewer import add_layer, lift
 from napari_tool_runner.tools.model import LayerKind
 
@@ -80,6 +80,7 @@ class PreviewLayers:
                 layer = before.pop((name, element), None)
                 if layer is not None and layer in viewer.layers and fits(layer, made, look):
                     renew(layer, made, look, steady=True)
+                    call(layer, _called(entry))
                 else:
                     if layer is not None:
                         _remove(viewer, layer)

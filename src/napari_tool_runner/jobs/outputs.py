@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,15 +308,16 @@ class OutputLoader:
             metadata={**self.summary, "output": output.name, "element": ""},
         )
 
-    def name(self, output: DataOutput, element: str = "") -> str:
+    def name(self, output: DataOutput, element: str = "", channel: str = "") -> str:
         """Return ``<first input> · <what it is>``, or the tool's name without inputs.
 
-        A label that says nothing (“Output image”) gives way to the tool's name; a label
-        that is still a template (``${tool.name} on ${on_string}``) to the output's name.
+        A label that says nothing (“Output image”) gives way to the name that the file gives its
+        only channel, else to the tool's name; a label that is still a template
+        (``${tool.name} on ${on_string}``) to the output's name.
         """
         label = label_of(output)
         if "".join(c for c in label.lower() if c.isalnum()) in _GENERIC:
-            label = self.request.tool.name
+            label = channel or self.request.tool.name
         return SEPARATOR.join(part for part in (self.first, label, element) if part)
 
     def _tell(self, output: Output, files: Iterable[JobOutput]) -> None:
@@ -358,13 +359,20 @@ class OutputLoader:
             element or output.name,
             file.path,
             file.format,
-            self.name(output, element),
+            self.name(output, element, _channel(loaded)),
             output,
             loaded=loaded,
             lenders=lenders,
             metadata={**self.summary, "output": output.name, "element": element},
             counted=None if loaded is None else counted(loaded),
         )
+
+
+def _channel(loaded: LoadedOutput | None) -> str:
+    """Return what the file of a result calls its only channel; nothing where it has several."""
+    metadata = {} if loaded is None else loaded.attributes.get("metadata", {})
+    names = metadata.get("channel_names", ()) if isinstance(metadata, Mapping) else ()
+    return str(names[0]) if isinstance(names, Sequence) and len(names) == 1 else ""
 
 
 def named_after(file: DataFile, snap: LayerSnapshot | None) -> str:

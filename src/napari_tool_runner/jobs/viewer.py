@@ -23,6 +23,7 @@ from napari_tool_runner.exchange import (
 from napari_tool_runner.jobs.added import AddedResult
 from napari_tool_runner.jobs.given import given_then
 from napari_tool_runner.jobs.in_place import (
+    call,
     fits,
     is_ours,
     kept,
@@ -291,6 +292,7 @@ def _replaced(
     if fits(old, output.loaded, look):
         added.restores.append(_if_unchanged(old, kept(old)))
         renew(old, output.loaded, look)
+        call(old, output.layer_name)
         _, attributes, _ = output.as_layer_data_tuple()
         old.metadata = {**old.metadata, **cast("Mapping[str, object]", attributes["metadata"])}
         layer = old
