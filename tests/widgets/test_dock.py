@@ -161,9 +161,11 @@ def test_a_tool_that_was_never_read_is_read_in_the_background(
     path = tmp_path / "box" / "invert.xml"
     path.write_text(path.read_text().replace('label="Number"', 'label="How many"'))
     dock = shown(ToolRunnerWidget(model_viewer, toolbox=box, manager=manager))
-    assert dock.open_tool("invert") is None
+    filled = []
+    assert dock.open_tool("invert", fill=filled.append) is None
     assert "Reading" in dock.message.text()
     qtbot.waitUntil(lambda: dock.page is not None, timeout=WAIT)
+    assert filled == [dock.page]
     assert dock.page.form.row("n").label.text() == "How many"
     assert not dock.message.text()
     path.write_text("<tool")

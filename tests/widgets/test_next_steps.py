@@ -8,7 +8,7 @@ import pytest
 from napari_tool_runner.exchange import Counted
 from napari_tool_runner.jobs import AddedResult
 from napari_tool_runner.jobs.lineage import note_made_of
-from napari_tool_runner.widgets.next_steps import NextSteps
+from napari_tool_runner.widgets.next_steps import NextSteps, Origin
 
 TOOLS = (
     "gaussian_filter", "threshold", "split_touching", "remove_small_objects", "measure_regions",
@@ -16,11 +16,19 @@ TOOLS = (
 
 
 class Page:
-    def __init__(self):
-        self.taken = []
+    """A page of any tool, which notes what it is given; opened by calling it."""
 
-    def take(self, layer, more):
+    def __init__(self):
+        self.taken, self.opened, self.places, self.origins = [], [], [], []
+
+    def __call__(self, key, *, fill):
+        self.opened.append(key)
+        fill(self)
+
+    def take(self, layer, more, place, origin):
         self.taken.append((layer, dict(more)))
+        self.places.append(place)
+        self.origins.append(origin)
 
 
 class Given:
@@ -38,8 +46,9 @@ def labels(buttons):
 
 
 def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
-    page, opened = Page(), []
-    steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
+    page = Page()
+    opened = page.opened
+    steps = NextSteps(model_viewer, TOOLS, page)
     model_viewer.add_image(np.zeros((4, 4)))
     shown = AddedResult(layers=[mask], counted=[(mask, Counted(2, unnumbered=True))])
     ((label, press),) = steps.after(shown)
@@ -54,9 +63,7 @@ def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
     assert (label, page.taken[-1]) == ("Remove specks…", (mask, {"smallest": 12}))
     assert labels(steps.segment(mask)) == ["Threshold it…"]
     assert labels(steps.find(mask)) == ["Threshold it…"], "where no tool does it in one step"
-    assert labels(NextSteps(model_viewer, ("find_objects",), lambda key: page).find(mask)) == [
-        "Find objects…"
-    ]
+    assert labels(NextSteps(model_viewer, ("find_objects",), page).find(mask)) == ["Find objects…"]
     shown = AddedResult(layers=[mask], counted=[(mask, Counted(9))])
     assert steps.after(shown, "label_outlines") == ()
     ((label, press),) = steps.after(shown, "remove_small_objects")
@@ -67,11 +74,11 @@ def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
 
 def test_what_a_toolbox_lacks_is_not_offered(model_viewer, mask):
     shown = AddedResult(counted=[(mask, Counted(9, 4, 12))], joined={"t": mask})
-    assert labels(NextSteps(model_viewer, (), lambda key: None).after(shown)) == ["Table"]
+    assert labels(NextSteps(model_viewer, (), Page()).after(shown)) == ["Table"]
     assert NextSteps(None, TOOLS, None).after(shown) == ()
-    opened = []
-    NextSteps(None, TOOLS, opened.append).segment(mask)[0][1]()
-    assert opened == ["threshold"], "a page that comes later"
+    page = Page()
+    NextSteps(None, TOOLS, page).segment(mask)[0][1]()
+    assert page.opened == ["threshold"]
 
 
 def test_numbers_are_in_the_sentence(model_viewer, mask):
@@ -112,8 +119,9 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
 
 
 def test_giants_are_split_finer(model_viewer, mask):
-    page, opened = Page(), []
-    steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
+    page = Page()
+    opened = page.opened
+    steps = NextSteps(model_viewer, TOOLS, page)
     objects = model_viewer.add_labels(np.ones((4, 4), int), name="objects")
     shown = AddedResult(layers=[objects], counted=[(objects, Counted(75, 0, 20, 1, 1, 2325, 970))])
     given = Given({"input": mask, "spacing": 10.0})
@@ -140,7 +148,7 @@ def split(mask, objects, steps, spacing, *giants):
 
 def test_a_finer_split_that_helps_no_more_is_told_and_not_offered(model_viewer, mask):
     page = Page()
-    steps = NextSteps(model_viewer, TOOLS, lambda key: page)
+    steps = NextSteps(model_viewer, TOOLS, page)
     pixels = np.zeros((40, 40), int)
     pixels[20:30, 20:30] = 5
     objects = model_viewer.add_labels(pixels, name="objects")
@@ -170,8 +178,9 @@ def test_a_finer_split_that_helps_no_more_is_told_and_not_offered(model_viewer, 
 
 
 def test_specks_of_noise_lead_back_to_the_image(model_viewer, mask):
-    page, opened = Page(), []
-    steps = NextSteps(model_viewer, TOOLS, lambda key: opened.append(key) or page)
+    page = Page()
+    opened = page.opened
+    steps = NextSteps(model_viewer, TOOLS, page)
     image = model_viewer.add_image(np.zeros((4, 4)))
     noisy = AddedResult(layers=[mask], counted=[(mask, Counted(9, 5, 12))])
     assert labels(steps.after(noisy)) == ["Remove specks…"], "nobody knows the image"
@@ -183,10 +192,14 @@ def test_specks_of_noise_lead_back_to_the_image(model_viewer, mask):
     smooth = AddedResult(layers=[image])
     assert labels(steps.after(smooth, "gaussian_filter")) == ["Threshold it…"]
     assert steps.after(smooth, "rescale") == ()
+    assert page.origins == [None], "the page of no tool that the image went into"
+    given = Given({"input": image})
+    steps.after(noisy, "threshold", given)[0][1]()
+    assert page.origins[-1].place == "input"
 
 
 def test_a_noisy_image_is_told_before_it_is_thresholded(model_viewer):
-    steps = NextSteps(model_viewer, TOOLS, lambda key: None)
+    steps = NextSteps(model_viewer, TOOLS, Page())
     rough = np.random.default_rng(1).normal(100, 20, (64, 64))
     rough[20:40, 20:40] += 100
     noisy, rgb = (
@@ -200,3 +213,24 @@ def test_a_noisy_image_is_told_before_it_is_thresholded(model_viewer):
     assert steps.before("threshold", rgb) == ("", ())
     noisy.data = np.where(rough > 150, 200.0, 100.0)
     assert steps.before("threshold", noisy) == ("", ())
+
+
+def test_what_was_made_for_an_input_goes_back_there(model_viewer):
+    photo = model_viewer.add_image(np.zeros((9, 9, 3)), rgb=True)
+    blue = model_viewer.add_image(np.zeros((9, 9)), name="blue")
+    page, tools = Page(), (*TOOLS, "find_objects", "colocalize", "colour_to_grey")
+    here = Origin("colocalize", "Colocalization")
+    ((label, press),) = NextSteps(model_viewer, tools, page, here).grey(photo, "second")
+    press()
+    assert (label, page.opened) == ("Choose a channel…", ["colour_to_grey"])
+    assert page.origins == [Origin("colocalize", "Colocalization", "second")]
+    steps = NextSteps(model_viewer, tools, page, Origin("colour_to_grey", "Colour to grey"))
+    shown = AddedResult(layers=[blue])
+    assert labels(steps.after(shown, "colour_to_grey")) == ["Find objects…"], "nobody led here"
+    steps.origin = page.origins[0]
+    ((label, press),) = steps.after(shown, "colour_to_grey")
+    press()
+    assert (label, page.opened[-1]) == ("Colocalization…", "colocalize")
+    assert (page.taken[-1], page.places[-1], page.origins[-1]) == ((blue, {}), "second", None)
+    steps.origin = Origin("gone", "Gone")
+    assert labels(steps.after(shown, "colour_to_grey")) == ["Find objects…"]

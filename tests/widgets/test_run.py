@@ -199,7 +199,7 @@ def test_colours_keep_run_shut_with_the_button_that_helps(shown, model_viewer, t
         manager=JobManager(),
         presets=PresetStore(tmp_path / "presets"),
         toolbox=["colour_to_grey"],
-        open_tool=opened.append,
+        open_tool=lambda key, fill: opened.append(key),
     )
     bar = shown(widget).run_bar
     assert not bar.run_button.isEnabled()

@@ -92,6 +92,7 @@ class ToolRunnerWidget(QWidget):
         column_in_sight(self, *parts, margins=(0, _SPACING, 0, 0), spacing=_SPACING)
         self._session_toolbox = toolbox is None
         self._wanted = ""
+        self._fill: Callable[[ToolWidget], object] | None = None
         self._loading: Task | None = None
         self.toolbox = toolbox if toolbox is not None else self._first_toolbox()
         self.finder = ToolFinder(self.toolbox, self.favourites)
@@ -151,13 +152,15 @@ class ToolRunnerWidget(QWidget):
 
     # -- pages ---------------------------------------------------------------------------
 
-    def open_tool(self, key: str) -> ToolWidget | None:
-        """Show the page of the tool called `key`.
+    def open_tool(
+        self, key: str, *, fill: Callable[[ToolWidget], object] | None = None
+    ) -> ToolWidget | None:
+        """Show the page of the tool called `key`, filled in by `fill`.
 
         None (and a sentence) if it cannot be read, or as long as it is: toolboxes, and a
         descriptor that was never read, are read in the background; then it is shown.
         """
-        self._wanted = ""
+        self._wanted, self._fill = "", fill
         if self._loading is not None and key not in self.toolbox:
             self._wanted = key
             self.message.say("Reading the toolboxes…")
@@ -171,12 +174,15 @@ class ToolRunnerWidget(QWidget):
             self.message.say(why_no_tool(key, error), "problem")
             return None
         self.favourites.used(key)
-        return self._show_page(key, tool)
+        page = self._show_page(key, tool)
+        if fill is not None:
+            fill(page)
+        return page
 
     def _read_first(self, key: str) -> None:
         def done(_: object) -> None:
             if self._wanted == key:
-                self.open_tool(key)
+                self.open_tool(key, fill=self._fill)
 
         def failed(error: ToolRunnerError) -> None:
             if self._wanted == key:
@@ -338,7 +344,7 @@ class ToolRunnerWidget(QWidget):
         if hasattr(self._viewer, "window"):
             show_tools(read.toolbox)
         if self._wanted:
-            self.open_tool(self._wanted)
+            self.open_tool(self._wanted, fill=self._fill)
         ahead = IdleWork(self, ahead=True)
         ahead.add([partial(importlib.import_module, name) for name in NEXT])
 

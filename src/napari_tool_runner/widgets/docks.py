@@ -13,6 +13,8 @@ from napari_tool_runner.widgets.parts.docking import raise_dock
 from napari_tool_runner.widgets.parts.texts import notify
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari import Viewer
 
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -21,7 +23,13 @@ if TYPE_CHECKING:
 __all__ = ["open_tool_dock", "why_no_tool"]
 
 
-def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | None:
+def open_tool_dock(
+    key: str,
+    toolbox: Toolbox,
+    viewer: Viewer,
+    *,
+    fill: Callable[[ToolWidget], object] | None = None,
+) -> ToolWidget | None:
     """Show the page of a tool in a dock of its own; None (and a notification) if it cannot be.
 
     None, too, when its descriptor was never read: it is read in the background first.
@@ -30,6 +38,8 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
     ----------
     key : str
         Key of the tool in `toolbox`.
+    fill : callable, optional
+        Fills the page in.
     """
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -37,7 +47,7 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
     try:
         if not toolbox.is_quick(key):
             task = Task(partial(toolbox.__getitem__, key), window._qt_window)
-            task.done.connect(lambda _: open_tool_dock(key, toolbox, viewer))
+            task.done.connect(lambda _: open_tool_dock(key, toolbox, viewer, fill=fill))
             task.failed.connect(lambda error: notify(why_no_tool(key, error), "error"))
             task.start()
             return None
@@ -66,6 +76,8 @@ def open_tool_dock(key: str, toolbox: Toolbox, viewer: Viewer) -> ToolWidget | N
     raise_dock(page)
     page.form.focus_first()
     Favourites().used(key)
+    if fill is not None:
+        fill(page)
     return page
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.exchange import Counted
     from napari_tool_runner.jobs import AddedResult
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.parts.messages import Button
 
-__all__ = ["NextSteps"]
+__all__ = ["NextSteps", "Opens", "Origin", "origin_of"]
 
 
 class _Given(Protocol):
@@ -36,8 +38,40 @@ class _Given(Protocol):
     def sources(self) -> Mapping[str, object]: ...
 
 
+class Origin(NamedTuple):
+    """The page whose button led to another one: what is made there goes back into it.
+
+    Parameters
+    ----------
+    key, title : str
+        Of its tool.
+    place : str
+        Full name of the input that was to be given something else; empty: the first.
+    """
+
+    key: str
+    title: str
+    place: str = ""
+
+
+def origin_of(tool: Tool, toolbox: Toolbox | None) -> Origin:
+    """Return the page of a tool, by the key that it has in a toolbox."""
+    listed = toolbox.entry(tool.uri) if toolbox and tool.uri in toolbox else None
+    return Origin(tool.uri if listed is None else listed.key, tool.name)
+
+
 class _Page(Protocol):
-    def take(self, layer: object, more: Mapping[str, object]) -> object: ...
+    def take(
+        self, layer: object, more: Mapping[str, object], place: str, origin: Origin | None
+    ) -> object: ...
+
+
+class Opens(Protocol):
+    """Shows the page of a tool, at once or once it is read, and fills it in."""
+
+    def __call__(self, key: str, *, fill: Callable[[_Page], object]) -> object:
+        """Show the page of the tool `key`; `fill` is called with it."""
+        ...
 
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
@@ -58,19 +92,26 @@ class NextSteps:
     viewer : napari viewer or None
     toolbox : container of str, or None
         Keys of the tools that there are; what it lacks is not offered.
-    open_tool : callable or None
-        Shows the page of a tool by its key.
+    open_tool : Opens or None
+        Shows the page of a tool.
+    here : Origin, optional
+        The page that it serves: from others one returns to it.
     """
+
+    origin: Origin | None = None
+    """The page that led here last, for something to put into it."""
 
     def __init__(
         self,
         viewer: ViewerModel | None,
         toolbox: Container[str] | None,
-        open_tool: Callable[[str], _Page | None] | None,
+        open_tool: Opens | None,
+        here: Origin = Origin("", ""),  # noqa: B008 (it never changes)
     ) -> None:
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._toolbox = toolbox if toolbox is not None and open_tool is not None else ()
         self._open_tool = open_tool
+        self._here = here
         self._noisy: dict[str, bool] = {}
         self._left: tuple[str, float, int, int] = "", 0.0, 0, 0
         """Which mask was split last, how finely, and the giants that were left."""
@@ -80,7 +121,7 @@ class NextSteps:
         if tool != _SEGMENT or not self._is_noisy(layer):
             return "", ()
         text = "The image is noisy: smoothed first, its objects stay whole, and no specks come."
-        return text, self.smooth(layer)
+        return text, self.smooth(layer, "")
 
     def _is_noisy(self, layer: object) -> bool:
         """Whether an image is noisy; of what must be computed, nobody knows."""
@@ -93,13 +134,20 @@ class NextSteps:
             self._noisy = {key: is_noisy(pixels)}
         return self._noisy[key]
 
-    def smooth(self, layer: object) -> tuple[Button, ...]:
-        """Offer to take noise out of an image."""
-        return self._offer("Smooth it first…", _SMOOTH, layer)
+    def smooth(self, layer: object, back: str | None = None) -> tuple[Button, ...]:
+        """Offer to take noise out of an image, for the input `back` of this page."""
+        return self._offer("Smooth it first…", _SMOOTH, layer, back=back)
 
-    def grey(self, layer: object) -> tuple[Button, ...]:
-        """Offer to make one channel of a colour image."""
-        return self._offer("Choose a channel…", _GREY, layer)
+    def grey(self, layer: object, back: str) -> tuple[Button, ...]:
+        """Offer to make one channel of a colour image, for the input `back` of this page."""
+        return self._offer("Choose a channel…", _GREY, layer, back=back)
+
+    def onward(self, layer: object, tool: str) -> tuple[Button, ...]:
+        """Offer to return with what `tool` made to the page that led here, else make objects."""
+        origin = self.origin
+        if origin is not None and origin.key in self._toolbox:
+            return self._offer(f"{origin.title}…", origin.key, layer, place=origin.place)
+        return self.find(layer) if tool == _GREY else self.segment(layer)
 
     def find(self, layer: object) -> tuple[Button, ...]:
         """Offer to make objects of a layer of intensities, in one step where a tool does it."""
@@ -125,10 +173,14 @@ class NextSteps:
         for layer in shown.joined.values() if viewer is not None else ():
             buttons.append(("Table", partial(show_features, viewer, layer)))
         for layer in shown.layers if tool in _BETTER else ():
-            buttons += self.segment(layer)
+            buttons += self.onward(layer, tool)
         for layer, found in shown.counted:
             images = self._images_behind(layer) if found.noisy and viewer is not None else ()
-            buttons += self.smooth(images[0]) if images else ()
+            went_in = given.sources.items() if given is not None else ()
+            for image in images[:1]:
+                buttons += self.smooth(
+                    image, next((n for n, one in went_in if one is image), None)
+                )
             if found.unnumbered:
                 buttons += self.split(layer)
             elif found.specks:
@@ -195,18 +247,36 @@ class NextSteps:
             found.mode = "paint"
 
     def _offer(
-        self, label: str, key: str, layer: object, more: Mapping[str, object] | None = None
+        self,
+        label: str,
+        key: str,
+        layer: object,
+        more: Mapping[str, object] | None = None,
+        *,
+        place: str = "",
+        back: str | None = None,
     ) -> tuple[Button, ...]:
+        """Offer a tool: `place` is its input for `layer`, `back` the input here for its result.
+
+        `back`: empty means the first one; None: what it makes does not come back here.
+        """
         if key not in self._toolbox:
             return ()
-        return ((label, partial(self._open, key, layer, more or {})),)
+        origin = self._here._replace(place=back) if back is not None else None
+        return ((label, partial(self._open, key, layer, more or {}, place, origin)),)
 
-    def _open(self, key: str, layer: object, more: Mapping[str, object]) -> None:
+    def _open(
+        self,
+        key: str,
+        layer: object,
+        more: Mapping[str, object],
+        place: str,
+        origin: Origin | None,
+    ) -> None:
         viewer = self._viewer()
-        if viewer is not None:  # what is selected is chosen, also when the page comes later
+        if viewer is not None:
             viewer.layers.selection.active = next(
                 (one for one in viewer.layers if one is layer), None
             )
-        page = self._open_tool(key) if self._open_tool is not None else None
-        if page is not None:
-            page.take(layer, more)
+        if self._open_tool is not None:
+            self._open_tool(key, fill=lambda page: page.take(layer, more, place, origin))

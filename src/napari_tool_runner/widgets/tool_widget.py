@@ -17,16 +17,16 @@ from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import PresetStore
-from napari_tool_runner.widgets.next_steps import NextSteps
+from napari_tool_runner.widgets.next_steps import NextSteps, origin_of
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import finish_typing
 from napari_tool_runner.widgets.parts.layouts import filled
-from napari_tool_runner.widgets.parts.texts import copy_text, open_path
+from napari_tool_runner.widgets.parts.texts import copy_text
 from napari_tool_runner.widgets.running.admission import Admission, ToolTrust
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.log_view import LogView
-from napari_tool_runner.widgets.running.report import report_text
+from napari_tool_runner.widgets.running.report import job_buttons
 from napari_tool_runner.widgets.running.run_bar import RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.running.sweep import SweepOpener
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import LayerKind, Tool
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.forms.node import Problem
+    from napari_tool_runner.widgets.next_steps import Opens, Origin
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.running.services import Services
 
@@ -66,8 +67,8 @@ class ToolWidget(QWidget):
     open_sample : callable, optional
         Called with the kinds of layers that are missing, by the button that is offered
         when no open layer fits.
-    open_tool : callable, optional
-        Shows the page of a tool of the toolbox, by its key.
+    open_tool : Opens, optional
+        Shows the page of a tool of the toolbox.
     """
 
     job_started = Signal(object)
@@ -84,7 +85,7 @@ class ToolWidget(QWidget):
         presets: PresetStore | None = None,
         toolbox: Toolbox | None = None,
         open_sample: Callable[[], None] | None = None,
-        open_tool: Callable[[str], ToolWidget | None] | None = None,
+        open_tool: Opens | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -103,7 +104,7 @@ class ToolWidget(QWidget):
 
         self.layer_source = LayerSource(viewer, self)
         self.header = ToolHeader(tool)
-        self.steps = NextSteps(viewer, toolbox, open_tool)
+        self.steps = NextSteps(viewer, toolbox, open_tool, origin_of(tool, toolbox))
         self.form = FormWidget(tool, self.layer_source, steps=self.steps)
         self.log = LogView()
         self.run_bar = RunBar(self.log.head)
@@ -273,17 +274,17 @@ class ToolWidget(QWidget):
         else:
             self._show_log(job)
             text = str(job.error) if job.error is not None else "The tool failed."
-            self.run_bar.say(text, "failed", self._job_buttons(job))
+            self.run_bar.say(text, "failed", job_buttons(job, self._show_log))
         self._show_progress()
         self.job_finished.emit(job)
 
     def _loaded(self, bridge: JobBridge) -> None:
         job, shown = bridge.job, bridge.shown
         if shown is None:
-            self.run_bar.say(bridge.problem, "failed", self._job_buttons(job))
+            self.run_bar.say(bridge.problem, "failed", job_buttons(job, self._show_log))
             self.log.set_open(True)
             return
-        show_log, open_folder, _ = self._job_buttons(job)
+        show_log, open_folder, _ = job_buttons(job, self._show_log)
         buttons: list[Button] = [*self.steps.after(shown, self.tool.id, job.request)]
         if shown.joined or shown.layers:
             buttons.append(("Undo", partial(self._undo, shown)))
@@ -296,13 +297,6 @@ class ToolWidget(QWidget):
         if self.viewer is not None:
             take_back(self.viewer, shown)
         self.run_bar.say("Taken back. The history still has the run and its results.", "info")
-
-    def _job_buttons(self, job: Job) -> list[Button]:
-        return [
-            ("Show log", lambda: self._show_log(job)),
-            ("Open workspace", lambda: open_path(job.workspace.root)),
-            ("Copy report", lambda: copy_text(report_text(job))),
-        ]
 
     def _show_log(self, job: Job) -> None:
         self.log.follow(job)
@@ -340,7 +334,7 @@ class ToolWidget(QWidget):
     def _problem_buttons(self, first: Problem) -> list[Button]:
         leaf = self.form.model.leaf(first.name)
         if leaf.is_data and (coloured := self.form.chooser.coloured(leaf)):
-            return [*self.steps.grey(coloured[0])]
+            return [*self.steps.grey(coloured[0], leaf.name)]
         if not self.form.missing_layers():
             return [("Show", self.form.show_problems)]
         if self.form.unsegmented():  # the input itself offers to make objects
@@ -376,10 +370,15 @@ class ToolWidget(QWidget):
         """Fill the form; names without a place are returned."""
         return self.form.set_values(values)
 
-    def take(self, layer: object, more: Mapping[str, object]) -> None:
-        """Choose `layer` for the first data input, and fill in what `more` says."""
-        data = [leaf.name for leaf in self.form.model.leaves() if leaf.is_data]
-        self.set_values({**dict.fromkeys(data[:1], layer), **more})
+    def take(
+        self, layer: object, more: Mapping[str, object], place: str, origin: Origin | None
+    ) -> None:
+        """Choose `layer` for the input `place`, else for the first; fill in what `more` says."""
+        self.steps.origin = origin
+        data = [leaf for leaf in self.form.model.leaves() if leaf.is_data]
+        for leaf in [one for one in data if one.name == place] or data[:1]:
+            leaf.set(layer)
+        self.set_values(more)
 
     def _shortcuts(self) -> None:
         for keys in ("Ctrl+Return", "Ctrl+Enter"):

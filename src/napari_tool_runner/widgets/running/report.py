@@ -9,9 +9,12 @@ from napari_tool_runner.processes import system_name
 from napari_tool_runner.widgets.parts.texts import copy_text, notice, open_path
 
 if TYPE_CHECKING:
-    from napari_tool_runner.jobs import Job
+    from collections.abc import Callable
 
-__all__ = ["notify_failure", "report_text"]
+    from napari_tool_runner.jobs import Job
+    from napari_tool_runner.widgets.parts.messages import Button
+
+__all__ = ["job_buttons", "notify_failure", "report_text"]
 
 _TAIL = 40
 
@@ -37,6 +40,15 @@ def report_text(job: Job) -> str:
         *job.log.tail(_TAIL),
     ]
     return "\n".join(lines) + "\n"
+
+
+def job_buttons(job: Job, show_log: Callable[[Job], None]) -> list[Button]:
+    """Return what can be looked at of a job: its log, its workspace, its report."""
+    return [
+        ("Show log", lambda: show_log(job)),
+        ("Open workspace", lambda: open_path(job.workspace.root)),
+        ("Copy report", lambda: copy_text(report_text(job))),
+    ]
 
 
 def notify_failure(job: Job, text: str) -> None:
