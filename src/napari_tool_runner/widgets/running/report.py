@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job
     from napari_tool_runner.widgets.parts.messages import Button
 
-__all__ = ["job_buttons", "notify_failure", "report_text"]
+__all__ = ["job_buttons", "notify_failure"]
 
 _TAIL = 40
 
 
-def report_text(job: Job) -> str:
+def _report_text(job: Job) -> str:
     """Return what happened, with what, where, and the last lines of the log."""
     from napari_tool_runner import __version__
 
@@ -47,7 +47,7 @@ def job_buttons(job: Job, show_log: Callable[[Job], None]) -> list[Button]:
     return [
         ("Show log", lambda: show_log(job)),
         ("Open workspace", lambda: open_path(job.workspace.root)),
-        ("Copy report", lambda: copy_text(report_text(job))),
+        ("Copy report", lambda: copy_text(_report_text(job))),
     ]
 
 
@@ -58,6 +58,6 @@ def notify_failure(job: Job, text: str) -> None:
     actions = (
         ("Log", lambda _: open_path(job.log_path)),
         ("Workspace", lambda _: open_path(job.workspace.root)),
-        ("Copy report", lambda _: copy_text(report_text(job))),
+        ("Copy report", lambda _: copy_text(_report_text(job))),
     )
     notification_manager.dispatch(Notification(notice(text), NotificationSeverity.ERROR, actions))
