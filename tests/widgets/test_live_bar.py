@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_a_value_that_changes_is_seen_and_run_makes_it_a_result(
     np.testing.assert_array_equal(made.data, cells + 7)
     assert widget.form.values() == {"i": image, "n": 7}  # a preview is no input
     assert widget.manager().jobs == ()
-    assert widget.run_bar.run_button.text() == "Apply to all"
+    assert widget.run_bar.run_button.text() == "Run on all"
 
     with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
         qtbot.mouseClick(widget.run_bar.run_button, Qt.MouseButton.LeftButton)
@@ -130,11 +131,53 @@ def test_a_tool_that_was_quick_is_live_by_itself_from_the_next_change(
     live._took[adds.digest] = cells.size, 0.1
     widget = page(adds)
     assert widget.live_bar.on
+    assert widget.live_bar.words.text().startswith("Live is on, as this tool is quick here")
     other = model_viewer.add_image(cells[::-1], name="other")
     qtbot.wait(200)
     assert len(model_viewer.layers) == 2  # another layer alone is no change
     preview(qtbot, lambda: type_number(qtbot, widget, "9"), widget)
     np.testing.assert_array_equal(model_viewer.layers[-1].data, other.data + 9)
+
+
+def test_who_is_not_asked_is_told_that_it_is_on(qtbot, page, model_viewer, cells, adds):
+    layer = model_viewer.add_image(cells, name="cells")
+    widget = page(adds)
+    words = widget.live_bar.words
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        qtbot.mouseClick(widget.run_bar.run_button, Qt.MouseButton.LeftButton)
+    live._took[adds.digest] = cells.size, 0.1  # however busy this computer is
+    widget.live_bar._offer()
+    assert (widget.live_bar.on, words.text()[:10]) == (True, "Live is on")
+    told = widget.run_bar.message
+    assert told.isVisible()
+    preview(qtbot, lambda: type_number(qtbot, widget, "9"), widget)
+    assert words.text() == "Live: “cells · Sum (preview)”; Run keeps it."
+    assert told.isHidden(), "it tells of another result"
+    switch(qtbot, widget)
+    assert (told.isVisible(), told.text()[:5]) == (True, "Added")
+    assert words.isHidden()
+    widget.live_bar._by_hand = False
+    widget.live_bar._offer()
+    live._took[adds.digest] = cells.size, 9.0
+    widget.live_bar._offer()
+    assert (widget.live_bar.on, words.isHidden()) == (False, True)
+    assert layer in model_viewer.layers
+
+
+def test_a_preview_goes_where_nothing_can_be_run(qtbot, page, model_viewer, cells, adds):
+    model_viewer.add_image(cells, name="cells")
+    colours = model_viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="photo", rgb=True)
+    gray = replace(adds, inputs=(replace(adds.inputs[0], rgb=False), *adds.inputs[1:]))
+    widget = page(gray)
+    preview(qtbot, lambda: switch(qtbot, widget), widget)
+    assert len(model_viewer.layers) == 3
+    widget.set_values({"i": colours})
+    qtbot.waitUntil(lambda: len(model_viewer.layers) == 2)
+    assert "is a colour picture" in widget.run_bar.message.text()
+    assert widget.run_bar.message.isVisible()
+    assert widget.live_bar.words.isHidden()
+    preview(qtbot, lambda: widget.set_values({"i": model_viewer.layers["cells"]}), widget)
+    assert len(model_viewer.layers) == 3
 
 
 def test_what_would_take_longer_on_what_is_seen_is_not_live_by_itself(
@@ -183,7 +226,7 @@ def test_a_failure_is_told_and_takes_the_preview_away(qtbot, page, model_viewer,
     assert "five is too much" in widget.live_bar.words.text()
     preview(qtbot, lambda: type_number(qtbot, widget, "6"), widget)
     assert len(model_viewer.layers) == 2
-    assert widget.live_bar.words.isHidden()
+    assert widget.live_bar.words.text() == "Live: “cells · Sum (preview)”; Run keeps it."
 
 
 def test_without_results_there_is_nothing_to_switch(page, tmp_path):
@@ -203,7 +246,7 @@ def test_the_slice_that_is_looked_at_is_previewed(
     widget = page(adds)
     preview(qtbot, lambda: switch(qtbot, widget), widget)
     made = model_viewer.layers[-1]
-    assert widget.run_bar.run_button.text() == "Apply to all"
+    assert widget.run_bar.run_button.text() == "Run on all"
     np.testing.assert_array_equal(made.data, stack[1:2] + 3)
     assert tuple(made.translate) == (1, 0, 0)
     assert "this slice alone" in widget.live_bar.words.text()
@@ -213,7 +256,7 @@ def test_the_slice_that_is_looked_at_is_previewed(
     widget.extent_bar.choose(Choice.CURRENT)
     preview(qtbot, lambda: type_number(qtbot, widget, "4"), widget)
     assert widget.run_bar.run_button.text() == "Run"
-    assert widget.live_bar.words.isHidden()  # a run makes the same
+    assert widget.live_bar.words.text().endswith("; Run keeps it."), "a run makes the same"
 
 
 def test_the_label_of_a_number_is_dragged(qtbot, page, model_viewer, cells, adds):

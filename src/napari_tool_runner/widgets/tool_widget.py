@@ -116,6 +116,7 @@ class ToolWidget(QWidget):
         # it may show itself at once: with its parent, behind the form for the Tab key
         self.extent_bar = ExtentBar(tool, self.form, viewer, self)
         self._column.addWidget(self.extent_bar)
+        self.form.changed.connect(self._judge)  # before previews, which ask whether it can run
         self.live_bar = LiveBar(
             tool, self.form, self.extent_bar, self.run_bar, viewer, self, manager=manager
         )
@@ -134,7 +135,6 @@ class ToolWidget(QWidget):
         self.run_bar.runner_changed.connect(self._judge)
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
-        self.form.changed.connect(self._judge)
         self.help_button = IconButton("help", "About this tool: help, citations, command line")
         self.help_button.setCheckable(True)
         self.help_button.toggled.connect(self.show_about)

@@ -141,6 +141,10 @@ class MessageBar(QWidget):
         self._box.setVisible(bool(self._buttons))
         self.setVisible(bool(text))
 
+    def set_aside(self, aside: bool) -> None:
+        """Hide what was said, until something else is; or show it again."""
+        self.setVisible(not aside and bool(self.text()))
+
     def _answer(self, action: Callable[[], object]) -> None:
         if not self._stays:
             self.say("")

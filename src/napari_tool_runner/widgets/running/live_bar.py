@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveBar"]
 
+_BY_ITSELF = (
+    "Live is on, as this tool is quick here: what you change is seen at once, and Run keeps it."
+)
 _REST_MS = 60
 """The view rests so long before what is seen now is previewed."""
 
@@ -93,6 +96,7 @@ class LiveBar(QWidget):
             tooltip(
                 "Shows what the tool makes of what you see, while you change values.",
                 "Run works on all of it, and keeps the result.",
+                "On by itself where a run takes less than half a second.",
             )
         )
         self.replace = QCheckBox("Replace the last result")
@@ -172,7 +176,12 @@ class LiveBar(QWidget):
         self.switch.setAccessibleDescription(why)
         if not self._by_hand and not self._tool.network:
             pixels = self._extents.live(values).pixels
-            self.switch.setChecked(is_quick(self._tool, pixels))
+            before, quick = self.switch.isChecked(), is_quick(self._tool, pixels)
+            self.switch.setChecked(quick)
+            if quick and not before:
+                self._say(_BY_ITSELF)
+            elif not quick and self.words.text() == _BY_ITSELF:
+                self._say("")
 
     def _follow_switches(self) -> None:
         self.replace.setChecked(REPLACE in self._form.outputs.switches())
@@ -211,7 +220,14 @@ class LiveBar(QWidget):
 
     def _preview(self) -> None:
         """Want a preview of the present values on what is seen."""
-        if not self.on or not self.isVisible() or not self._run_bar.run_button.isEnabled():
+        if not self.on or not self.isVisible():
+            return
+        if not self._run_bar.run_button.isEnabled():
+            if self._asked is not None:  # what is seen was of other values
+                self._live.stop()
+                self._asked = ()
+                self._clear()
+                self._say("")
             return
         values = self._seen = self._form.values()
         extent, self._said, _ = self._extents.live(values)
@@ -238,11 +254,13 @@ class LiveBar(QWidget):
                 if CONTOURS in self._form.outputs.switches():
                     show_contours(self._layers.layers)
                 self._tables.show(self._layers.tables)
-                self._run_bar.show_live(self._extents.whole)
+                self._run_bar.show_live(True, part=self._extents.whole)
             except (ToolRunnerError, ValueError, TypeError) as problem:
                 error = ToolRunnerError(f"The result cannot be shown: {problem}")
         if error is None:
-            self._say(" ".join(filter(None, (self._said, *made.notes))))
+            names = ", ".join(f"“{getattr(one, 'name', '')}”" for one in self._layers.layers)
+            shown = f"Live: {names or 'the table'}; Run keeps it."
+            self._say(" ".join(filter(None, (shown, self._said, *made.notes))))
         else:
             self._clear()
             self._say(f"No preview: {error}", failed=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["AUTOMATIC", "RunBar", "elapsed_text", "progress_text", "took_text"]
 
 AUTOMATIC = "Automatic"
-_ALL = "Apply to all"
+_ALL = "Run on all"
 _COUNTED = re.compile(r"\d of \d")
 """A phase that counts itself: ``Slice 7 of 24``."""
 
@@ -126,9 +126,10 @@ class RunBar(QWidget):
         self.run_button.setToolTip(tooltip("Run the tool (Ctrl+Enter)" if ready else why_not))
         self.run_button.setAccessibleDescription("" if ready else why_not)
 
-    def show_live(self, part: bool) -> None:
-        """Say of Run what it does, while a preview shows a part."""
+    def show_live(self, on: bool, *, part: bool = False) -> None:
+        """Say of Run what it does, while a preview shows a part; what was told is not of that."""
         self.run_button.setText(_ALL if part else "Run")
+        self.message.set_aside(on)
 
     def set_busy(self, busy: bool, queued: int = 0) -> None:
         """Offer Cancel and show the progress; Run stays and puts another job in the queue."""
