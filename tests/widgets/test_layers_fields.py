@@ -309,6 +309,75 @@ def test_brightness_is_measured_in_the_original(form, model_viewer):
     assert plain.row(IMAGE.name).message() == "", "nothing is measured"
 
 
+RESULT = {"napari_tool_runner": {"id": "1", "output": "o"}}
+
+
+def test_a_form_goes_on_with_the_picture_that_is_opened_next(qtbot, form, model_viewer, add):
+    first = add("image", "first")
+    widget = form(tool_of(IMAGE, replace(LABELS, optional=True)))
+    row, name = widget.row(IMAGE.name), IMAGE.name
+    widget.chooser.pin()
+    model_viewer.add_image(np.zeros((4, 4)), name="made", metadata=RESULT)
+    add("points", "spots")
+    widget.chooser.follow()
+    assert widget.values()[name] is first, "neither a result nor what does not fit"
+    second = add("image", "second")
+    qtbot.waitUntil(lambda: widget.values()[name] is second)
+    assert row.message() == "“second” was opened since; the last run was on “first”."
+    third = add("image", "third")
+    qtbot.waitUntil(lambda: widget.values()[name] is third)
+    assert row.message() == "“third” was opened since; the last run was on “first”."
+    model_viewer.layers.selection.active = second
+    widget.chooser.follow()
+    assert widget.values()[name] is third, "it is looked at, not opened"
+    (take,) = row._message.buttons
+    take.click()
+    assert (take.text(), widget.values()[name], row.message()) == ("Take “first”", first, "")
+    add("image", "fourth")
+    widget.chooser.follow()
+    assert widget.values()[name] is first, "a hand chose it"
+    widget.chooser.pin()
+    add("image", "fifth")
+    widget.chooser.follow()
+    assert widget.values()[name] is first, "a hand had chosen it before the run"
+
+
+def test_what_was_put_into_a_form_gives_way_to_a_picture_that_is_opened(form, model_viewer, add):
+    first, blue = add("image", "first"), add("image", "blue")
+    widget = form(tool_of(replace(IMAGE, rgb=False)))
+    widget.chooser.give(first, "no such input")
+    assert widget.values() == {IMAGE.name: first}
+    colours = model_viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="photo", rgb=True)
+    widget.chooser.follow()
+    assert widget.values() == {IMAGE.name: colours}
+    (problem,) = widget.problems()
+    assert "choose one" in problem.sentence
+    widget.chooser.give(blue, IMAGE.name)
+    widget.chooser.pin()
+    row = widget.row(IMAGE.name)
+    assert (widget.values(), row.message(), widget.problems()) == ({IMAGE.name: blue}, "", [])
+    second = add("image", "second")
+    widget.chooser.follow()
+    assert "was opened since" in row.message()
+    widget.chooser.pin()
+    assert (widget.values(), row.message()) == ({IMAGE.name: second}, ""), "it was run on it"
+    model_viewer.layers.remove(second)
+    add("image", "third")
+    widget.chooser.follow()
+    assert row.message() == ""
+
+
+def test_a_form_with_several_inputs_keeps_them_together(form, add):
+    first, second = add("image", "first"), add("image", "second")
+    widget = form(tool_of(*PAIR))
+    widget.chooser.pin()
+    before = widget.values()
+    add("image", "third")
+    widget.chooser.follow()
+    assert widget.values() == before
+    assert {id(one) for one in before.values()} == {id(first), id(second)}
+
+
 def test_colours_keep_a_tool_of_one_channel_from_running(form, model_viewer):
     colours = model_viewer.add_image(np.zeros((9, 9, 3), np.uint8), name="photo", rgb=True)
     opened = Opened()

@@ -11,6 +11,7 @@ from .job import Job, execute
 from .lineage import made_of
 from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
+from .makers import told_maker
 from .manager import JobManager, job_manager, prepare
 from .outputs import JobOutput, JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
@@ -133,6 +134,7 @@ __all__ = [
     "sweepable",
     "take_back",
     "taken_back",
+    "told_maker",
     "told_values",
     "write_table",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,12 +21,13 @@ from napari_tool_runner.widgets.finding.samples import Welcome, add_sample, samp
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.made_by import MadeByBar
-from napari_tool_runner.widgets.opening import NEXT, read_toolboxes
-from napari_tool_runner.widgets.parts.background import IdleWork, Task, soon
+from napari_tool_runner.widgets.opening import import_ahead, read_toolboxes
+from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.docking import column_in_sight, dock_of
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.results.scene import Fitting
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.preferences import connect_preferences
 
@@ -121,6 +121,7 @@ class ToolRunnerWidget(QWidget):
         self.layer_source.changed.connect(self._layers_changed)
         self.destroyed.connect(self.layer_source.disconnect_layers)
         self._layers_changed()
+        Fitting(napari_viewer, self).when_shown(self)
         self._opened = soon(self._begin_search, 0, self)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -345,8 +346,7 @@ class ToolRunnerWidget(QWidget):
             show_tools(read.toolbox)
         if self._wanted:
             self.open_tool(self._wanted, fill=self._fill)
-        ahead = IdleWork(self, ahead=True)
-        ahead.add([partial(importlib.import_module, name) for name in NEXT])
+        import_ahead(self)
 
     def open_sample(self, key: str = "") -> None:
         """Add the layers of a sample to the viewer, as a rule the first."""

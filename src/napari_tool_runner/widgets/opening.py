@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.widgets.parts.background import IdleWork
 
 if TYPE_CHECKING:
+    from qtpy.QtCore import QObject
+
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.parts.messages import MessageKind
 
-__all__ = ["NEXT", "ReadToolboxes", "read_toolboxes"]
+__all__ = ["ReadToolboxes", "import_ahead", "read_toolboxes"]
 
-NEXT = (
+_NEXT = (
     *("regex", "rapidfuzz.process", "PIL.Image", "tifffile", "psutil"),
     *("napari_tool_runner.tools.model", "napari_tool_runner.tools.values"),
     *("napari_tool_runner.tools.dialect", "napari_tool_runner.tools.isolation.client"),
@@ -28,6 +33,12 @@ NEXT = (
 In the order in which they need one another, so that no bit is long. A thread would hold
 Python's lock for as long, and more often.
 """
+
+
+def import_ahead(window: QObject) -> None:
+    """Import what a person may need next, bit by bit, for as long as `window` is there."""
+    ahead = IdleWork(window, ahead=True)
+    ahead.add([partial(importlib.import_module, name) for name in _NEXT])
 
 
 class ReadToolboxes(NamedTuple):

@@ -375,9 +375,7 @@ class ToolWidget(QWidget):
     ) -> None:
         """Choose `layer` for the input `place`, else for the first; fill in what `more` says."""
         self.steps.origin = origin
-        data = [leaf for leaf in self.form.model.leaves() if leaf.is_data]
-        for leaf in [one for one in data if one.name == place] or data[:1]:
-            leaf.set(layer)
+        self.form.chooser.give(layer, place)
         self.set_values(more)
 
     def _shortcuts(self) -> None:

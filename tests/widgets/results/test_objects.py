@@ -12,6 +12,8 @@ from matplotlib.colors import to_rgb
 from napari.layers import Labels
 from npe2 import PluginManager
 
+from napari_tool_runner.tools.toolbox.box import Toolbox
+from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
 from napari_tool_runner.widgets.results import looks, scene
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
@@ -364,6 +366,19 @@ def test_the_table_that_opens_fits_the_picture(qtbot, shown, model_viewer, label
     shown(ToolTablesWidget(model_viewer), 700, 300)
     canvas.append(True)
     qtbot.waitUntil(lambda: np.isclose(camera.zoom, fitted / 2))
+
+
+def test_the_panel_that_opens_fits_the_picture(qtbot, shown, model_viewer, labels, canvas):
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    fitted = camera.zoom
+    panel = ToolRunnerWidget(model_viewer, toolbox=Toolbox([]))
+    canvas.append(True)
+    shown(panel)
+    qtbot.waitUntil(lambda: np.isclose(camera.zoom, fitted / 2))
+    camera.zoom *= 3
+    panel.hide()
+    panel.show()
+    assert np.isclose(camera.zoom, fitted * 1.5)
 
 
 def test_of_very_many_that_are_chosen_those_that_are_not_are_listed(monkeypatch):

@@ -83,6 +83,10 @@ class FormWidget(QScrollArea):
         self.model.changed.connect(self._model_changed)
         self._layers.changed.connect(self.refresh_layers)
         self._layers.reselected.connect(self.chooser.update)
+        # a result is known for one only after it was added and selected
+        self._opened = soon(self.chooser.follow, 0, self)
+        for event in (self._layers.changed, self._layers.reselected):
+            event.connect(self._opened.start)
 
     def values(self, *, idle: bool = False) -> dict[str, object]:
         """Return nested values of everything that applies (see `Items.values`)."""

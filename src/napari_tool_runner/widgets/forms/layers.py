@@ -19,6 +19,7 @@ from napari_tool_runner.exchange import (
 )
 from napari_tool_runner.jobs import is_preview, made_of
 from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.widgets.forms.followed import Followed
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -168,6 +169,7 @@ class LayerChooser:
         self.model = model
         self.source = source
         self._known: dict[int, Takes] = {}
+        self._followed = Followed(self)
 
     def takes(self, parameter: DataParameter) -> Takes:
         """Return what `parameter` takes (remembered: it never changes)."""
@@ -278,6 +280,27 @@ class LayerChooser:
         value = (present or None) if parameter.multiple else (present[0] if present else None)
         leaf.take(value, chosen=chosen, extra_problem=self._wrong(parameter, value))
 
+    def suits(self, parameter: DataParameter, layer: object) -> bool:
+        """Whether a layer can be chosen, and is not objects for intensities or the other way."""
+        unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
+        flat = _is_too_flat(parameter, layer)
+        return not (unlike or flat) and any(layer is one for one in self.candidates(parameter))
+
+    def give(self, layer: object, place: str) -> None:
+        """Choose a layer for the input `place`, else for the first; nobody's hand did."""
+        data = [leaf for leaf in self.model.leaves() if leaf.is_data]
+        for leaf in ([one for one in data if one.name == place] or data)[:1]:
+            leaf.set(layer)
+            self._followed.stay(leaf)
+
+    def follow(self) -> None:
+        """Choose a picture that was opened since, in the place of one that nobody's hand chose."""
+        self._followed.look()
+
+    def since(self, leaf: LeafNode) -> tuple[str, object | None]:
+        """Say that the chosen layer was opened since the last run; return that run's layer."""
+        return self._followed.told(leaf)
+
     def judge(self, leaf: LeafNode) -> None:
         """Say at the input when no open layer fits it, or what is chosen cannot go in."""
         parameter = leaf.parameter
@@ -304,11 +327,15 @@ class LayerChooser:
         Called at Run: the result becomes the selected layer, and a second run must not
         take it for its input.
         """
-        for leaf in self.model.leaves():
+        data = [leaf for leaf in self.model.leaves() if leaf.is_data and leaf.value is not None]
+        for leaf in data:
             parameter = leaf.parameter
-            if isinstance(parameter, DataParameter) and leaf.value is not None:
-                unlike = any(self.hardly_fits(parameter, one) for one in as_list(leaf.value))
-                leaf.chosen = leaf.chosen or not unlike
+            assert isinstance(parameter, DataParameter)
+            unlike = any(self.hardly_fits(parameter, one) for one in as_list(leaf.value))
+            by_hand = leaf.chosen and not self._followed.holds(leaf)
+            leaf.chosen = leaf.chosen or not unlike
+            if len(data) == 1:
+                self._followed.stay(None if by_hand else leaf)
 
     def _best(
         self, parameter: DataParameter, fitting: list[object], taken: list[object]

@@ -118,7 +118,10 @@ class _DataField(Field):
         """Say what is better done with a layer before, and offer it."""
         if not _is_pixels(value):
             return "", ()
-        text, other = self.context.chooser.whence(self.parameter, value)
+        chooser = self.context.chooser
+        text, other = chooser.since(self.node)
+        if not text:
+            text, other = chooser.whence(self.parameter, value)
         if other is not None:
             return text, ((f"Take “{told(other)[0]}”", lambda: self._take(other)),)
         if text or self.context.steps is None:

@@ -1,11 +1,11 @@
-"""What a table has to do with the scene: how it is seen, how large its pixels are."""
+"""What docks and tables have to do with the scene: how it is seen, how large its pixels are."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QEvent, QObject
 
 from napari_tool_runner.widgets.parts.background import soon
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari.components import Camera, ViewerModel
     from napari.layers import Layer
+    from qtpy.QtWidgets import QWidget
 
 __all__ = ["GIVE_SIZE", "NO_SIZE", "Fitting", "can_give_size", "give_size", "look_at"]
 
@@ -38,6 +39,18 @@ class Fitting(QObject):
         self._viewer = viewer
         self._seen: _View | None = None
         self._later = soon(self._fit, _SETTLED_MS, self)
+
+    def when_shown(self, panel: QWidget) -> None:
+        """Fit them when `panel` is shown for the first time, as the canvas gives way to it."""
+        self.look()
+        panel.installEventFilter(self)
+
+    def eventFilter(self, panel: QObject | None, event: QEvent | None) -> bool:
+        """Hear that it is shown."""
+        if panel is not None and event is not None and event.type() == QEvent.Type.Show:
+            panel.removeEventFilter(self)
+            self.again()
+        return False
 
     def look(self) -> None:
         """Look whether the layers are seen as when they were opened: nobody moved or zoomed."""
