@@ -30,7 +30,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
     )
     yield compare(
         "napari-tool-runner list (starting Python)",
-        python("from napari_tool_runner.cli import main; main(['list'])"),
+        python("from napari_tool_runner.cli import main; main()", "list"),
         python("pass"),
         aim=1.0,
         more=0.15,
@@ -47,7 +47,7 @@ def run(*, quick: bool) -> Iterator[Comparison]:
         call = ["run", str(tool), f"input={source}", "--quiet", "--no-cache"]
         yield compare(
             "napari-tool-runner run of a tiny tool (its program alone)",
-            python(f"from napari_tool_runner.cli import main; main({call!r})"),
+            python("from napari_tool_runner.cli import main; main()", *call),
             lambda: subprocess.run(["cp", source, folder / "b.txt"], check=True),
             aim=1.0,
             more=0.15,
@@ -55,12 +55,12 @@ def run(*, quick: bool) -> Iterator[Comparison]:
         )
 
 
-def python(statement: str) -> Callable[[], object]:
-    """Return what runs `statement` in a fresh interpreter."""
+def python(statement: str, *words: str) -> Callable[[], object]:
+    """Return what runs `statement` in a fresh interpreter, whose arguments are `words`."""
 
     def once() -> object:
         return subprocess.run(
-            [sys.executable, "-c", statement], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-c", statement, *words], check=True, stdout=subprocess.DEVNULL
         )
 
     return once

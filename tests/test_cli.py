@@ -100,7 +100,7 @@ def test_results_are_opened_once(
     read = ReadApart.__call__
     monkeypatch.setattr(ReadApart, "__call__", counted)
     monkeypatch.setattr(ahead, "_begun", set())
-    monkeypatch.setattr(ahead.reader, "load", begun.extend)
+    monkeypatch.setattr(apart.reader, "load", begun.extend)
     tool = make_tool(INVERT)
     assert main(["run", str(tool.path), f"i={image}", "--output-dir", str(tmp_path)]) == 0
     assert len(opened) == 1
@@ -113,7 +113,7 @@ def test_where_no_output_is_read_nothing_is_made_ready_to_read(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(ahead, "_begun", set())
-    monkeypatch.setattr(ahead.reader, "load", asked.extend)
+    monkeypatch.setattr(apart.reader, "load", asked.extend)
     output = '<data name="o" format="txt"/>'
     script = "import sys; open(sys.argv[1], 'w').write('x')"
     tool = make_tool(script, inputs="", outputs=output, arguments="${o}")

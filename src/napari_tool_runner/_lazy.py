@@ -1,10 +1,32 @@
-"""Façades that load their names when these are first used."""
+"""Modules that are loaded when they are first used: NumPy, and the façades of rooms."""
 
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import lazy_loader
 
-__all__ = ["attach"]
+__all__ = ["attach", "np"]
+
+
+class _Later(ModuleType):
+    """Stands for a module, which it imports at the first use of a name.
+
+    Names are kept as they are met, so that the later uses cost nothing. (The proxies of
+    `lazy_loader.load` do not bear that two threads use one first, before Python 3.12.)
+    """
+
+    def __getattr__(self, name: str) -> object:
+        value: object = getattr(import_module(self.__name__), name)
+        setattr(self, name, value)
+        return value
+
+
+if TYPE_CHECKING:
+    import numpy as np
+else:
+    np = _Later("numpy")
 
 
 def attach(

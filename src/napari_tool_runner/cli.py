@@ -21,25 +21,25 @@ from napari_tool_runner.printing import keep_results_apart, print_json, results,
 
 __all__ = ["main"]
 
-_OBJECTS = 20_000
-"""New objects after which garbage is looked for: imports make many that stay."""
+_OBJECTS = 100_000
+"""New objects after which a program of ours looks for garbage: imports make many that stay."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status."""
-    args = _arguments(argv)
+    """Run the command line and return its exit status.
+
+    Without `argv` it is the program itself, whose arguments are those of the process.
+    """
+    if argv is None:
+        gc.set_threshold(_OBJECTS)
+        atexit.register(gc.freeze)  # what ends with the process is not looked through
+    args = _arguments(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that it cannot tell ends nothing
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     verb: Verb = args.verb
-    usual = gc.get_threshold()
-    gc.set_threshold(_OBJECTS)
-    atexit.register(gc.freeze)  # what ends with the process is not looked through
-    try:
-        with keep_results_apart():
-            return _run(verb, args)
-    finally:
-        gc.set_threshold(*usual)
+    with keep_results_apart():
+        return _run(verb, args)
 
 
 def _run(verb: Verb, args: argparse.Namespace) -> int:
@@ -331,7 +331,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(asked: str = "") -> argparse.ArgumentParser:
+    """Return the parser of all verbs; of the one that is `asked` for, if there is such a one."""
     parser = argparse.ArgumentParser(
         prog="napari-tool-runner",
         description="Run described image-analysis tools on files, as the napari plugin does.",
@@ -339,7 +340,7 @@ def _parser() -> argparse.ArgumentParser:
     help_text = "show program's version number and exit"
     parser.add_argument("--version", action=_Version, nargs=0, help=help_text)
     entries = parser.add_subparsers(required=True, metavar="VERB")
-    for verb in VERBS:
+    for verb in [verb for verb in VERBS if verb.name == asked] or VERBS:
         entry = entries.add_parser(verb.name, help=verb.help, description=verb.help)
         entry.set_defaults(verb=verb)
         for argument in (CONFIG, *verb.arguments):
@@ -347,9 +348,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Parse; values and tools may also stand after options (``--runner LOCAL a=1``)."""
-    parser = _parser()
+    parser = _parser(*argv[:1])
     args, rest = parser.parse_known_args(argv)
     many = next((name for name in ("values", "tools", "paths") if hasattr(args, name)), None)
     if rest and (many is None or any(word.startswith("-") for word in rest)):

@@ -6,7 +6,6 @@ and executed. Each way of writing it has its one function here.
 
 from __future__ import annotations
 
-import html
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -114,7 +113,9 @@ def shell_line(words: Iterable[str]) -> str:
 
 def html_text(text: str) -> str:
     """Return `text` so that rich text shows it as it is, also between quotes."""
-    return html.escape(text, quote=True)
+    from html import escape
+
+    return escape(text, quote=True)
 
 
 def check_words(words: Iterable[str], variables: Mapping[str, str]) -> None:

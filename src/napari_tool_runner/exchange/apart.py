@@ -15,8 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.carriers import read_file
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Format, Formats
     from napari_tool_runner.tools.isolation.client import Talk
 
-__all__ = ["ReadApart"]
+__all__ = ["ReadApart", "load_reader"]
 
 _LIMITS = Limits(
     memory=max(2**31, half_of_memory()),  # as `check_fits`
@@ -56,6 +55,12 @@ _LIMITS = Limits(
 
 _AT_ONCE = 64  # files of one child: what a library leaves of one file stays for the next
 _CARRIERS = "napari_tool_runner.exchange.carriers"
+_READS = (
+    *(__name__, "numpy"),
+    *(f"{_CARRIERS}.{one}" for one in ("arrays", "geojson", "mesh")),
+    *(f"{_CARRIERS}.{one}" for one in ("tables", "trackmate", "zarr")),
+)
+"""What reads files, but for what takes long to import: that is in `_NEEDS`."""
 _TIFF = ("imagecodecs._zlib", "imagecodecs._deflate")
 _NEEDS = {
     Carrier.ZARR: ("dask.array", f"{_CARRIERS}.zarr_store"),
@@ -167,9 +172,14 @@ class ReadApart:
         return self._talk
 
 
+def load_reader() -> None:
+    """Have what reads any file imported there, ahead of its use; does not wait for it."""
+    reader.load(_READS)
+
+
 def _load(formats: Iterable[Format]) -> None:
     needs = {name: None for fmt in formats for name in _NEEDS.get(fmt.carrier, ())}
-    reader.load([__name__, *needs])
+    reader.load([*_READS, *needs])
 
 
 def _blame(sentence: str, _: Path) -> OutputError:

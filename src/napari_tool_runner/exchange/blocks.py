@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import ExchangeError, LossyConversionError, ToolRunnerError
 from napari_tool_runner.exchange.files import reserve
 
@@ -333,9 +332,7 @@ def _runs(
         yield start, np.ascontiguousarray(values[index]).reshape(-1)
 
 
-OME_TYPES = frozenset(
-    np.dtype(t) for t in ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8", "c8", "c16")
-)
+OME_TYPES = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8", "c8", "c16")
 """What OME-TIFF can hold."""
 # 64-bit integers "fit" into float64 for numpy, but not exactly.
 _COMPATIBLE = {"i": "i", "u": "ui", "f": "fc", "c": "c"}
@@ -372,7 +369,7 @@ class TypePlan:
         return block.astype(self.target)
 
 
-def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype]) -> TypePlan | None:
+def plan_type(dtype: np.dtype, allowed: Iterable[np.dtype | str]) -> TypePlan | None:
     """Choose the type for a carrier that holds only the types `allowed`.
 
     The same type when the carrier has it; else the narrowest that holds every value

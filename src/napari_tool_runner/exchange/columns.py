@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.axes import letter
 from napari_tool_runner.exchange.units import canonical, dimension, is_length
 

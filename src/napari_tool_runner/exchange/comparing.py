@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import blocks, read
 from napari_tool_runner.exchange.carriers import read_file
 from napari_tool_runner.tools.formats import FORMATS, Formats

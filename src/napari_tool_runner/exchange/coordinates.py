@@ -13,8 +13,7 @@ from dataclasses import replace
 from itertools import compress
 from typing import NamedTuple
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.columns import (
     AXIS,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.noise import MEDIAN_OF_NORMAL
 from napari_tool_runner.exchange.snapshots import layer_kind, snapshot

@@ -6,8 +6,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.axes import outer_axes
 from napari_tool_runner.exchange.coordinates import ellipse_outline

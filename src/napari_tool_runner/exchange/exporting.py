@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import in_words
 from napari_tool_runner.exchange.blocks import rearranged_pixels, transposed

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import blocks, read, window
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.snapshots import layer_kind

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import ExchangeError, OutputError, is_full
 from napari_tool_runner.names import numbered_image, size_text
 from napari_tool_runner.processes import half_of_memory

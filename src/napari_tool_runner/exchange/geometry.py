@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.axes import chosen_labels, default_axes, letters, rank
 from napari_tool_runner.exchange.model import Geometry, items
 from napari_tool_runner.exchange.units import canonical, conversion, dimension, is_shown

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import BINARY, read_file
 from napari_tool_runner.exchange.files import is_whole_map

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import blocks, first_holding, nbytes, read
 from napari_tool_runner.exchange.columns import object_ids, tells_objects
 from napari_tool_runner.exchange.model import items

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, transposed

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import LossyConversionError, OutputError
 from napari_tool_runner.exchange.axes import outer_axes
 from napari_tool_runner.exchange.blocks import first_holding, read, spaced, transposed

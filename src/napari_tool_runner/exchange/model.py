@@ -11,8 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
@@ -130,10 +129,10 @@ def items(value: object) -> list[object]:
 def geometry_told(geometry: Geometry) -> dict[str, object]:
     """Return a geometry in JSON types."""
     facts = {fact.name: getattr(geometry, fact.name) for fact in fields(geometry)}
-    return facts | {
-        name: np.asarray(value).tolist()
+    plain = {name for name, value in facts.items() if value is None or isinstance(value, str)}
+    return {
+        name: value if name in plain else np.asarray(value).tolist() if len(value) else []
         for name, value in facts.items()
-        if isinstance(value, tuple | np.ndarray)
     }
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import middle_plane
 
 __all__ = ["MEDIAN_OF_NORMAL", "is_noisy", "noise_share"]

@@ -10,8 +10,7 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import window
 from napari_tool_runner.exchange.coordinates import rearranged
 from napari_tool_runner.exchange.geometry import crop, embedded, for_file, select

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import ExchangeError
 from napari_tool_runner.exchange.geometry import (
     attributes_of,

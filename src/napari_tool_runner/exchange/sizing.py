@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.columns import hints_sizes, tells_sizes
 
 if TYPE_CHECKING:

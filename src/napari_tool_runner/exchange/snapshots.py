@@ -14,8 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import UnsupportedLayerError
 from napari_tool_runner.exchange.files import file_key, image_number, origin_of
 from napari_tool_runner.exchange.geometry import PLACE, geometry_of

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange import (
     at_edge,
     edge_words,

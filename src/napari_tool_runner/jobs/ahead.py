@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import exchange, plugins
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.tools.formats import Carrier
-from napari_tool_runner.tools.isolation.client import reader
 from napari_tool_runner.tools.isolation.rendering import is_shipped
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.tree import places
@@ -43,7 +42,7 @@ def begin(tool: Tool, config: Config) -> None:
 
 def _begin(apart: bool, tiff: bool, config: Config) -> None:
     if apart:
-        reader.load(["napari_tool_runner.exchange.apart"])
+        exchange.load_reader()
     if tiff:
         exchange.import_tifffile()
     with suppress(ToolRunnerError):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.jobs.job import execute
 from napari_tool_runner.jobs.manager import job_manager, prepare
-from napari_tool_runner.jobs.sweeps import Sweep
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobResult
     from napari_tool_runner.jobs.request import ConfigLike, ToolLike
+    from napari_tool_runner.jobs.sweeps import Sweep
 
 __all__ = ["merged", "run", "run_job", "submit", "sweep"]
 
@@ -115,6 +115,8 @@ def sweep(
     ParameterError, UnknownToolError, DescriptorError, UnsupportedLayerError, ConfigError
         Before anything was started.
     """
+    from napari_tool_runner.jobs.sweeps import Sweep  # a single run needs none of it
+
     given = merged(values, more)
     made = Sweep(tool, over, given, kept=True, runner=runner, config=config, cache=cache)
     _warn(made.notes)

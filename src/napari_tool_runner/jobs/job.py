@@ -29,7 +29,6 @@ from napari_tool_runner.jobs.joins import join_tables
 from napari_tool_runner.jobs.listeners import Listeners
 from napari_tool_runner.jobs.outputs import JobResult
 from napari_tool_runner.jobs.past.room import room
-from napari_tool_runner.jobs.pieces import SlicedRun
 from napari_tool_runner.jobs.record import JobState, RecordedError, RecordedTimes
 from napari_tool_runner.jobs.secrets import with_seal
 from napari_tool_runner.jobs.workspace import new_job_id, parse_progress, workspace_problem
@@ -91,7 +90,11 @@ class Job:
         self.tool = request.tool
         self.values = request.values
         self._in_pieces = bool(request.pieces)
-        kind = SlicedRun if self._in_pieces else AnsweredRun if wants_answers(request) else Run
+        kind: type[Run] = AnsweredRun if wants_answers(request) else Run
+        if self._in_pieces:
+            from napari_tool_runner.jobs.pieces import SlicedRun
+
+            kind = SlicedRun
         self.run = kind(request, self.id, self.number, self.enter, self._report)
         self.workspace = self.run.workspace
         self.log = self.run.log

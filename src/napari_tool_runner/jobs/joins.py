@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import exchange
 from napari_tool_runner.errors import ExchangeError, WorkspaceError
-from napari_tool_runner.exchange import joined_by, objects_in, open_snapshot, snapshot
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Joins:
         part: bool = False,
     ) -> None:
         self._outputs, self._inputs = dict(outputs), list(inputs)
-        self._look = partial(objects_in, stop=stop)
+        self._stop = stop
         self._part = part
         self._made: dict[tuple[str, str], Objects | None] = {}
         self._extents: set[tuple[int, ...]] = set()
@@ -101,7 +101,7 @@ class Joins:
             table = entry.loaded
             if table is None or table.kind is not LayerKind.TABLE or entry.output.join:
                 return entry
-            found = joined_by(table.table, partial(self._images, element))
+            found = exchange.joined_by(table.table, partial(self._images, element))
             if found.note:
                 other = self._uncounted(element) if found.counted else ""
                 may = f"; they may be of “{other}”, whose objects cannot be counted: compare some"
@@ -130,9 +130,10 @@ class Joins:
         one_each = {snap.path or id(snap.data): (name, snap) for name, snap in self._inputs[::-1]}
         for name, snap in one_each.values():  # an image may go into several inputs
             with suppress(ExchangeError):  # what cannot be read says nothing
-                opened = replace(open_snapshot(snap), name=snap.name)
+                opened = replace(exchange.open_snapshot(snap), name=snap.name)
                 self._extents.add(_extent(opened))
-                found.append(self._look(name * (several[name] == 1), opened, part=self._part))
+                key = name * (several[name] == 1)
+                found.append(exchange.objects_in(key, opened, part=self._part, stop=self._stop))
         return found
 
     def _of_output(self, name: str, element: str) -> Objects | None:
@@ -141,7 +142,8 @@ class Joins:
             entry = self._outputs[name].files().get(element)
             if entry and entry.loaded and entry.loaded.kind.is_pixels:
                 with suppress(ExchangeError):
-                    self._made[name, element] = self._look(name, snapshot(entry))
+                    snap = exchange.snapshot(entry)
+                    self._made[name, element] = exchange.objects_in(name, snap, stop=self._stop)
         return self._made[name, element]
 
     def _uncounted(self, element: str) -> str:
@@ -155,7 +157,7 @@ class Joins:
                 continue
             with suppress(ExchangeError):
                 counted = self._of_output(name, element) or self._of_output(name, "")
-                if counted is None and _extent(snapshot(entry)) in self._extents:
+                if counted is None and _extent(exchange.snapshot(entry)) in self._extents:
                     return entry.layer_name
         return ""
 

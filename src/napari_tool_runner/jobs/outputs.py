@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import exchange
 from napari_tool_runner.errors import (
     ExchangeError,
     OutputError,
     UnsupportedLayerError,
     WorkspaceError,
 )
-from napari_tool_runner.exchange import counted, load
+from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
@@ -364,7 +365,7 @@ class OutputLoader:
             loaded=loaded,
             lenders=lenders,
             metadata={**self.summary, "output": output.name, "element": element},
-            counted=None if loaded is None else counted(loaded),
+            counted=None if loaded is None else exchange.counted(loaded),
         )
 
 

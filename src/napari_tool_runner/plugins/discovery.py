@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from napari_tool_runner import settings
+from napari_tool_runner.entry_points import entry_points_of
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.names import lies_in, real_path
 from napari_tool_runner.sealed import read_bytes
 from napari_tool_runner.storage import short_digest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "Builder",
@@ -161,7 +164,7 @@ def load_entry_points(
     provider, and registers by itself.
     """
     met: list[PluginProblem] = []
-    for entry in found if found is not None else entry_points(group=ENTRY_POINT_GROUP):
+    for entry in found if found is not None else entry_points_of(ENTRY_POINT_GROUP):
         from napari_tool_runner.plugins.foreign.loading import call
 
         where = f"{entry.name} = {entry.value}"

@@ -10,7 +10,6 @@ for data whatever the caller passed (a layer, an array, a path, later a `DataFil
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
@@ -274,7 +273,9 @@ def _mapping(value: object, name: str) -> Mapping[str, object]:
 def _unknown(name: str, key: str, items: Sequence[InputItem]) -> ParameterError:
     known = [item.name for item in items]
     labels = {item.label.casefold(): item.name for item in items if item.label}
-    near = difflib.get_close_matches(key, known, n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(key, known, n=1)
     if key.casefold() in labels:
         near = [labels[key.casefold()]]
     if near:

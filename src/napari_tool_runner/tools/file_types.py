@@ -6,7 +6,6 @@ import json
 import os
 import re
 import struct
-import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -224,7 +223,9 @@ def _by_content(file: BinaryIO, head: bytes) -> str:
     known = _binary(head)
     if known is not None:
         return known[0]
-    if zipfile.is_zipfile(file):
+    from zipfile import is_zipfile
+
+    if is_zipfile(file):
         return "zip"
     return "data" if b"\0" in head else _text_name(head.decode("utf-8", errors="replace"))
 

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
-from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,13 +163,19 @@ def import_places(paths: Iterable[Path], root: Path | None) -> set[Path]:
             text = ""
             with suppress(OSError, DescriptorError):
                 text = read_bytes(todo.pop(), _TEXT).decode("utf-8", "replace")
-            for name in map(unescape, _IMPORT.findall(text)):
+            for name in map(_unescaped, _IMPORT.findall(text)):
                 with suppress(OSError, ValueError, DescriptorError):  # which the reader tells
                     file = real_path(imported_file(path.parent / name.strip(), path, limit))
                     todo += [file] if file not in met else []
                     met.add(file)
         places |= {one for one in met if not one.is_relative_to(limit)}
     return places | {*limits.values()}
+
+
+def _unescaped(text: str) -> str:
+    from html import unescape  # with all names of signs, which few descriptors need
+
+    return unescape(text)
 
 
 def _led_to(tool: Tool) -> tuple[list[Path], str]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import tools
+from napari_tool_runner.entry_points import entry_points_of
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import real_place
 from napari_tool_runner.quoting import one_line
@@ -91,15 +92,13 @@ def _modules() -> list[Path]:
 
 def _discovered() -> Iterator[Dialect]:
     """Yield the languages that can be loaded, our own folders first; the others are told."""
-    from importlib.metadata import entry_points
-
     from napari_tool_runner.tools.dialect import Dialect
 
     loaders: dict[str, Callable[[], object]] = {}
     for name in dict.fromkeys(file.parent.name for file in _modules()):
         module = f"{tools.__name__}.{name}.dialect"
         loaders[module] = partial(_dialect_in, module)
-    loaders |= {point.value: point.load for point in entry_points(group=ENTRY_POINT_GROUP)}
+    loaders |= {point.value: point.load for point in entry_points_of(ENTRY_POINT_GROUP)}
     for where, load in loaders.items():
         try:
             found = load()

@@ -8,22 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError, ToolRunnerError, UnsupportedLayerError
 from napari_tool_runner.exchange.blocks import reshaped, transposed
-from napari_tool_runner.exchange.carriers.arrays import (
-    read_hdf5,
-    read_npy,
-    read_numbers,
-    write_hdf5,
-    write_npy,
-)
-from napari_tool_runner.exchange.carriers.geojson import read_geojson, write_geojson
-from napari_tool_runner.exchange.carriers.mesh import read_mesh, write_mesh
-from napari_tool_runner.exchange.carriers.tables import read_table
-from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
-from napari_tool_runner.exchange.carriers.zarr import read_zarr, write_zarr
 from napari_tool_runner.exchange.files import check_plain
 from napari_tool_runner.exchange.geometry import for_file
 from napari_tool_runner.exchange.model import ShapeList, SurfaceData
@@ -133,28 +120,44 @@ def _read(path: Path, fmt: Format, *, name: str, writable: bool, root: Path | No
 
             return read_tiff(path, writable=writable, root=root)
         case Carrier.ZARR:
+            from napari_tool_runner.exchange.carriers.zarr import read_zarr
+
             return read_zarr(path, writable=writable, root=root)
         case Carrier.PICTURE:
             from napari_tool_runner.exchange.carriers.raster import read_raster  # and so Pillow
 
             return read_raster(path, root=root)
         case Carrier.NPY:
+            from napari_tool_runner.exchange.carriers.arrays import read_npy
+
             return read_npy(path, writable=writable, root=root)
         case Carrier.HDF5:
+            from napari_tool_runner.exchange.carriers.arrays import read_hdf5
+
             return read_hdf5(path, root=root)
         case Carrier.MOVIE:
             from napari_tool_runner.exchange.carriers.movie import read_movie
 
             return read_movie(path, root=root)
         case Carrier.TABLE:
+            from napari_tool_runner.exchange.carriers.tables import read_table
+
             return read_table(path, tabs=Trait.TABS in fmt.traits, root=root)
         case Carrier.ARRAY | Carrier.NUMBER:
+            from napari_tool_runner.exchange.carriers.arrays import read_numbers
+
             return read_numbers(path, name, root=root)
         case Carrier.GEOJSON:
+            from napari_tool_runner.exchange.carriers.geojson import read_geojson
+
             return read_geojson(path, root=root)
         case Carrier.MESH:
+            from napari_tool_runner.exchange.carriers.mesh import read_mesh
+
             return read_mesh(path, _plain_name(path, fmt), root=root)
         case Carrier.TRACKMATE:
+            from napari_tool_runner.exchange.carriers.trackmate import read_trackmate
+
             return read_trackmate(path, root=root)
         case Carrier.OPAQUE | Carrier.UNKNOWN:
             raise OutputError(f"{path.name} holds nothing that a layer could show.")
@@ -214,6 +217,8 @@ def _written(pixels: Pixels, fmt: Format, path: Path, progress: Progress | None)
             return write_tiff(pixels, path, any_type=plain, progress=progress)
         case Carrier.ZARR:
             version = "0.5" if Trait.ZARR3 in fmt.traits else "0.4"
+            from napari_tool_runner.exchange.carriers.zarr import write_zarr
+
             return write_zarr(pixels, path, version=version, progress=progress)
         case Carrier.PICTURE:
             from napari_tool_runner.exchange.carriers.raster import write_raster
@@ -222,8 +227,12 @@ def _written(pixels: Pixels, fmt: Format, path: Path, progress: Progress | None)
                 pixels, path, _plain_name(path, fmt).upper(), lossy=Trait.LOSSY in fmt.traits
             )
         case Carrier.NPY:
+            from napari_tool_runner.exchange.carriers.arrays import write_npy
+
             return write_npy(pixels, path, progress=progress)
         case Carrier.HDF5:
+            from napari_tool_runner.exchange.carriers.arrays import write_hdf5
+
             return write_hdf5(pixels, path, progress=progress)
         case Carrier.MOVIE:
             from napari_tool_runner.exchange.carriers.movie import write_movie
@@ -244,6 +253,8 @@ def write_geometry(snap: LayerSnapshot, fmt: Format, path: Path) -> list[str]:
         corners, faces, *rest = snap.parts
         values = rest[0] if rest and rest[0].ndim == 1 else None
         binary = Trait.BINARY in fmt.traits
+        from napari_tool_runner.exchange.carriers.mesh import write_mesh
+
         return write_mesh(
             SurfaceData(corners, faces, values), path, _plain_name(path, fmt), binary=binary
         )
@@ -254,5 +265,7 @@ def write_geometry(snap: LayerSnapshot, fmt: Format, path: Path) -> list[str]:
         else:
             vertices, types = snap.parts, snap.shape_types
         shapes = ShapeList(tuple(vertices), tuple(types), snap.features(len(vertices)))
+        from napari_tool_runner.exchange.carriers.geojson import write_geojson
+
         return write_geojson(shapes, path, axes=snap.geometry.axes)
     raise UnsupportedLayerError(f"A {snap.kind.value} layer cannot be written as {fmt.name}.")

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import are_colours, letter, letters
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.coordinates import ellipse_outline
 from napari_tool_runner.exchange.model import Content, ShapeList, Table

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.model import Content, SurfaceData
 from napari_tool_runner.names import size_text

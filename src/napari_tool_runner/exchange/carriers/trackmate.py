@@ -6,9 +6,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.model import Content
 from napari_tool_runner.sealed import read_bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -378,8 +377,10 @@ def config_formats(settings: Config) -> Formats | None:
 
 
 def _near(text: str, box: Toolbox) -> str:
+    from difflib import get_close_matches
+
     known = list(box)
-    near = difflib.get_close_matches(text, known, n=3, cutoff=0.6)
+    near = get_close_matches(text, known, n=3, cutoff=0.6)
     near += [entry.key for entry in box.search_entries(text, 3) if entry.key not in near]
     if near:
         return f"Did you mean {' or '.join(f'“{name}”' for name in near[:3])}?"

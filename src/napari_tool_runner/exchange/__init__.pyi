@@ -1,0 +1,113 @@
+from .apart import ReadApart, load_reader
+from .axes import in_words, outer_axes, read_axes
+from .carriers import ReadFile, import_tifffile, needs_tifffile, read_file
+from .comparing import same_data
+from .counting import (
+    SIZES,
+    Counted,
+    at_edge,
+    counted,
+    edge_words,
+    giant_words,
+    giants_among,
+    is_unnumbered,
+    least_size,
+    pixel_column,
+    speck_words,
+)
+from .exporting import Exported, export
+from .featured import column_names, features_of, features_without, whereabouts
+from .files import lent_original
+from .geometry import PLACE, crop
+from .glance import Thumbnail, figures_of, thumbnail_of
+from .handover import HandOver, fitting_kinds, open_snapshot, plan, takes_features
+from .joining import features_for, id_column, joined_by, objects_in
+from .knowing import guess_notes, is_guess, learned, sized_as, why_guess, with_known_axes
+from .loading import load
+from .merging import in_its_slice, label_offsets, merge_parts
+from .model import Geometry, LayerData, LayerSnapshot, LoadedOutput
+from .noise import is_noisy
+from .parts import Index, cut
+from .resampling import resample_onto
+from .sharing import sha256_once
+from .sizing import Objects
+from .snapshots import geometry_record, grid_of, layer_kind, snapshot, snapshot_from_record
+from .titles import column_title, counted_only
+from .wanted import lying_apart, misfit, misfits, refused_colours, wants_objects
+
+__all__ = [
+    "PLACE",
+    "SIZES",
+    "Counted",
+    "Exported",
+    "Geometry",
+    "HandOver",
+    "Index",
+    "LayerData",
+    "LayerSnapshot",
+    "LoadedOutput",
+    "Objects",
+    "ReadApart",
+    "ReadFile",
+    "Thumbnail",
+    "at_edge",
+    "column_names",
+    "column_title",
+    "counted",
+    "counted_only",
+    "crop",
+    "cut",
+    "edge_words",
+    "export",
+    "features_for",
+    "features_of",
+    "features_without",
+    "figures_of",
+    "fitting_kinds",
+    "geometry_record",
+    "giant_words",
+    "giants_among",
+    "grid_of",
+    "guess_notes",
+    "id_column",
+    "import_tifffile",
+    "in_its_slice",
+    "in_words",
+    "is_guess",
+    "is_noisy",
+    "is_unnumbered",
+    "joined_by",
+    "label_offsets",
+    "layer_kind",
+    "learned",
+    "least_size",
+    "lent_original",
+    "load",
+    "load_reader",
+    "lying_apart",
+    "merge_parts",
+    "misfit",
+    "misfits",
+    "needs_tifffile",
+    "objects_in",
+    "open_snapshot",
+    "outer_axes",
+    "pixel_column",
+    "plan",
+    "read_axes",
+    "read_file",
+    "refused_colours",
+    "resample_onto",
+    "same_data",
+    "sha256_once",
+    "sized_as",
+    "snapshot",
+    "snapshot_from_record",
+    "speck_words",
+    "takes_features",
+    "thumbnail_of",
+    "wants_objects",
+    "whereabouts",
+    "why_guess",
+    "with_known_axes",
+]
