@@ -121,7 +121,7 @@ class ReadApart:
         found = (formats.resolve(one.format) for one in outputs)
         read = [fmt for fmt in found if fmt.carrier is not Carrier.OPAQUE]
         if read and not self._here:
-            _load(read)
+            load_reader(read)
             if any(one.path.stat().st_size > _LARGE for one in inputs):
                 reader.load(_LAZY)
             self._talking().begin(f"read {self.root.name}", self.root)
@@ -147,7 +147,7 @@ class ReadApart:
             self.close()
         talk = self._talking()
         if self._count == 0:
-            _load([fmt])
+            load_reader([fmt])
         self._count += 1
         told, data = talk.ask(
             f"{__name__}:_read",
@@ -172,12 +172,8 @@ class ReadApart:
         return self._talk
 
 
-def load_reader() -> None:
-    """Have what reads any file imported there, ahead of its use; does not wait for it."""
-    reader.load(_READS)
-
-
-def _load(formats: Iterable[Format]) -> None:
+def load_reader(formats: Iterable[Format] = ()) -> None:
+    """Have what reads files imported there, ahead of those of `formats`; does not wait for it."""
     needs = {name: None for fmt in formats for name in _NEEDS.get(fmt.carrier, ())}
     reader.load([*_READS, *needs])
 

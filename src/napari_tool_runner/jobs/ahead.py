@@ -15,6 +15,7 @@ from napari_tool_runner.tools.tree import places
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
+    from napari_tool_runner.plugins import RunnerService
     from napari_tool_runner.tools import Tool
 
 __all__ = ["begin"]
@@ -35,15 +36,24 @@ def begin(tool: Tool, config: Config) -> None:
     read = {tool.formats.resolve(one.format).carrier for one in tool.outputs}
     apart = not is_shipped(tool) and read != {Carrier.OPAQUE}
     kind = apart, exchange.needs_tifffile(written | read)
-    if kind not in _begun:
-        _begun.add(kind)
-        threading.Thread(target=_begin, args=(*kind, config), daemon=True).start()
+    if kind in _begun:
+        return
+    _begun.add(kind)
+    # our side of it is imported first: it is needed anyway, and threads that import at once only
+    # wait for one another, while bubblewrap could be at work
+    with suppress(ToolRunnerError):
+        local = plugins.runnerServices.service("LOCAL", config.runner)
+        threading.Thread(target=_enclose, args=(local,), daemon=True).start()
+    threading.Thread(target=_import, args=kind, daemon=True).start()
 
 
-def _begin(apart: bool, tiff: bool, config: Config) -> None:
+def _enclose(local: RunnerService) -> None:
+    with suppress(ToolRunnerError):
+        _ = local.lends
+
+
+def _import(apart: bool, tiff: bool) -> None:
     if apart:
         exchange.load_reader()
     if tiff:
         exchange.import_tifffile()
-    with suppress(ToolRunnerError):
-        _ = plugins.runnerServices.service("LOCAL", config.runner).lends
