@@ -23,9 +23,11 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.jobs import (
     Extent,
+    JobManager,
     JobResult,
     JobState,
     find_record,
+    live,
     prepare,
     reclaimable,
     rerun,
@@ -90,6 +92,19 @@ def test_the_same_run_is_answered_and_says_so(make_tool: MakeTool, ask: Ask) -> 
     assert again.record["exit_code"] == 0
     assert again.job_id != first.job_id
     assert again.outputs["o"].path.is_relative_to(again.workspace)
+
+
+def test_what_was_not_run_says_nothing_of_the_time_that_it_takes(
+    make_tool: MakeTool, ask: Ask, config: dict[str, object]
+) -> None:
+    tool = make_tool(INVERT)
+    ask(tool, i=IMAGE)
+    live._took[tool.digest] = IMAGE.size, 7.0
+    job = JobManager().submit(tool, {"i": IMAGE}, config=config)
+    job.result()
+    live.note_time(job)
+    assert job.recorded().earlier
+    assert live._took[tool.digest] == (IMAGE.size, 7.0)
 
 
 @pytest.mark.usefixtures("warm")

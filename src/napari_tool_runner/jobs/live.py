@@ -226,8 +226,9 @@ class LivePreview:
 
 
 def note_time(job: Job) -> None:
-    """Remember how long a job that has ended took, for `is_quick`."""
-    _took[job.tool.digest] = _pixels(job), job.elapsed
+    """Remember how long a job that has ended took, for `is_quick`, unless nothing was run."""
+    if not job.recorded().earlier:
+        _took[job.tool.digest] = _pixels(job), job.elapsed
 
 
 def is_quick(tool: Tool, pixels: int) -> bool:
