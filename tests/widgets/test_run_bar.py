@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from qtpy.QtCore import QPoint, QRect, Qt
 from qtpy.QtGui import QImage
@@ -14,7 +16,7 @@ from napari_tool_runner.plugins import Fetch, Plan, Progress
 from napari_tool_runner.tools.toolbox.trust import Trust, TrustState
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
-from napari_tool_runner.widgets.parts.messages import MessageLabel
+from napari_tool_runner.widgets.parts.messages import MessageBar, MessageLabel
 from napari_tool_runner.widgets.running import services
 from napari_tool_runner.widgets.running.run_bar import RunBar
 from napari_tool_runner.widgets.running.services import Services
@@ -182,6 +184,26 @@ def test_a_narrow_choice_ends_in_an_ellipsis(shown):
     combo.setCurrentIndex(1)
     assert combo._shortened().endswith("…")
     assert combo.currentText().endswith("for it")
+
+
+def test_buttons_go_to_a_second_row_before_their_words_are_cut(qtbot, shown):
+    bar = MessageBar(stays=True)
+    shown(bar, width=300, height=200)
+    words = "Measure them…", "Undo", "Show log", "Run it anyway", "Open workspace"
+
+    def places() -> list[QRect]:
+        return [QRect(one.mapTo(bar, QPoint()), one.size()) for one in bar.buttons]
+
+    def whole() -> bool:
+        wide = all(one.width() >= one.sizeHint().width() for one in bar.buttons)
+        apart = not any(one.intersects(other) for one, other in pairwise(places()))
+        below = all(one.top() > bar.label.geometry().bottom() for one in places())
+        return wide and apart and below and all(one.right() < 300 for one in places())
+
+    for count in (5, 2, 5):  # also where others went before
+        bar.say("Added.", "done", [(word, list) for word in words[:count]])
+        qtbot.waitUntil(whole)
+    assert places()[-1].top() > places()[0].bottom()
 
 
 def test_apply_to_all_needs_no_more_room_than_run(bar):

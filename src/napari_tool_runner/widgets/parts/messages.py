@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPainter, QPalette
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from superqt import QFlowLayout
 
 from napari_tool_runner.widgets.parts.icons import pixmap, sign_color, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -106,8 +107,10 @@ class MessageBar(QWidget):
         self._stays = stays
         self.label = MessageLabel()
         self._box = QWidget()
-        self._row = filled(QHBoxLayout(self._box), margins=(19, 0, 0, 0), spacing=4)
-        self._row.addStretch(1)
+        self._row = QFlowLayout(self._box)  # in a second row before a word is cut
+        self._row.setContentsMargins(19, 0, 0, 0)
+        self._row.setHorizontalSpacing(4)
+        self._row.setVerticalSpacing(4)
         self._box.hide()
         filled(QVBoxLayout(self), self.label, self._box, spacing=3)
         self._buttons: list[QPushButton] = []
@@ -129,13 +132,14 @@ class MessageBar(QWidget):
     def say(self, text: str, kind: MessageKind = "info", buttons: Sequence[Button] = ()) -> None:
         """Show `text` and its buttons; an empty text hides both."""
         for button in self._buttons:
+            self._row.removeWidget(button)
             button.hide()
             button.deleteLater()
         self._buttons = []
-        for place, (label, action) in enumerate(buttons):
+        for label, action in buttons:
             button = QPushButton(label)
             button.clicked.connect(lambda _=False, action=action: self._answer(action))
-            self._row.insertWidget(place, button)
+            self._row.addWidget(button)
             self._buttons.append(button)
         self.label.say(text, kind)
         self._box.setVisible(bool(self._buttons))
