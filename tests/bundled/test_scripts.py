@@ -45,6 +45,8 @@ SHARED = (
     "threshold",
     "fill",
     "split",
+    "necks",
+    "joined",
 )
 
 
