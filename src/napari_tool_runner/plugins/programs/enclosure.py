@@ -29,6 +29,7 @@ from napari_tool_runner.plugins.programs.installed import (
     with_prefixes,
 )
 from napari_tool_runner.plugins.programs.process_tree import new_mark, watchdog
+from napari_tool_runner.plugins.programs.trial import forget, has_passed, remember
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.tools.own_folder import folder_is_shared
 from napari_tool_runner.tools.private import is_below, private_places
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SYSTEM",
+    "doubt",
     "enclosure_of",
     "enclosure_problem",
     "enclosure_words",
@@ -136,12 +138,14 @@ def outer_enclosure(
 def enclosure_problem() -> str:
     """Say why programs of this computer cannot be enclosed; empty when they can.
 
-    Tried once, with every option: some systems forbid a part of it.
+    Tried once, with every option: some systems forbid a part of it. See `trial`.
     """
     if sys.platform != "linux":
         return "there is no bubblewrap for this system"
     if shutil.which("bwrap") is None:
         return "bubblewrap is not installed (package bubblewrap)"
+    if has_passed():
+        return ""
     with tempfile.TemporaryDirectory(prefix="napari-tool-runner-") as name:
         enclosure = Enclosure(_options((), python_places(), Path(name), network=False))
         try:
@@ -157,8 +161,15 @@ def enclosure_problem() -> str:
         except (OSError, subprocess.TimeoutExpired) as error:
             return f"bubblewrap does not work here: {error}"
     if tried.returncode == 0:
+        remember()
         return ""
     return f"bubblewrap does not work here: {said or f'exit code {tried.returncode}'}"
+
+
+def doubt() -> None:
+    """Have it tried again whether programs can be enclosed: one could not be started."""
+    forget()
+    enclosure_problem.cache_clear()
 
 
 def _options(

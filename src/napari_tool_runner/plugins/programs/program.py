@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import settings
 from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.process import OutputLine
-from napari_tool_runner.plugins.programs.enclosure import enclosure_of
+from napari_tool_runner.plugins.programs.enclosure import doubt, enclosure_of
 from napari_tool_runner.plugins.programs.environment import at_home, program_environment
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
@@ -137,6 +137,7 @@ def run_program(
         raise _still_there()
     raise_broken(readers)
     if not ran and code > 0:
+        doubt()
         raise _not_enclosed(args[0], said)
     if enclosure is not None and code > _SIGNALLED:
         context.say(f"The program was {describe_exit(code)}.")

@@ -202,6 +202,8 @@ class _Folder:
 
 @dataclass(slots=True)
 class _Tree:
+    """A folder with all below it, as it was found."""
+
     top: str
     hidden: frozenset[str]
     folders: dict[str, _Folder] = field(default_factory=dict)

@@ -57,6 +57,8 @@ class Problem:
 
 @dataclass(slots=True)
 class _Folder:
+    """What a folder held, and when."""
+
     mtime: int
     folders: list[str]
     files: list[str]
@@ -75,6 +77,8 @@ class _File:
 
 @dataclass(slots=True)
 class _Cache:
+    """What was read before, and in which languages."""
+
     stamps: list[list[object]] = field(default_factory=language_stamps)
     folders: dict[str, _Folder] = field(default_factory=dict)
     files: dict[str, _File] = field(default_factory=dict)
