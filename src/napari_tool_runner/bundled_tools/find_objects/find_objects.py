@@ -403,7 +403,7 @@ def main():
     if dim:
         verb = "passes" if dim == 1 else "pass"
         said.append(
-            f"{dim} hardly {verb} the threshold, too small or in pieces (“Local” may save them)"
+            f"{dim} hardly {verb} the threshold, too small or in bits (“Local threshold” may help)"
         )
     if cut and args.edge == "true":
         said.append(f"none touches the edge, {cut} {'was' if cut == 1 else 'were'} left out")
