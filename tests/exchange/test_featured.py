@@ -89,6 +89,13 @@ def test_places_of_things_without_pixels():
 )
 def test_titles_say_units(name, title):
     assert column_title(name) == title
+    assert column_title(name, of_objects=True) == title
+
+
+def test_counted_pixels_of_objects_are_their_sizes():
+    assert column_title("pixels") == "pixels"
+    assert column_title("pixels", of_objects=True) == "area (pixels)"
+    assert column_title("voxels", of_objects=True) == "volume (voxels)"
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,11 @@ from napari_tool_runner.tools.model import (
     SelectParameter,
     TextParameter,
 )
+from napari_tool_runner.tools.toolbox.box import load_toolbox
 from napari_tool_runner.widgets.forms.containers import Collapsible, ConditionalBox, RepeatBox
 from napari_tool_runner.widgets.forms.field_base import OptionalField
+from napari_tool_runner.widgets.forms.form import FormWidget
+from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import NumberBox
 
@@ -344,6 +347,19 @@ def test_help_is_a_tooltip_that_survives_angle_brackets(form):
     assert "Blur &lt;first&gt;" in row.toolTip()
     assert row.field.focus_widget().accessibleName() == "Sigma (px)"
     assert "px" in [label.text() for label in row.findChildren(QLabel)]
+
+
+def test_what_sets_a_value_back_is_never_cut_off(shown, model_viewer):
+    """In a panel as narrow as napari makes it, beside a scroll bar, for all tools that ship."""
+    wide = 322
+    for tool in load_toolbox().values():
+        widget = shown(FormWidget(tool, LayerSource(model_viewer)), wide, 400)
+        widget.builder.finish()
+        for row in widget.field_rows():
+            row._offer_reset(True)
+        found = widget.widget().minimumSizeHint().width()
+        widget.close()
+        assert found <= wide, tool.id
 
 
 def test_reset_of_one_field(qtbot, form):

@@ -257,6 +257,7 @@ def test_edit_and_run_again(qtbot, place, tools, cells, source, tmp_path, monkey
     panel = place.panel()
     choose(panel, 0)
     qtbot.mouseClick(panel.edit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(place.pages), timeout=WAIT)
     (page,) = place.pages
     qtbot.waitUntil(lambda: "filled" in page.run_bar.message.text(), timeout=WAIT)
     values = page.form.values()
@@ -281,6 +282,7 @@ def test_what_changed_since_is_told(qtbot, place, tools, cells):
     panel = place.panel()
     choose(panel, 0)
     qtbot.mouseClick(panel.edit_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: bool(place.pages), timeout=WAIT)
     (page,) = place.pages
     qtbot.waitUntil(lambda: "has changed since" in page.run_bar.message.text(), timeout=WAIT)
     assert "is filled as it was then" in page.run_bar.message.text()
@@ -299,6 +301,7 @@ def test_edit_restores_what_of_the_layer_went_in(qtbot, place, tools, cells, mod
     panel = place.panel()
     choose(panel, 0)
     panel.edit_action.trigger()
+    qtbot.waitUntil(lambda: bool(place.pages), timeout=WAIT)
     (page,) = place.pages
     qtbot.waitUntil(lambda: "filled" in page.run_bar.message.text(), timeout=WAIT)
     if mode == "each":

@@ -8,6 +8,7 @@ import pytest
 from napari_tool_runner.exchange import Counted
 from napari_tool_runner.jobs import AddedResult
 from napari_tool_runner.jobs.lineage import note_made_of
+from napari_tool_runner.tools.toolbox.box import load_toolbox
 from napari_tool_runner.widgets.next_steps import NextSteps, Origin
 
 TOOLS = (
@@ -30,10 +31,16 @@ class Page:
         self.places.append(place)
         self.origins.append(origin)
 
+    def set_values(self, values):
+        self.taken.append(dict(values))
+
+    def run(self):
+        self.taken.append("run")
+
 
 class Given:
     def __init__(self, values):
-        self.values, self.sources = values, {"input": values["input"]}
+        self.values, self.sources = values, {"input": values.get("input")}
 
 
 @pytest.fixture
@@ -70,6 +77,26 @@ def test_pieces_of_a_mask_and_specks_are_offered_a_tool(model_viewer, mask):
     press()
     assert (label, opened[-1]) == ("Measure them…", "measure_regions")
     assert steps.after(AddedResult(counted=[(mask, Counted(0))]), "split_touching") == ()
+
+
+def test_what_was_measured_is_plotted_and_measured_again_when_it_was_replaced(model_viewer, mask):
+    page = Page()
+    image = model_viewer.add_image(np.ones((4, 4)))
+    tool = load_toolbox()["measure_regions"]
+    given = Given({"labels": "snapshot", "image": "snapshot"})
+    given.tool, given.sources = tool, {"labels": mask, "image": image}
+    mask.features = {"index": [0, 1], "area_um2": [np.nan, 5.0], "mean": [0, 1.5]}
+    steps = NextSteps(model_viewer, TOOLS, page)
+    found = steps.after(AddedResult(joined={"t": mask}), "measure_regions", given)
+    assert labels(found) == ["Plot area…", "Table"]
+    for _, press in found:
+        press()  # without a window nothing happens
+    mask.data = mask.data * 2
+    shown = AddedResult(layers=[mask], counted=[(mask, Counted(9))])
+    ((label, press),) = steps.after(shown, "find_objects")
+    assert label == "Measure again"
+    press()
+    assert page.taken == [{"labels": mask, "image": image}, "run"]
 
 
 def test_what_a_toolbox_lacks_is_not_offered(model_viewer, mask):

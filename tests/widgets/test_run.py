@@ -287,6 +287,26 @@ def test_a_failure_says_why_opens_the_log_and_offers_help(qtbot, page, model_vie
     assert len(model_viewer.layers) == 0
 
 
+def test_a_log_that_a_failure_opened_is_closed_by_the_next_run_and_one_of_a_person_stays(
+    qtbot, page, tmp_path
+):
+    widget = page(fail_tool(tmp_path))
+
+    begun = []
+    widget.job_started.connect(lambda _: begun.append(widget.log.is_open()))
+
+    def run():
+        with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+            press_run(qtbot, widget)
+        return begun[-1], widget.log.is_open()
+
+    assert run() == (False, True)
+    assert run() == (False, True), "it closes when the next run begins"
+    widget.log.toggle.click()
+    widget.log.toggle.click()
+    assert run() == (True, True), "a person opened it"
+
+
 def test_a_flood_of_lines_is_shown_bounded(qtbot, page, tmp_path):
     widget = page(flood_tool(tmp_path))
     widget.log.set_open(True)

@@ -13,7 +13,8 @@ from run_tools import make_tool, measure_tool
 from napari_tool_runner.jobs import JobManager
 from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.forms.presets import Preset, PresetStore
-from napari_tool_runner.widgets.results.dock import ToolTablesWidget, own_looks
+from napari_tool_runner.widgets.results.dock import ToolTablesWidget
+from napari_tool_runner.widgets.results.showing import own_looks
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 WAIT = 30_000

@@ -9,15 +9,19 @@ __all__ = ["column_title", "counted_only"]
 
 _UNIT_AT_END = re.compile(r"(.*[^\W_])_([nµμum]m|px|ms|s)([23²³]?)")
 _CENTRE = re.compile(r"centroid[-_]([xyz]|\d)")
-_COUNTED = ("pixels", "voxels")
+_COUNTED = {"pixels": "area", "voxels": "volume"}
+"""Columns of objects that count -> what they tell."""
 _POWERS = str.maketrans("23", "²³")
 
 
-def column_title(name: str) -> str:
+def column_title(name: str, *, of_objects: bool = False) -> str:
     """Return a column's name as a title: ``area_um2`` is ``area (µm²)``.
 
-    A centre without a unit is in pixels, as it is where coordinates are read.
+    A centre without a unit is in pixels, as it is where coordinates are read; the ``pixels``
+    `of_objects` are their ``area (pixels)``.
     """
+    if of_objects and name in _COUNTED:
+        return f"{_COUNTED[name]} ({name})"
     if _CENTRE.fullmatch(name):
         return f"{name} (px)"
     found = _UNIT_AT_END.fullmatch(name)

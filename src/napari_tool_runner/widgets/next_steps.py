@@ -8,18 +8,33 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from napari_tool_runner.exchange import is_noisy, layer_kind, snapshot, whereabouts
+from napari_tool_runner.exchange import (
+    column_title,
+    features_of,
+    is_noisy,
+    layer_kind,
+    snapshot,
+    whereabouts,
+)
 from napari_tool_runner.jobs import made_of
 from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.widgets.forms.form_model import without_data
 from napari_tool_runner.widgets.forms.layers import has_colours
-from napari_tool_runner.widgets.results.dock import show_features
+from napari_tool_runner.widgets.parts.texts import short
+from napari_tool_runner.widgets.results.again import (
+    can_measure_again,
+    measure_again,
+    note_measured,
+)
+from napari_tool_runner.widgets.results.measures import best_size, is_measured
 from napari_tool_runner.widgets.results.scene import look_at
+from napari_tool_runner.widgets.results.showing import plot_features, show_features
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from napari.layers import Labels, Layer
 
     from napari_tool_runner.exchange import Counted
     from napari_tool_runner.jobs import AddedResult
@@ -31,6 +46,9 @@ __all__ = ["NextSteps", "Opens", "Origin", "origin_of"]
 
 
 class _Given(Protocol):
+    @property
+    def tool(self) -> Tool: ...
+
     @property
     def values(self) -> Mapping[str, object]: ...
 
@@ -64,6 +82,10 @@ class _Page(Protocol):
     def take(
         self, layer: object, more: Mapping[str, object], place: str, origin: Origin | None
     ) -> object: ...
+
+    def set_values(self, values: Mapping[str, object]) -> object: ...
+
+    def run(self) -> object: ...
 
 
 class Opens(Protocol):
@@ -170,8 +192,9 @@ class NextSteps:
         """
         buttons: list[Button] = []
         viewer = self._viewer()
-        for layer in shown.joined.values() if viewer is not None else ():
-            buttons.append(("Table", partial(show_features, viewer, layer)))
+        for layer in viewer.layers if viewer is not None else ():
+            if layer in shown.joined.values():
+                buttons += self._measured(viewer, layer, tool, given)
         for layer in shown.layers if tool in _BETTER else ():
             buttons += self.onward(layer, tool)
         for layer, found in shown.counted:
@@ -189,8 +212,34 @@ class NextSteps:
             elif found.count and tool in _NUMBER:
                 if found.giants:
                     buttons += self._mend(shown, layer, found, tool, given)
-                buttons += self._offer("Measure them…", _MEASURE, layer)
+                if can_measure_again(layer):
+                    buttons.append(("Measure again", partial(measure_again, layer)))
+                else:
+                    buttons += self._offer("Measure them…", _MEASURE, layer)
         return tuple(buttons)
+
+    def _measured(
+        self, viewer: ViewerModel, layer: Layer, tool: str, given: _Given | None
+    ) -> list[Button]:
+        """Offer a plot and a table of what `tool` measured, and remember how it did."""
+        if given is not None and tool in self._toolbox:
+            more = without_data(given.tool, given.values)
+            sources = {name: weakref.ref(one) for name, one in given.sources.items()}
+            note_measured(layer, self._measure_again, tool, more, sources)
+        table: Button = "Table", partial(show_features, viewer, layer)
+        size = best_size(features_of(layer)[0]) if is_measured(layer) else ""
+        if not size:
+            return [table]
+        called = short(column_title(size, of_objects=True).partition(" (")[0])
+        return [(f"Plot {called}…", partial(plot_features, viewer, layer)), table]
+
+    def _measure_again(
+        self, tool: str, more: Mapping[str, object], sources: Mapping[str, weakref.ref[object]]
+    ) -> None:
+        """Run a tool on the layers that it measured, with the values that it had."""
+        values = {**more, **{name: layer() for name, layer in sources.items()}}
+        if self._open_tool is not None:
+            self._open_tool(tool, fill=partial(_run_on, values))
 
     def _images_behind(self, layer: object) -> list[object]:
         """Return the images that a layer was made of, the last one first."""
@@ -280,3 +329,8 @@ class NextSteps:
             )
         if self._open_tool is not None:
             self._open_tool(key, fill=lambda page: page.take(layer, more, place, origin))
+
+
+def _run_on(values: Mapping[str, object], page: _Page) -> None:
+    page.set_values(values)
+    page.run()

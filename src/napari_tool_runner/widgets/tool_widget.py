@@ -220,7 +220,8 @@ class ToolWidget(QWidget):
         self.preset_menu.keep_last(values, kinds)
         self.run_bar.say("")
         self._attach(follow_job(job, self.viewer, self.manager(), switches))
-        self.live_bar.rest()
+        for part in (self.live_bar, self.log):
+            part.rest()
         self.job_started.emit(job)
         return job
 
@@ -272,7 +273,7 @@ class ToolWidget(QWidget):
         elif job.state is JobState.CANCELLED:
             self.run_bar.say(f"Cancelled after {elapsed_text(job.elapsed)}.", "info")
         else:
-            self._show_log(job)
+            self.log.show_failure(job)
             text = str(job.error) if job.error is not None else "The tool failed."
             self.run_bar.say(text, "failed", job_buttons(job, self._show_log))
         self._show_progress()
@@ -282,7 +283,7 @@ class ToolWidget(QWidget):
         job, shown = bridge.job, bridge.shown
         if shown is None:
             self.run_bar.say(bridge.problem, "failed", job_buttons(job, self._show_log))
-            self.log.set_open(True)
+            self.log.show_failure(job)
             return
         show_log, open_folder, _ = job_buttons(job, self._show_log)
         buttons: list[Button] = [*self.steps.after(shown, self.tool.id, job.request)]

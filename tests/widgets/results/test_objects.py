@@ -16,9 +16,11 @@ from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
 from napari_tool_runner.widgets.results import looks, scene
+from napari_tool_runner.widgets.results.again import note_measured
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
 from napari_tool_runner.widgets.results.rows import rows_of_columns
+from napari_tool_runner.widgets.results.showing import open_measured, plot_features
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def shown_rows(dock):
 
 def test_there_is_one_row_for_each_object(dock):
     assert dock.chooser.currentText() == "Nuclei"
-    assert dock.view.count.text() == "2 objects"
+    assert dock.view.remarks.count.text() == "2 objects"
 
 
 def test_a_row_brings_its_object_into_sight_and_lets_it_stand_out(
@@ -213,10 +215,77 @@ def test_tables_of_no_layer_stand_in_the_same_place(dock):
     first = dock.add_table(rows_of_columns("Counts", {"n": [1, 2, 3]}))
     second = dock.add_table(rows_of_columns("Counts", {"n": [1]}))
     assert first != second
-    assert dock.view.count.text() == "1 row"
+    assert dock.view.remarks.count.text() == "1 row"
     dock.remove_table(second)
     dock.remove_table(first)
     assert dock.chooser.currentText() == "Nuclei"
+
+
+class Measuring:
+    def __init__(self):
+        self.done = []
+
+    def measure(self, *given):
+        self.done.append(given)
+
+
+def test_what_was_measured_of_other_objects_is_measured_again(qtbot, dock, labels, model_viewer):
+    owners = [Measuring()]
+    note_measured(labels, owners[0].measure, "tool", {"more": 1})
+    features = labels.features.copy()
+    labels.features = {}
+    dock.refresh()
+    assert dock.nothing.isVisible(), "taken back: the objects are those that were measured"
+    labels.features = features
+    dock.refresh()
+    points = model_viewer.add_points([[0, 1, 1]], features={"size": [1.0]})
+    model_viewer.layers.selection.active = labels
+    dock.refresh()
+    labels.data = labels.data * 2  # as a result that replaces it
+    labels.features = {}
+    qtbot.waitUntil(dock.view.instead.isVisible)
+    assert dock.chooser.currentText() == "Nuclei"
+    assert "“Nuclei” have changed" in dock.view.instead.text()
+    assert not dock.view.body.isVisible()
+    dock.view.instead.button.click()
+    assert owners[0].done == [("tool", {"more": 1})]
+    model_viewer.layers.selection.active = points
+    qtbot.waitUntil(dock.view.body.isVisible)
+    model_viewer.layers.selection.active = labels
+    dock.show_layers(labels)
+    owners.clear()
+    dock.refresh()
+    assert dock.view.instead.isVisible()
+    assert not dock.view.instead.button.isVisible(), "nobody is there who measures"
+    labels.features = features
+    qtbot.waitUntil(dock.view.body.isVisible)
+
+
+def test_the_table_opens_once_by_itself_when_something_was_measured(
+    qtbot, dock, labels, model_viewer
+):
+    open_measured(model_viewer, labels)  # without a window
+    docked = {"tables": dock}
+    added = []
+
+    def add(widget, **_):
+        added.append(widget)
+        docked["tables"] = widget
+        qtbot.addWidget(widget)
+
+    window = SimpleNamespace(dock_widgets=docked, add_dock_widget=add)
+    object.__setattr__(model_viewer, "window", window)
+    open_measured(model_viewer, labels)
+    assert not added, "it is open already"
+    docked.clear()
+    open_measured(model_viewer, labels)
+    (made,) = added
+    assert made._shown == (labels,)
+    docked.clear()  # a person closes it
+    open_measured(model_viewer, labels)
+    assert len(added) == 1
+    plot_features(model_viewer, labels)
+    assert added[-1].plot_button.isChecked()
 
 
 def test_a_layer_that_goes_takes_its_table_along(dock, labels, model_viewer, qtbot):
@@ -236,7 +305,7 @@ def test_the_table_follows_what_was_measured_last(dock, labels, model_viewer, qt
     model_viewer.layers.selection = {labels}
     other.features = pd.DataFrame({"index": [7], "length": [4.0]})
     qtbot.waitUntil(lambda: dock.chooser.currentText() == "Cells")
-    assert dock.view.count.text() == "1 object"
+    assert dock.view.remarks.count.text() == "1 object"
     model_viewer.layers.selection = {other}
     model_viewer.layers.selection = {labels}
     qtbot.waitUntil(lambda: dock.chooser.currentText() == "Nuclei")
@@ -276,7 +345,7 @@ def test_title_count_filter_and_plot_are_of_the_same_table(dock, labels, model_v
     dock.plot_button.click()
     spots = model_viewer.add_points([[1, 1], [5, 5]], features={"strength": [3, 1]}, name="Spots")
     qtbot.waitUntil(lambda: dock.chooser.currentText() == "Spots")
-    assert dock.view.count.text() == "2 objects"
+    assert dock.view.remarks.count.text() == "2 objects"
     assert dock.view.filter.text() == ""
     assert "“area > 10” is set aside" in dock.view.problem.text()
     assert dock.plots._rows.layers == (spots,)
@@ -284,7 +353,7 @@ def test_title_count_filter_and_plot_are_of_the_same_table(dock, labels, model_v
     model_viewer.layers.selection = {labels}
     qtbot.waitUntil(lambda: dock.view.filter.text() == "area > 10")
     assert dock.view.problem.isHidden()
-    assert dock.view.count.text() == "1 of 2 objects"
+    assert dock.view.remarks.count.text() == "1 of 2 objects"
 
 
 def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
@@ -299,13 +368,13 @@ def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
 
 
 def test_sizes_without_a_unit_say_how_they_get_one(qtbot, dock, labels):
-    assert dock.view.unsized.isHidden()
+    assert dock.view.remarks.unsized.isHidden()
     labels.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36]})
-    qtbot.waitUntil(lambda: dock.view.unsized.text() == scene.NO_SIZE)
-    assert dock.view.unsized.isVisible()
-    assert dock.view.unsized.button.isHidden(), "there is no window for napari's own place"
+    qtbot.waitUntil(lambda: dock.view.remarks.unsized.text() == scene.NO_SIZE)
+    assert dock.view.remarks.unsized.isVisible()
+    assert dock.view.remarks.unsized.button.isHidden(), "there is no window for napari's own place"
     labels.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36], "area_um2": [1.5, 6]})
-    qtbot.waitUntil(dock.view.unsized.isHidden)
+    qtbot.waitUntil(dock.view.remarks.unsized.isHidden)
 
 
 def test_napari_is_asked_where_scale_and_units_are_written(model_viewer, labels, monkeypatch):

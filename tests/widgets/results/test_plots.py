@@ -170,6 +170,27 @@ def test_only_what_the_filter_leaves_is_plotted_and_chosen(dock):
     assert dock.view.chosen.tolist() == [1, 2]
 
 
+def test_what_is_left_out_of_a_plot_is_told_in_it(dock):
+    assert dock.plots.axes.get_title() == ""
+    dock.view.filter.setText("area < 3 and at edge")
+    dock.view._apply_filter()
+    dock.plots._draw()
+    assert dock.plots.axes.get_title() == "3 of 6 objects: area < 3 and at edge"
+
+
+def test_sizes_without_a_unit_are_called_what_they_are(dock, labels, qtbot):
+    labels.features = {"index": [1, 2], "pixels": [10, 20], "circularity": [0.5, 0.7]}
+    qtbot.waitUntil(lambda: dock.plots.across.currentText() == "area (pixels)")
+    assert "area (pixels)" in dock.view.model.titles
+    assert dock.view.filter.placeholderText() == "Filter: area > 20, or a word"
+    dock.view.filter.setText("area > 10")
+    dock.view._apply_filter()
+    assert dock.view.model.rowCount() == 1
+    loose = rows_of_columns("Bins", {"pixels": [10, 20]})
+    dock.view.show_rows(loose)
+    assert dock.view.model.titles == ["pixels"], "of no object it is no area"
+
+
 def test_a_column_colours_the_objects(dock, labels):
     dock.plots.color_button.click()
     low, high, none = labels.colormap.map(np.array([1, 5, 6]))

@@ -15,6 +15,7 @@ from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.widgets.results import saving
 from napari_tool_runner.widgets.results.filtering import matching
 from napari_tool_runner.widgets.results.looks import FADED, color_by
+from napari_tool_runner.widgets.results.measures import cut_in
 from napari_tool_runner.widgets.results.model import TableModel, cell_text, sorted_rows
 from napari_tool_runner.widgets.results.rows import Rows, rows_of_columns, rows_of_layers
 from napari_tool_runner.widgets.results.saving import save_table
@@ -179,7 +180,7 @@ def test_a_filter_that_means_nothing_says_what_there_is(view):
     view.filter.setText("area > 10")
     view._apply_filter()
     assert view.problem.isHidden()
-    assert view.count.text() == "2 of 4 rows"
+    assert view.remarks.count.text() == "2 of 4 rows"
 
 
 def test_a_filter_that_means_nothing_hides_nothing_that_was_shown_before(view):
@@ -187,7 +188,7 @@ def test_a_filter_that_means_nothing_hides_nothing_that_was_shown_before(view):
     view._apply_filter()
     view.filter.setText("width > 3")
     view._apply_filter()
-    assert view.count.text() == "4 rows"
+    assert view.remarks.count.text() == "4 rows"
 
 
 def test_who_writes_a_filter_gives_up_the_one_that_is_set_aside(view):
@@ -234,17 +235,21 @@ SIZES = [1, 1, 2, 700]
 def test_specks_are_told_and_left_out_on_request(view, name, sizes, told):
     frame = pd.DataFrame({"label": [1, 2, 3, 4], name: sizes})
     view.show_rows(Rows("Cells", frame, (object(),), np.zeros(4, int), np.arange(4)))
-    assert view.specks.isVisible() is bool(told)
+    assert view.remarks.specks.isVisible() is bool(told)
     if told:
-        assert view.specks.text().startswith(f"{told} of them are specks of less than 35 pixels.")
+        assert view.remarks.specks.text().startswith(
+            f"{told} of them are specks of less than 35 pixels."
+        )
         view.filter.setText("label < 9")
-        QTest.mouseClick(view.specks.button, Qt.MouseButton.LeftButton)
+        QTest.mouseClick(view.remarks.specks.button, Qt.MouseButton.LeftButton)
         view._apply_filter()
-        assert view.count.text() == "1 of 4 objects"
-        assert view.specks.text().startswith(f"Left out: {told} specks of less than 35 pixels.")
-        QTest.mouseClick(view.specks.button, Qt.MouseButton.LeftButton)
+        assert view.remarks.count.text() == "1 of 4 objects"
+        assert view.remarks.specks.text().startswith(
+            f"Left out: {told} specks of less than 35 pixels."
+        )
+        QTest.mouseClick(view.remarks.specks.button, Qt.MouseButton.LeftButton)
         view._apply_filter()
-        assert (view.count.text(), view.filter.text()) == ("4 objects", "label < 9")
+        assert (view.remarks.count.text(), view.filter.text()) == ("4 objects", "label < 9")
 
 
 def test_giants_and_what_the_edge_cuts_are_told_and_shown(view, qtbot, model_viewer):
@@ -254,24 +259,91 @@ def test_giants_and_what_the_edge_cuts_are_told_and_shown(view, qtbot, model_vie
     rows = Rows("Cells", frame, (labels,), np.zeros(9, int), np.arange(1, 10))
     view.show_rows(rows)
     said = "2 of them have up to 90 pixels, the middle one 20: several in one?"
-    assert (view.giants.text(), view.giants.button.text()) == (said, "Show them")
-    assert view.cut.text() == "2 of them touch the edge: their sizes are too small."
+    assert (view.remarks.giants.text(), view.remarks.giants.button.text()) == (said, "Show them")
+    assert view.remarks.cut.text() == "2 of them touch the edge: their sizes are too small."
     with qtbot.waitSignal(view.chosen_changed) as told:
-        view.giants.button.click()
+        view.remarks.giants.button.click()
     assert (told.args[0].tolist(), told.args[1]) == ([8, 1], 8), "the largest is in sight"
     assert view.chosen.tolist() == [8, 1]
-    view.cut.button.click()
+    view.remarks.cut.button.click()
     assert view.chosen.tolist() == [0, 8]
     view.filter.setText("pixels < 90")
     view._apply_filter()
-    assert view.giants.text().startswith("1 of them has 70 pixels")
-    assert view.giants.button.text() == "Show it"
-    assert view.cut.text() == "1 of them touches the edge: its size is too small."
+    assert view.remarks.giants.text().startswith("1 of them has 70 pixels")
+    assert view.remarks.giants.button.text() == "Show it"
+    assert view.remarks.cut.text() == "1 of them touches the edge: its size is too small."
     view.show_rows(Rows("Cells", frame.rename(columns={"pixels": "mean"}), *rows_end(rows)))
-    assert view.giants.isHidden()
-    assert view.cut.isHidden()
+    assert view.remarks.giants.isHidden()
+    assert view.remarks.cut.isHidden()
     view.show_rows(Rows("Cells", frame))
-    assert view.giants.isHidden(), "they are no objects"
+    assert view.remarks.giants.isHidden(), "they are no objects"
+
+
+def test_what_the_edge_cuts_is_left_out_by_a_filter_that_the_file_tells(
+    view, qtbot, model_viewer, told, tmp_path, monkeypatch
+):
+    pixels = np.zeros((30, 30), int)
+    pixels[:5, :5], pixels[10:15, 10:15], pixels[20:25, 26:] = 1, 2, 3
+    layer = model_viewer.add_labels(pixels, name="Cells")
+    layer.features = {"index": [1, 2, 3], "pixels": [25, 25, 20]}
+    view.show_rows(rows_of_layers([layer]))
+    assert [button.text() for button in view.remarks.cut.buttons] == [
+        "Show them",
+        "Leave them out",
+    ]
+    view.filter.setText("label > 1")
+    view.remarks.cut.buttons[1].click()
+    assert view.filter.text() == "label > 1 and not at edge"
+    qtbot.waitUntil(lambda: column(view, 0) == ["2"])
+    assert view.remarks.cut.text() == "Left out: 2 objects that touch the edge."
+    proposed = []
+
+    def answer(_, title, start, kinds):
+        proposed.append(start)
+        return str(tmp_path / start), kinds.split(";;")[0]
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", answer)
+    view.save_button.click()
+    assert proposed == ["Cells_label_1_and_not_at_edge.csv"]
+    assert (tmp_path / proposed[0]).read_text() == "label,pixels,touches_edge\n2,25,False\n"
+    view.remarks.cut.button.click()
+    qtbot.waitUntil(lambda: len(column(view, 0)) == 2)
+    view.filter.setText("at edge")
+    qtbot.waitUntil(lambda: column(view, 0) == ["1", "3"])
+    view.show_rows(rows_of_columns("Words", {"n": [1, 2]}))
+    assert "is set aside" in view.problem.text(), "of what is no object nobody knows"
+    with pytest.raises(ParameterError, match="known of labels only"):
+        matching(CELLS, "not at edge")
+
+
+def test_of_a_label_that_comes_again_in_each_frame_nobody_says_where_it_is_cut(model_viewer):
+    layer = model_viewer.add_labels(np.ones((3, 4, 4), int))
+    again = rows_of_columns("T", {"label": [1, 1, 1], "frame": [0, 1, 2]}, layer)
+    assert cut_in(again) is None
+    assert cut_in(rows_of_columns("T", {"label": [1], "n": [2]}, layer)).tolist() == [True]
+    points = model_viewer.add_points([[0, 0]], features={"size": [1]})
+    assert cut_in(rows_of_layers([points])) is None
+
+
+def test_what_is_told_of_a_table_is_never_cut_off(view, qtbot, model_viewer):
+    pixels = np.zeros((30, 30), int)
+    pixels[:5, :5], pixels[10:15, 10:15] = 1, 2
+    layer = model_viewer.add_labels(pixels, name="Cells")
+    layer.features = {"index": [1, 2], "pixels": [25, 25]}
+    view.show_rows(rows_of_layers([layer]))
+    view.remarks.unsized.say("No pixel size: sizes are in pixels.", "", ("Pixel size…", print))
+
+    def is_whole(remark):
+        label = remark._label
+        return (
+            label.height() >= label.heightForWidth(label.width())
+            and view.remarks.rect().contains(remark.geometry())
+            and remark.rect().contains(remark.button.geometry())
+        )
+
+    for wide in (1000, 700, 420, 260):
+        view.resize(wide, 400)
+        qtbot.waitUntil(lambda: is_whole(view.remarks.cut) and is_whole(view.remarks.unsized))
 
 
 def rows_end(rows):
@@ -284,12 +356,12 @@ def test_specks_that_another_filter_leaves_out_are_not_told(view):
     view.show_rows(Rows("Cells", frame, (object(),), np.zeros(4, int), np.arange(4)))
     view.filter.setText("label = 4")
     view._apply_filter()
-    assert view.specks.isHidden()
+    assert view.remarks.specks.isHidden()
 
 
 def test_rows_that_are_no_objects_have_no_specks(view):
     view.show_rows(Rows("Counts", pd.DataFrame({"pixels": [1, 1, 1]})))
-    assert view.specks.isHidden()
+    assert view.remarks.specks.isHidden()
 
 
 def test_chosen_rows_stay_chosen_when_the_order_changes(view):
@@ -298,7 +370,7 @@ def test_chosen_rows_stay_chosen_when_the_order_changes(view):
     lines = {index.row() for index in view.table.selectionModel().selectedRows()}
     assert lines == {0, 1}
     assert view.chosen.tolist() == [0, 3]
-    assert view.count.text() == "4 rows, 2 chosen"
+    assert view.remarks.count.text() == "4 rows, 2 chosen"
 
 
 def test_a_click_tells_which_row_was_chosen(view, qtbot):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QWidget
+from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.widgets.parts.dragging import DragSteps
@@ -283,7 +284,10 @@ class FieldRow(QWidget):
             self._grid.addWidget(self.label, 0, 0, 1, 3 if above else 1)
             self._grid.addWidget(editor, row, first, 1, (2 if unit else 3) - first)
             if unit:
-                self._grid.addWidget(plain_label(unit), row, 2)
+                told = QElidingLabel(unit)
+                told.setTextFormat(Qt.TextFormat.PlainText)
+                told.setMinimumWidth(24)  # beside it stands what sets the value back
+                self._grid.addWidget(told, row, 2)
             if field.below is not None:
                 self._grid.addWidget(field.below, 3, 0, 1, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)

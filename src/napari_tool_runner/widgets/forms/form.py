@@ -8,10 +8,9 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from napari_tool_runner.tools.model import DataParameter
-from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.containers import RowsView
 from napari_tool_runner.widgets.forms.field_base import FieldRow, FormContext, Steps
-from napari_tool_runner.widgets.forms.form_model import FormModel, RepeatNode
+from napari_tool_runner.widgets.forms.form_model import FormModel, RepeatNode, without_data
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
 from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
@@ -127,11 +126,7 @@ class FormWidget(QScrollArea):
 
     def without_data(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return `values` without data inputs: layers are chosen afresh."""
-
-        def kept(leaf: Leaf) -> object:
-            return ABSENT if isinstance(leaf.parameter, DataParameter) else leaf.value
-
-        return rebuild(self.tool.inputs, values, kept)
+        return without_data(self.tool, values)
 
     def refresh_layers(self) -> None:
         """Follow the layer list."""

@@ -11,10 +11,25 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from psygnal import Signal
 
-from napari_tool_runner.tools.model import Conditional, InputItem, Repeat, Section, Tool
+from napari_tool_runner.tools.model import (
+    Conditional,
+    DataParameter,
+    InputItem,
+    Repeat,
+    Section,
+    Tool,
+)
+from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner
 
-__all__ = ["ConditionalNode", "FormModel", "RepeatEntry", "RepeatNode", "SectionNode"]
+__all__ = [
+    "ConditionalNode",
+    "FormModel",
+    "RepeatEntry",
+    "RepeatNode",
+    "SectionNode",
+    "without_data",
+]
 
 
 class _Container(Node):
@@ -241,3 +256,12 @@ def _sequence(value: object) -> Sequence[object]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return value
     return ()
+
+
+def without_data(tool: Tool, values: Mapping[str, object]) -> dict[str, object]:
+    """Return nested `values` of `tool` without those of its data inputs."""
+
+    def kept(leaf: Leaf) -> object:
+        return ABSENT if isinstance(leaf.parameter, DataParameter) else leaf.value
+
+    return rebuild(tool.inputs, values, kept)

@@ -200,20 +200,22 @@ class HistoryActions(QObject):
             lambda error: self.say(f"{sentence} It cannot be compared with then: {error}", "done"),
         )
 
-    def edit(self, record: RunRecord) -> ToolWidget | None:
-        """Open the tool's form, filled as it was then."""
+    def edit(self, record: RunRecord) -> None:
+        """Open the tool's form, filled as it was then, once its descriptor is read."""
+        self.say(f"The form of “{record.tool_name}” opens…", "busy")
+        self._later(lambda: recorded_tool(record, load_config()), partial(self._fill, record))
+
+    def _fill(self, record: RunRecord, tool: Tool) -> None:
         try:
-            tool = recorded_tool(record, load_config())
             page = self._open_tool(tool)
             if page is None:
                 self.say("There is no window to open the form in.", "problem")
-                return None
+                return
             fill_form(page, record, f"The form of “{tool.name}” is filled as it was then.")
         except ToolRunnerError as error:
             self.say(str(error), "failed")
-            return None
+            return
         self.say("")
-        return page
 
     # -- results -----------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
     chosen, shown = (some[np.isfinite(values[some])] for some in (chosen, shown))
     if not len(chosen):
         return ""
-    title, _, unit = short(column_title(name)).partition(" (")
+    title, _, unit = short(column_title(name, of_objects=bool(rows.layers))).partition(" (")
     unit = f" {unit.removesuffix(')')}" if unit else ""
     top = chosen[np.argmax(values[chosen])]
     if len(chosen) > 1:

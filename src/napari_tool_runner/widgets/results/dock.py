@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-# napari hands it in by the annotation, so the name must be there
-from napari.viewer import Viewer  # noqa: TC002
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_tool_runner.exchange import counted_only
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
-from napari_tool_runner.widgets.parts.docking import dock_of, float_low, heighten, stand_below
+from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import notify, tooltip
+from napari_tool_runner.widgets.parts.texts import short, tooltip
+from napari_tool_runner.widgets.results.again import can_measure_again, has_changed, measure_again
 from napari_tool_runner.widgets.results.looks import color_by
 from napari_tool_runner.widgets.results.measures import is_measured
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
 from napari_tool_runner.widgets.results.plots import PlotPanel
-from napari_tool_runner.widgets.results.rows import (
-    Rows,
-    has_table,
-    rows_of_columns,
-    rows_of_layers,
-)
+from napari_tool_runner.widgets.results.rows import Rows, has_table, rows_of_layers
 from napari_tool_runner.widgets.results.scene import (
     GIVE_SIZE,
     NO_SIZE,
+    OPENING,
     Fitting,
     can_give_size,
     give_size,
@@ -46,16 +39,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
-__all__ = [
-    "ToolTablesWidget",
-    "own_looks",
-    "show_features",
-    "show_layer_table",
-    "show_table",
-    "tables_dock",
-]
+__all__ = ["ToolTablesWidget"]
 
-DOCK = "Tool Tables"
 NOTHING = (
     "No table yet. Run a tool that measures (“Measure objects”), or select a layer whose "
     "objects were measured."
@@ -65,6 +50,7 @@ WIDE = 520
 PLOTTED = 320
 """So high a dock below the canvas becomes when it shows a plot."""
 FLOATING = QSize(760, 380)
+CHANGED = "The objects of “{}” have changed since they were measured."
 RULE = "Without it the table is that of what was measured or selected last."
 
 
@@ -114,6 +100,7 @@ class ToolTablesWidget(QWidget):
         self._soon = soon(self.refresh, 0, self)
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)
+        self._give = soon(self._open_size, 0, self)
         self._fitting = Fitting(napari_viewer, self)
         self._stands = False
         layers = napari_viewer.layers
@@ -190,7 +177,12 @@ class ToolTablesWidget(QWidget):
 
     def refresh(self) -> None:
         """Look again which tables there are, and what the one that is shown has now."""
-        layers = [layer for layer in self._viewer.layers if has_table(layer)]
+        left = self._shown  # its objects were replaced: what was known of them is gone
+        layers = [
+            layer
+            for layer in self._viewer.layers
+            if has_table(layer) or (left == (layer,) and has_changed(layer))
+        ]
         choices: list[tuple[str, object]] = [(layer.name, (layer,)) for layer in layers]
         several = self._several(layers)
         if several:
@@ -231,17 +223,38 @@ class ToolTablesWidget(QWidget):
             rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
         self.link.follow(rows)
         self.view.show_rows(rows)
+        self._tell_changed(rows)
         self._tell_size(rows)
         self._hear_layers()
+
+    def _tell_changed(self, rows: Rows) -> None:
+        """Offer to measure again in the place of a table whose objects were replaced."""
+        if not rows.layers or any(map(has_table, rows.layers)):
+            self.view.say_instead("")
+            return
+        layer = rows.layers[0]
+        label = "Measure again" if can_measure_again(layer) else ""
+        text = CHANGED.format(short(rows.title))
+        self.view.say_instead(text, label, partial(measure_again, layer))
 
     def _tell_size(self, rows: Rows) -> None:
         """Say how sizes get a unit, where the image had no pixel size."""
         if not rows.layers or not counted_only(map(str, rows.frame.columns)):
-            self.view.unsized.say("")
+            self.view.remarks.unsized.say("")
             return
         can = can_give_size(self._viewer)
-        give = partial(give_size, self._viewer, rows.layers[0])
-        self.view.unsized.say(NO_SIZE, GIVE_SIZE, "Pixel size…" if can else "", give)
+        ask = [("Pixel size…", self._give_size)] if can else []
+        self.view.remarks.unsized.say(NO_SIZE, GIVE_SIZE, *ask)
+
+    def _give_size(self) -> None:
+        self.view.remarks.unsized.say(OPENING)
+        self._give.start()  # napari takes its time
+
+    def _open_size(self) -> None:
+        rows = self.view.rows
+        if rows.layers:
+            give_size(self._viewer, rows.layers[0])
+        self._tell_size(rows)
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
@@ -293,11 +306,11 @@ class ToolTablesWidget(QWidget):
 
     def _picked_in_plot(self, rows: np.ndarray) -> None:
         self.view.choose(rows)
-        self.link.choose(rows, self.plots.utmost(rows), middle=len(rows) == 1)
+        self.link.choose(rows, self.plots.utmost(rows), middle=len(rows) == 1, now=False)
         self._plot()
 
     def _chosen(self, rows: np.ndarray, current: int = -1) -> None:
-        self.link.choose(rows, current)
+        self.link.choose(rows, current, now=False)
         self._plot()
 
     def _show_plots(self, on: bool) -> None:
@@ -308,7 +321,8 @@ class ToolTablesWidget(QWidget):
         self._plot()
 
     def _plot(self) -> None:
-        self.plots.show_rows(self.view.rows, self.view.model.shown, self.view.chosen)
+        view = self.view
+        self.plots.show_rows(view.rows, view.model.shown, view.chosen, view.filter.text())
 
     def _color(self, name: str) -> None:
         rows = self.view.rows
@@ -338,59 +352,3 @@ def _let_go(
     forget(heard)
     forget(heard_layers)
     link.release()
-
-
-# -- for the others --------------------------------------------------------------------
-
-
-def tables_dock(viewer: ViewerModel) -> ToolTablesWidget | None:
-    """Return the dock "Tool Tables" of the viewer's window, raised; None without a window."""
-    return dock_of(viewer, ToolTablesWidget, DOCK, lambda: ToolTablesWidget(viewer), area="bottom")
-
-
-def show_table(
-    viewer: ViewerModel, title: str, columns: Mapping[str, object], owner: object = None
-) -> str:
-    """Show a table of no layer; returns its title there, empty where there is no window.
-
-    Parameters
-    ----------
-    owner : layer, optional
-        Whose objects its rows are.
-    """
-    dock = tables_dock(viewer)
-    return "" if dock is None else dock.add_table(rows_of_columns(title, columns, owner))
-
-
-def show_features(viewer: ViewerModel, layer: object) -> ToolTablesWidget | None:
-    """Show the objects of a layer as a table; None where there is no window."""
-    dock = tables_dock(viewer)
-    if dock is not None:
-        dock.show_layers(layer)
-    return dock
-
-
-def show_layer_table(viewer: Viewer) -> None:
-    """Show the objects of the selected layers as a table."""
-    layers = [layer for layer in viewer.layers if layer in viewer.layers.selection]
-    measured = tuple(layer for layer in layers if has_table(layer))
-    dock = tables_dock(viewer)
-    if dock is not None and measured:
-        dock.show_layers(*measured)
-    else:
-        names = ", ".join(f"“{layer.name}”" for layer in layers) or "No layer"
-        notify(f"{names}: nothing was measured of its objects. “Measure objects” does it.")
-
-
-@contextmanager
-def own_looks(viewer: ViewerModel) -> Iterator[None]:
-    """Let layers have their own colours meanwhile, whatever is chosen: what is made takes them."""
-    docks: Mapping[str, object] = getattr(getattr(viewer, "window", None), "dock_widgets", {})
-    dock = next((one for one in docks.values() if isinstance(one, ToolTablesWidget)), None)
-    if dock is not None:
-        dock.link.choose(np.zeros(0, int))
-    try:
-        yield
-    finally:
-        if dock is not None:
-            dock.link.choose(dock.view.chosen)

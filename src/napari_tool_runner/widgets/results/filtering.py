@@ -16,7 +16,10 @@ from napari_tool_runner.widgets.results.measures import best_size
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["example", "matching"]
+__all__ = ["NOT_CUT", "example", "matching", "with_term", "without_term"]
+
+CUT, NOT_CUT = "at edge", "not at edge"
+"""Terms of objects that the edge cuts, and of all others."""
 
 _COMPARE = {
     ">=": operator.ge, "<=": operator.le, "!=": operator.ne, ">": operator.gt,
@@ -26,7 +29,17 @@ _COMPARE = {
 _TERM = re.compile(r"(.+?)(>=|<=|!=|==|[<>=≥≤≠])(.*)")
 
 
-def example(frame: pd.DataFrame) -> str:
+def with_term(text: str, term: str) -> str:
+    """Return a filter with one more term."""
+    return " and ".join(filter(None, (text.strip(), term)))
+
+
+def without_term(text: str, term: str) -> str:
+    """Return a filter without one of its terms."""
+    return " and ".join(one for one in text.split(" and ") if one.strip() != term)
+
+
+def example(frame: pd.DataFrame, *, of_objects: bool = False) -> str:
     """Return what could be written to filter these rows: about the larger half of them."""
     name = best_size(frame)
     values = frame[name].to_numpy(float, na_value=np.nan) if name else np.zeros(0)
@@ -34,23 +47,37 @@ def example(frame: pd.DataFrame) -> str:
     if not len(known):
         return "Filter: a word"
     round_one = float(f"{np.median(known):.1g}")
-    return f"Filter: {short(column_title(name).partition(' (')[0])} > {round_one:g}, or a word"
+    title = column_title(name, of_objects=of_objects).partition(" (")[0]
+    return f"Filter: {short(title)} > {round_one:g}, or a word"
 
 
-def matching(frame: pd.DataFrame, text: str) -> np.ndarray | None:
+def matching(frame: pd.DataFrame, text: str, cut: np.ndarray | None = None) -> np.ndarray | None:
     """Return for which rows `text` holds, a mask of shape (N,); None: for all.
+
+    Parameters
+    ----------
+    cut : array of bool, shape (N,), optional
+        Which rows are of objects that the edge cuts.
 
     Raises
     ------
     ParameterError
-        A column is not there, or is compared with what it cannot be compared with.
+        A column is not there, or is compared with what it cannot be compared with; of what the
+        edge cuts nothing is known.
     """
     terms = [term.strip() for term in re.split(r"\sand\s|[;&]", text)]
-    masks = [_mask(frame, term) for term in terms if term]
+    masks = [_mask(frame, term, cut) for term in terms if term]
     return np.logical_and.reduce(masks) if masks else None
 
 
-def _mask(frame: pd.DataFrame, term: str) -> np.ndarray:
+def _mask(frame: pd.DataFrame, term: str, cut: np.ndarray | None) -> np.ndarray:
+    if term.lower() in (CUT, NOT_CUT):
+        if cut is None:
+            raise ParameterError(
+                f"“{term}”: which objects the edge cuts is known of labels only.",
+                hint="Leave this term out.",
+            )
+        return cut if term.lower() == CUT else ~cut
     found = _TERM.fullmatch(term)
     if found is None:
         return _holding(frame, term)
@@ -87,6 +114,7 @@ def _column(frame: pd.DataFrame, name: str) -> str:
     for fits in (
         lambda column: wanted in (column.lower(), column_title(column).lower()),
         lambda column: column.lower().startswith(wanted),
+        lambda column: column_title(column, of_objects=True).lower().startswith(wanted),
         lambda column: wanted in column.lower(),
     ):
         for column in names:

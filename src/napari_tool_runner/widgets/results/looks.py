@@ -49,7 +49,7 @@ class Highlight:
     def show(self, layer: Layer, chosen: np.ndarray, known: np.ndarray) -> None:
         """Let some of the `known` objects of `layer` stand out; none: all look as before."""
         if layer_kind(layer) is LayerKind.LABELS:
-            self._show_labels(layer, np.unique(chosen), np.unique(known))
+            self._show_labels(layer, _distinct(chosen), _distinct(known))
         elif hasattr(layer, "selected_data"):
             layer.selected_data = set(chosen.tolist())
 
@@ -67,7 +67,7 @@ class Highlight:
         before = self._restore(layer)
         if not len(chosen):
             return
-        rest = np.setdiff1d(known, chosen)
+        rest = np.setdiff1d(known, chosen, assume_unique=True)
         if len(chosen) > MOST and len(rest) < len(chosen):
             # napari takes its time for each that is listed: those are listed that are fewer
             grey, veiled = np.full(3, DIMMED), transform_color(CHOSEN)[0] * (1, 1, 1, VEIL)
@@ -96,6 +96,13 @@ class Highlight:
             if layer.opacity == ours.opacity:
                 layer.opacity = before.opacity
         return Look(layer.colormap, layer.opacity)
+
+
+def _distinct(numbers: np.ndarray) -> np.ndarray:
+    """Return sorted numbers, each once; to hash them, as NumPy does, takes longer."""
+    ordered = np.sort(numbers)
+    distinct: np.ndarray = ordered[np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)]]
+    return distinct
 
 
 def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:

@@ -6,16 +6,28 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_tool_runner.exchange import SIZES, giants_among, id_column, least_size, pixel_column
+from napari_tool_runner.exchange import (
+    SIZES,
+    at_edge,
+    giants_among,
+    id_column,
+    layer_kind,
+    least_size,
+    pixel_column,
+)
+from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from napari_tool_runner.widgets.results.rows import Rows
 
 __all__ = [
     "Giants",
     "Specks",
     "best_size",
     "bright_column",
+    "cut_in",
     "giants_of",
     "is_measured",
     "number_columns",
@@ -95,3 +107,17 @@ def giants_of(frame: pd.DataFrame, shown: np.ndarray) -> Giants:
     rows = shown[giants[shown]]
     rows = rows[np.argsort(-sizes[rows], kind="stable")]
     return Giants(rows, int(sizes[rows[0]]) if len(rows) else 0, middle)
+
+
+def cut_in(rows: Rows) -> np.ndarray | None:
+    """Return which rows are of objects that the edge cuts; None: that is not known of them.
+
+    Of a label that comes again in each frame nobody says in which of them.
+    """
+    labels = [layer for layer in rows.layers if layer_kind(layer) is LayerKind.LABELS]
+    if not labels or rows.frames is not None:
+        return None
+    cut = np.zeros(len(rows), bool)
+    for place, layer in enumerate(rows.layers):
+        cut |= (rows.owners == place) & np.isin(rows.numbers, at_edge(layer))
+    return cut

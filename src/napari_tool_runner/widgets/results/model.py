@@ -30,7 +30,8 @@ class TableModel(QAbstractTableModel):
         super().__init__()
         self.rows = rows
         self.names = [str(name) for name in rows.frame.columns]
-        self.titles = [column_title(name) for name in self.names]
+        of_objects = bool(rows.layers)
+        self.titles = [column_title(name, of_objects=of_objects) for name in self.names]
         self._columns = [rows.frame.iloc[:, at].to_numpy() for at in range(len(self.names))]
         self._order = np.arange(len(rows))
         self._mask: np.ndarray | None = None

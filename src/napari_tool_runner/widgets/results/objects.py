@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.exchange import layer_kind, whereabouts
 from napari_tool_runner.tools.model import LayerKind
-from napari_tool_runner.widgets.parts.background import Task
+from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.results.looks import Highlight, compile_ahead
 from napari_tool_runner.widgets.results.scene import look_at
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from napari_tool_runner.widgets.results.rows import Rows
 
 __all__ = ["ObjectLink", "forget"]
+
+
+AT_ONCE = 2000
+"""Of so many rows objects stand out while the window waits."""
 
 
 class ObjectLink(QObject):
@@ -40,6 +44,8 @@ class ObjectLink(QObject):
         self._events: list[tuple[Any, Callable[..., None]]] = []
         self._label: weakref.WeakKeyDictionary[Layer, int] = weakref.WeakKeyDictionary()
         self._task: Task | None = None
+        self._wanted: tuple[np.ndarray, int, bool] | None = None
+        self._later = soon(self._do_wanted, 0, self)
         self._quiet = False
         viewer.mouse_drag_callbacks.append(self._mouse)
 
@@ -51,7 +57,7 @@ class ObjectLink(QObject):
         finally:
             self._quiet = False
         forget(self._events)
-        self._rows = rows
+        self._rows, self._wanted = rows, None
         for layer in rows.layers if rows is not None else ():
             compile_ahead(layer)
             if hasattr(layer, "selected_label"):
@@ -68,13 +74,21 @@ class ObjectLink(QObject):
         if self._mouse in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._mouse)
 
-    def choose(self, chosen: np.ndarray, current: int = -1, *, middle: bool = True) -> None:
+    def choose(
+        self, chosen: np.ndarray, current: int = -1, *, middle: bool = True, now: bool = True
+    ) -> None:
         """Let the objects of the `chosen` rows stand out, and bring that of `current` in sight.
 
-        `middle`: into the middle of the view, also where it is in sight already.
+        `middle`: into the middle of the view, also where it is in sight already. Unless `now`,
+        very many do so once the window shows what was pressed: napari takes its time.
         """
         rows = self._rows
+        self._wanted = None
         if rows is None or not rows.layers:
+            return
+        if not now and len(rows) > AT_ONCE:
+            self._wanted = chosen, current, middle
+            self._later.start()
             return
         with self._silent():
             for place, layer in enumerate(rows.layers):
@@ -82,6 +96,11 @@ class ObjectLink(QObject):
                 self._highlight.show(layer, numbers, rows.numbers[rows.owners == place])
         if current >= 0:
             self._show(rows, current, middle)
+
+    def _do_wanted(self) -> None:
+        if self._wanted is not None:
+            chosen, current, middle = self._wanted
+            self.choose(chosen, current, middle=middle)
 
     def _show(self, rows: Rows, row: int, middle: bool) -> None:
         layer, number = rows.layers[rows.owners[row]], int(rows.numbers[row])

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import MouseEvent
     from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
     from matplotlib.widgets import LassoSelector, SpanSelector
-    from qtpy.QtGui import QResizeEvent
 
     from napari_tool_runner.widgets.results.rows import Rows
 
@@ -42,8 +41,6 @@ BINS = 50
 BY = "the column that is plotted across, of the rows that are shown"
 LARGEST = 1e300
 """Beyond it the axes have no numbers for what is plotted."""
-LOW = 240
-"""A panel that is lower shows the plot without a hint."""
 
 
 class PlotPanel(Themed, QWidget):
@@ -58,6 +55,7 @@ class PlotPanel(Themed, QWidget):
         super().__init__(parent)
         self._rows: Rows | None = None
         self._shown = self._chosen = np.zeros(0, int)
+        self._filtered = ""
         self.canvas: FigureCanvasQTAgg | None = None
         self.axes: Axes | None = None
         self._selector: LassoSelector | SpanSelector | None = None
@@ -93,20 +91,14 @@ class PlotPanel(Themed, QWidget):
         """Return a size beside a table."""
         return QSize(360, 260)
 
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Leave the room to the plot where there is little."""
-        super().resizeEvent(event)
-        self._tell(self.hint.text())
-
-    def _tell(self, text: str) -> None:
-        self.hint.setText(text)
-        self.hint.setVisible(text not in HINTS.values() or self.height() >= LOW)
-
-    def show_rows(self, rows: Rows, shown: np.ndarray, chosen: np.ndarray) -> None:
-        """Plot those rows that are shown; the chosen ones stand out."""
+    def show_rows(
+        self, rows: Rows, shown: np.ndarray, chosen: np.ndarray, filtered: str = ""
+    ) -> None:
+        """Plot those rows that are shown, which a filter leaves; the chosen ones stand out."""
         if self._rows is None or list(rows.frame.columns) != list(self._rows.frame.columns):
             self._offer(rows)
         self._rows, self._shown, self._chosen = rows, shown, chosen
+        self._filtered = filtered.strip()
         if self.isVisible():
             self.load()
             self._soon.start()
@@ -129,7 +121,7 @@ class PlotPanel(Themed, QWidget):
         if self.canvas is None and self._loading is None:
             self._loading = Task(_imported, self)
             self._loading.done.connect(self._ready)
-            self._loading.failed.connect(lambda error: self._tell(str(error)))
+            self._loading.failed.connect(lambda error: self.hint.setText(str(error)))
             self._loading.start()
 
     def _want_color(self) -> None:
@@ -146,8 +138,9 @@ class PlotPanel(Themed, QWidget):
         bright = bright_column(rows.frame, first)
         for box, chosen in ((self.across, first), (self.up, bright)):
             box.clear()
-            for at, title in enumerate(map(column_title, names)):
-                box.addItem(short(title), names[at])
+            for at, name in enumerate(names):
+                title = column_title(name, of_objects=bool(rows.layers))
+                box.addItem(short(title), name)
                 box.setItemData(at, tooltip(title), Qt.ItemDataRole.ToolTipRole)
             box.setCurrentIndex(names.index(chosen) if chosen else -1)
 
@@ -184,15 +177,19 @@ class PlotPanel(Themed, QWidget):
         for button in (self.largest, self.smallest):
             button.setEnabled(can)
         if not can:
-            self._tell("There are no numbers to plot.")
+            self.hint.setText("There are no numbers to plot.")
             self.canvas.draw_idle()
             return
         name = self.across.currentData()
         said = chosen_words(self._rows, self._shown, self._chosen, name)
-        self._tell(said or HINTS[kind])
+        self.hint.setText(said or HINTS[kind])
         self.axes = figure.add_subplot()
         {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
         self.axes.set_xlabel(self.across.currentText())
+        if len(self._shown) < len(self._rows):
+            noun = "objects" if self._rows.layers else "rows"
+            told = f"{len(self._shown):,} of {len(self._rows):,} {noun}: {short(self._filtered)}"
+            self.axes.set_title(told, fontsize="small")
         self._paint(self.axes)
         self.canvas.draw_idle()
 
@@ -247,7 +244,7 @@ class PlotPanel(Themed, QWidget):
         axes.figure.set_facecolor(back)
         axes.set_facecolor(back)
         axes.tick_params(colors=color)
-        for label in (axes.xaxis.label, axes.yaxis.label):
+        for label in (axes.xaxis.label, axes.yaxis.label, axes.title):
             label.set_color(color)
             label.set_parse_math(False)  # names of strangers
         for side, line in axes.spines.items():

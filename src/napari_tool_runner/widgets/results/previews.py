@@ -5,8 +5,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.widgets.results.dock import tables_dock
 from napari_tool_runner.widgets.results.rows import rows_of_columns
+from napari_tool_runner.widgets.results.showing import tables_dock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-__all__ = ["GIVE_SIZE", "NO_SIZE", "Fitting", "can_give_size", "give_size", "look_at"]
+__all__ = ["GIVE_SIZE", "NO_SIZE", "OPENING", "Fitting", "can_give_size", "give_size", "look_at"]
 
 _View = tuple[tuple[float, ...], float]
 """Centre and zoom of a camera."""
@@ -27,6 +27,7 @@ GIVE_SIZE = (
     "Give the image and its objects their scale and units (napari’s “Layer metadata” does it), "
     "then measure again."
 )
+OPENING = "“Layer metadata” opens…"
 _PLUGIN, _WIDGET = "napari-metadata", "Layer metadata"
 """napari's own place for scale and units; it comes with most installations."""
 

@@ -31,16 +31,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.exchange import at_edge, edge_words, giant_words, pixel_column, speck_words
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.texts import copy_text, notify, short, tooltip
-from napari_tool_runner.widgets.results.filtering import example, matching
-from napari_tool_runner.widgets.results.measures import Specks, giants_of, specks_of
+from napari_tool_runner.widgets.results.filtering import example, matching, with_term, without_term
+from napari_tool_runner.widgets.results.measures import cut_in
 from napari_tool_runner.widgets.results.model import TableModel
 from napari_tool_runner.widgets.results.remark import Remark
+from napari_tool_runner.widgets.results.remarks import Remarks
 from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
 
 if TYPE_CHECKING:
@@ -50,12 +50,10 @@ __all__ = ["TableView"]
 
 MARKED = 500
 """So many runs of chosen lines are marked; Qt takes its time for each."""
+TOUCHES = "touches_edge"
+"""The column that says in a saved table which objects the edge cuts."""
 AT_ONCE = 20_000
 """So many cells are written while the window waits."""
-_RIGHT_CLICK = "Right click: all orders, also that of the layer itself."
-_SPLIT = "“Split touching objects” takes them apart, or the brush of their layer."
-_EDGE = "A part of them lies beyond the image: leave them out of averages of sizes."
-_REMOVE = "“Remove objects by size” takes them out of the image."
 
 
 class TableView(QWidget):
@@ -77,19 +75,7 @@ class TableView(QWidget):
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.table.setSortingEnabled(True)
         self.table.setWordWrap(False)
-        header, lines = self.table.horizontalHeader(), self.table.verticalHeader()
-        assert header is not None
-        assert lines is not None
-        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
-        header.setToolTip(tooltip("Click to sort; again: the other way round.", _RIGHT_CLICK))
-        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        header.customContextMenuRequested.connect(self._open_order_menu)
-        header.sortIndicatorChanged.connect(self._to_top)
-        lines.setDefaultSectionSize(22)
-        corner = self.table.findChild(QAbstractButton)  # Qt gives it no name
-        assert corner is not None
-        corner.setAccessibleName("Choose all rows")
-        corner.setToolTip(tooltip("Choose all rows that are shown (Ctrl+A)"))
+        self._set_up_headers()
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
         self.filter.setAccessibleName("Filter the table")
@@ -104,22 +90,24 @@ class TableView(QWidget):
         self.filter.textEdited.connect(self._forget_aside)
         self._soon = soon(self._apply_filter, 150, self)
         self.filter.textChanged.connect(lambda _: self._soon.start())
-        self.count = plain_label()
         self.copy_button = IconButton("copy", "Copy the chosen rows, or all (Ctrl+C)")
         self.copy_button.clicked.connect(self.copy)
         self.save_button = IconButton("file", "Save the table as CSV, Parquet or Excel…")
         self.save_button.clicked.connect(self._save)
         self.bar = filled(QHBoxLayout(), (self.filter, 1), self.copy_button, self.save_button)
-        self.specks, self.giants, self.cut, self.unsized = (Remark() for _ in range(4))
-        remarks = ((one, 1) for one in (self.specks, self.giants, self.cut, self.unsized))
-        told = filled(QHBoxLayout(), self.count, *remarks)
+        self.remarks = Remarks()
+        self.remarks.picked.connect(self._pick)
+        self.remarks.added.connect(lambda term: self._refilter(with_term, term))
+        self.remarks.dropped.connect(lambda term: self._refilter(without_term, term))
         self.problem = plain_label(wrap=True)
         self.problem.hide()
         self.body = QSplitter(Qt.Orientation.Horizontal)
         self.body.setChildrenCollapsible(False)
         self.body.addWidget(self.table)
         self.table.setMinimumSize(160, 60)
-        filled(QVBoxLayout(self), self.bar, told, self.problem, (self.body, 1), spacing=4)
+        self.instead = Remark()
+        parts = self.bar, self.remarks, self.problem, self.instead, (self.body, 1)
+        filled(QVBoxLayout(self), *parts, spacing=4).addStretch(0)
         copies = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table)
         copies.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         copies.activated.connect(self.copy)
@@ -148,7 +136,7 @@ class TableView(QWidget):
         self.table.setAccessibleName(rows.title)
         self.model.modelReset.connect(self._reset)
         self._listen()
-        self.filter.setPlaceholderText(example(rows.frame))
+        self.filter.setPlaceholderText(example(rows.frame, of_objects=bool(rows.layers)))
         aside = "" if same else self._fit_filter()
         self._apply_filter()
         if aside:
@@ -156,6 +144,14 @@ class TableView(QWidget):
             self.problem.show()
         if not same:
             self._fit_columns()
+
+    def say_instead(
+        self, text: str, label: str = "", act: Callable[[], object] | None = None
+    ) -> None:
+        """Say in the place of a table why there is none, with a button; empty: there is."""
+        self.instead.say(text, "", *([(label, act)] if label and act else []))
+        for part in (self.body, self.remarks):
+            part.setHidden(bool(text))
 
     def choose(self, rows: np.ndarray, *, scroll: bool = True) -> None:
         """Mark rows as chosen, without telling of it."""
@@ -199,6 +195,23 @@ class TableView(QWidget):
 
     # -- inside --------------------------------------------------------------------
 
+    def _set_up_headers(self) -> None:
+        header, lines = self.table.horizontalHeader(), self.table.verticalHeader()
+        assert header is not None
+        assert lines is not None
+        header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
+        header.setToolTip(
+            tooltip("Click to sort, again for the other way; right click: all orders.")
+        )
+        header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        header.customContextMenuRequested.connect(self._open_order_menu)
+        header.sortIndicatorChanged.connect(self._to_top)
+        lines.setDefaultSectionSize(22)
+        corner = self.table.findChild(QAbstractButton)  # Qt gives it no name
+        assert corner is not None
+        corner.setAccessibleName("Choose all rows")
+        corner.setToolTip(tooltip("Choose all rows that are shown (Ctrl+A)"))
+
     def _open_order_menu(self, at: QPoint) -> None:
         header = self.table.horizontalHeader()
         assert header is not None
@@ -220,9 +233,7 @@ class TableView(QWidget):
     def _reset(self) -> None:
         self._mark()
         self._tell_count()
-        self._tell_specks()
-        self._tell_giants()
-        self._tell_cut()
+        self.remarks.tell(self.rows, self.model.shown, self.filter.text())
         self.rows_changed.emit()
 
     def _mark(self) -> None:
@@ -265,7 +276,7 @@ class TableView(QWidget):
         """Set a filter aside that does not fit the columns, or take it again; says the former."""
         wanted = self.filter.text() or self._aside
         try:
-            matching(self.rows.frame, wanted)
+            matching(self.rows.frame, wanted, cut_in(self.rows))
         except ParameterError:
             self._aside, wanted = wanted, ""
         else:
@@ -283,7 +294,7 @@ class TableView(QWidget):
     def _apply_filter(self) -> None:
         self._soon.stop()
         try:
-            mask = matching(self.rows.frame, self.filter.text())
+            mask = matching(self.rows.frame, self.filter.text(), cut_in(self.rows))
         except ParameterError as error:
             mask = None
             self.problem.setText(str(error))
@@ -297,57 +308,14 @@ class TableView(QWidget):
         noun = "object" if self.rows.layers else "row"
         text = f"{total:,} {noun}{'s' * (total != 1)}"
         text = f"{shown:,} of {text}" if shown != total else text
-        self.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
-
-    def _tell_specks(self) -> None:
-        """Say how much of what is counted is hardly an object, or that it is left out."""
-        found = specks_of(self.rows.frame, self.model.shown) if self.rows.layers else Specks()
-        if found.number:
-            text = speck_words(found.number, found.least)
-            self.specks.say(text, _REMOVE, "Leave them out", partial(self._filter_also, found))
-        elif found.hidden and found.filter in self.filter.text():
-            specks = "1 speck" if found.hidden == 1 else f"{found.hidden:,} specks"
-            text = f"Left out: {specks} of less than {found.least:,} pixels."
-            self.specks.say(text, _REMOVE, "Show them", partial(self._filter_no_more, found))
-        else:
-            self.specks.say("")
-
-    def _tell_giants(self) -> None:
-        """Say which objects are so large that they may be several in one."""
-        frame = self.rows.frame if self.rows.layers else self.rows.frame.iloc[:, :0]
-        found = giants_of(frame, self.model.shown)
-        count = len(found.rows)
-        text = giant_words(count, found.largest, found.middle) if count else ""
-        self._tell_rows(self.giants, text, _SPLIT, found.rows)
-
-    def _tell_cut(self) -> None:
-        """Say which objects touch the edge, where sizes are told."""
-        rows, shown = self.rows, self.model.shown
-        sized = rows.frames is None and bool(pixel_column(rows.frame))
-        cut = np.zeros(len(rows), bool)
-        for place, layer in enumerate(rows.layers if sized else ()):
-            cut |= (rows.owners == place) & np.isin(rows.numbers, at_edge(layer))
-        found = shown[cut[shown]]
-        text = edge_words(len(found)) if len(found) else ""
-        self._tell_rows(self.cut, text, _EDGE, found)
-
-    def _tell_rows(self, remark: Remark, text: str, more: str, rows: np.ndarray) -> None:
-        """Say something of rows, with a button that chooses them and shows the first."""
-        label = "Show it" if len(rows) == 1 else "Show them"
-        remark.say(text, more, label, partial(self._pick, rows))
+        self.remarks.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
 
     def _pick(self, rows: np.ndarray) -> None:
         self.choose(rows)
         self.chosen_changed.emit(self.chosen, int(rows[0]))
 
-    def _filter_also(self, specks: Specks) -> None:
-        """Leave specks out, beside what the filter leaves out already."""
-        terms = self.filter.text().strip(), specks.filter
-        self.filter.setText(" and ".join(filter(None, terms)))
-
-    def _filter_no_more(self, specks: Specks) -> None:
-        terms = self.filter.text().split(" and ")
-        self.filter.setText(" and ".join(one for one in terms if one.strip() != specks.filter))
+    def _refilter(self, change: Callable[[str, str], str], term: str) -> None:
+        self.filter.setText(change(self.filter.text(), term))
 
     def _fit_columns(self) -> None:
         header = self.table.horizontalHeader()
@@ -356,12 +324,14 @@ class TableView(QWidget):
         self.table.resizeColumnsToContents()
 
     def _save(self) -> None:
-        name, kind = QFileDialog.getSaveFileName(
-            self, "Save table", f"{safe_name(self.rows.title)}.csv", ";;".join(KINDS)
-        )
+        left = f" ({self.filter.text().strip()})" if self.model.rowCount() < len(self.rows) else ""
+        proposed = f"{safe_name(f'{self.rows.title}{left}')}.csv"
+        name, kind = QFileDialog.getSaveFileName(self, "Save table", proposed, ";;".join(KINDS))
         if not name:
             return
-        frame = self.rows.frame.iloc[self.model.shown]
+        frame, cut = self.rows.frame.iloc[self.model.shown], cut_in(self.rows)
+        if cut is not None and TOUCHES not in frame.columns:
+            frame = frame.assign(**{TOUCHES: cut[self.model.shown]})
         self._work(
             partial(save_table, frame, Path(name), KINDS[kind]),
             frame.size,

@@ -25,8 +25,8 @@ from napari_tool_runner.plugins import OutputLine
 from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.parts.background import IdleWork, bell, soon
 from napari_tool_runner.widgets.parts.texts import notify
-from napari_tool_runner.widgets.results.dock import own_looks, show_table
 from napari_tool_runner.widgets.results.first_looks import first_look, show_contours
+from napari_tool_runner.widgets.results.showing import open_measured, own_looks, show_table
 from napari_tool_runner.widgets.running.report import notify_failure
 from napari_tool_runner.widgets.running.run_bar import progress_text
 
@@ -217,6 +217,8 @@ def show_result(
         show_contours([layer for layer in added.layers if layer not in added.replaced])
     for title, columns in added.tables.items():
         show_table(viewer, title, columns, added.owners.get(title))
+    for layer in added.joined.values() if job is not None else ():
+        open_measured(viewer, layer)
     return added
 
 

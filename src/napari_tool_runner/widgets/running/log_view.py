@@ -53,10 +53,12 @@ class LogView(QWidget):
         super().__init__(parent)
         self._job: Job | None = None
         self._seen = 0
+        self._by_itself = False
+        """Whether a failure opened it."""
         self.toggle = IconButton("right", "Show or hide the log")
         self.toggle.setText("Log")
         self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.toggle.clicked.connect(lambda: self.set_open(not self.is_open()))
+        self.toggle.clicked.connect(self._toggled)
         self.copy = IconButton("copy", "Copy the log")
         self.copy.clicked.connect(lambda: copy_text(self.text.toPlainText()))
         self.file = IconButton("file", "Open the log file")
@@ -79,6 +81,10 @@ class LogView(QWidget):
         """Whether the lines are shown."""
         return not self.isHidden()
 
+    def _toggled(self) -> None:
+        self._by_itself = False
+        self.set_open(not self.is_open())
+
     def set_open(self, on: bool) -> None:
         """Show or hide the lines."""
         self.setVisible(on)
@@ -87,6 +93,17 @@ class LogView(QWidget):
         self._watch()
         if on:
             self._to_end()
+
+    def show_failure(self, job: Job) -> None:
+        """Show the log of a job that failed, until the next one begins."""
+        self.follow(job)
+        self._by_itself = not self.is_open()
+        self.set_open(True)
+
+    def rest(self) -> None:
+        """Close what a failure opened, and no person."""
+        if self._by_itself:
+            self.set_open(False)
 
     def follow(self, job: Job) -> None:
         """Show the log of `job` from its beginning, unless it is the one shown."""

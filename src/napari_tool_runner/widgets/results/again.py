@@ -1,0 +1,55 @@
+"""What was measured of layers, and how it is measured again when their objects have changed."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Layer
+
+__all__ = ["can_measure_again", "has_changed", "measure_again", "note_measured"]
+
+
+class _Measured:
+    """How a layer was measured, and whether it got other objects since."""
+
+    def __init__(self, act: Callable[..., object], given: tuple[object, ...]) -> None:
+        self.act, self.given = weakref.WeakMethod(act), given
+        self.changed = False
+
+    def heard(self, _: object = None) -> None:
+        self.changed = True
+
+
+_measured: weakref.WeakKeyDictionary[object, _Measured] = weakref.WeakKeyDictionary()
+
+
+def note_measured(layer: Layer, act: Callable[..., object], *given: object) -> None:
+    """Remember that `layer` was measured as it is, and that `act` on `given` does it again.
+
+    `act` is a method, whose owner is not kept by it; nothing `given` holds a layer.
+    """
+    if layer in _measured:
+        layer.events.data.disconnect(_measured[layer].heard)
+    _measured[layer] = _Measured(act, given)
+    layer.events.data.connect(_measured[layer].heard)
+
+
+def has_changed(layer: object) -> bool:
+    """Whether a layer was measured, and has other objects now."""
+    return layer in _measured and _measured[layer].changed
+
+
+def can_measure_again(layer: object) -> bool:
+    """Whether a layer has changed objects, and there is still who measured them."""
+    return has_changed(layer) and _measured[layer].act() is not None
+
+
+def measure_again(layer: object) -> None:
+    """Measure the objects of a layer as before."""
+    act = _measured[layer].act()
+    if act is not None:
+        act(*_measured[layer].given)
