@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import napari_tool_runner
+from napari_tool_runner import _lazy
 from support import REPOSITORY
 
 SOURCE = REPOSITORY / "src" / "napari_tool_runner"
@@ -61,6 +62,18 @@ def test_import_is_cheap() -> None:
     loaded = imported_by("import napari_tool_runner")
     heavy = {"numpy", "pandas", "scipy", "skimage", "docker", "rattler", "galaxy", "tifffile"}
     assert not loaded & (heavy | set(WINDOWED))
+    assert not (loaded - imported_by("pass")) & {"typing", "ast", "re", "inspect", "pathlib"}
+
+
+def test_the_names_of_rooms_are_those_of_their_stubs() -> None:
+    """Our reader of stubs reads what the language's own does."""
+    stubs = sorted(SOURCE.rglob("__init__.pyi"))
+    assert len(stubs) > 4
+    for stub in stubs:
+        body = ast.parse(stub.read_text(encoding="utf-8")).body
+        imports = [one for one in body if isinstance(one, ast.ImportFrom)]
+        named = {one.module: [alias.name for alias in one.names] for one in imports}
+        assert _lazy._listed(str(stub)) == named, stub
 
 
 def test_reading_a_small_image_imports_little() -> None:

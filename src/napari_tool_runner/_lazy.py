@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import lazy_loader
 
 __all__ = ["attach", "np"]
+
+TYPE_CHECKING = False  # as type checkers know it: napari waits for what is imported here
 
 
 class _Later(ModuleType):
@@ -34,10 +35,10 @@ def attach(
 ) -> tuple[Callable[[str], object], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__, __dir__, __all__`` of the package whose names a ``.pyi`` lists.
 
-    It is `lazy_loader.attach_stub`, with the words that Python itself has for a name
-    that is not there.
+    It is `lazy_loader.attach`, with the words that Python itself has for a name that is not
+    there.
     """
-    load, names, public = lazy_loader.attach_stub(name, file)
+    load, names, public = lazy_loader.attach(name, submod_attrs=_listed(f"{file}i"))
 
     def __getattr__(attribute: str) -> object:
         if attribute not in public:
@@ -46,3 +47,17 @@ def attach(
         return value
 
     return __getattr__, names, public
+
+
+def _listed(stub: str) -> dict[str, list[str]]:
+    """Return module -> names of each ``from .module import names`` of a stub of ours.
+
+    To parse it as Python, as `lazy_loader.attach_stub` does, takes an import of its own.
+    """
+    found = dict[str, list[str]]()
+    with open(stub, encoding="utf-8") as file:
+        for part in f"\n{file.read()}".split("\nfrom .")[1:]:
+            module, _, rest = part.partition(" import ")
+            names = rest[1:].partition(")") if rest.startswith("(") else rest.partition("\n")
+            found[module] = names[0].replace(",", " ").split()
+    return found
