@@ -65,8 +65,13 @@ def compare(
     aim: float,
     repeats: int,
     more: float = 0.0,
+    ready: Callable[[], object] | None = None,
 ) -> Comparison:
-    """Call both in turns, `repeats` times after one unmeasured round."""
+    """Call both in turns, `repeats` times after one unmeasured round.
+
+    `ready` waits, before each call and unmeasured, for what is made ahead while nobody asks.
+    """
+    wait = ready or (lambda: None)
     ours()
     bare()
     times: tuple[list[float], list[float]] = ([], [])
@@ -74,6 +79,7 @@ def compare(
         # who goes first changes, so that neither always finds warm caches
         order = (0, 1) if turn % 2 == 0 else (1, 0)
         for which in order:
+            wait()
             begun = time.perf_counter()
             (ours, bare)[which]()
             times[which].append(time.perf_counter() - begun)

@@ -222,7 +222,7 @@ ENCLOSE = Setting(
 WARM = Setting(
     "runner.warm", FLAG, False,
     "whether programs in Python start with imports done, on Linux (on trial)",
-    services="LOCAL, CONDA",
+    services="LOCAL, CONDA, DOCKER",
 )
 CHANNELS: Setting[tuple[str, ...]] = Setting(
     "runner.channels", TEXTS, ("conda-forge", "bioconda"),

@@ -29,7 +29,8 @@ from napari_tool_runner.plugins.docker import containers, pull, registry, storag
 from napari_tool_runner.plugins.docker import exec as execution
 from napari_tool_runner.plugins.docker.client import Endpoint, Engine
 from napari_tool_runner.plugins.docker.images import Image, parse_reference
-from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker.kept import SLEEPERS, WarmContainer
+from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.program import Program, not_started
 from napari_tool_runner.plugins.docker.spec import Spec, _covering_mounts, _links
 from napari_tool_runner.plugins.docker.words import not_answered, why_no_image

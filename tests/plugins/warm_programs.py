@@ -20,6 +20,41 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.warm.serving import Server
 
 
+# what a script can ask of where it runs; lines that differ from run to run anyway are left out
+LOOK = """
+import importlib, atexit, gc, json, locale, os, random, resource, signal, sys, tempfile, threading
+import warnings, numpy
+hidden = ("NAPARI_TOOL_RUNNER_RUN", "NAPARI_TOOL_RUNNER_WARM", "PATH", "_")
+def shown(value):
+    print(json.dumps(value, default=repr, sort_keys=True))
+main = sys.modules["__main__"]
+shown(sorted(set(globals()) - {"shown", "hidden", "main", "value"}))
+shown([__name__, __file__, __spec__, main.__dict__ is globals()])
+shown([__builtins__ is sys.modules["builtins"]])
+shown([repr(__loader__).partition(" object")[0], __loader__.path])
+shown([os.getcwd(), sys.argv, sys.orig_argv[1:], sys.executable, sys.prefix, sys.path[0]])
+shown([one for one in sys.path if "napari-tool" in one or "run/warm" in one])
+shown({k: v for k, v in os.environ.items() if k not in hidden})
+shown([str(signal.getsignal(n)) for n in range(1, 32)])
+shown([threading.active_count(), threading.current_thread().name, threading.main_thread().name])
+shown(threading.current_thread() is threading.main_thread())
+shown(threading.main_thread().native_id == os.getpid())
+shown([locale.setlocale(locale.LC_ALL), locale.getpreferredencoding(False)])
+files = [f"/proc/self/fd/{n}" for n in os.listdir("/proc/self/fd")]
+shown([os.readlink(one).partition(":")[0] for one in files if os.path.exists(one)])
+for one in (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__):
+    shown([one.name, one.mode, one.encoding, one.errors, one.line_buffering, one.write_through,
+        one.newlines, type(one.buffer).__name__, one.fileno()])
+shown([repr(one) for one in warnings.filters])
+shown([str(sys.flags), sys.warnoptions, sys._xoptions, sys.dont_write_bytecode])
+shown([resource.getrlimit(getattr(resource, n)) for n in dir(resource) if n.startswith("RLIMIT_")])
+shown([os.umask(0o22), sorted(os.sched_getaffinity(0)), os.nice(0), os.getuid(), os.getgid()])
+shown([tempfile.gettempdir(), os.path.expanduser("~")])
+shown([sys.excepthook is sys.__excepthook__, sys.getrecursionlimit(), gc.isenabled()])
+shown([hasattr(sys, "ps1"), __annotations__, sorted(sys.modules), sorted(vars(importlib))])
+"""
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of modules that belong to this Python."""

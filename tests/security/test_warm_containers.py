@@ -26,14 +26,15 @@ from napari_tool_runner.plugins.docker import containers
 from napari_tool_runner.plugins.docker import exec as execution
 from napari_tool_runner.plugins.docker.containers import LABEL, leftovers, sweep
 from napari_tool_runner.plugins.docker.images import Image, parse_reference
-from napari_tool_runner.plugins.docker.pool import SLEEPERS, WarmContainer, WarmPool
+from napari_tool_runner.plugins.docker.kept import SLEEPERS, WarmContainer
+from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.program import Executed, counted_out_of_memory
 from napari_tool_runner.plugins.docker.slot import Slot
 from napari_tool_runner.plugins.docker.spec import Spec, make_spec
 from napari_tool_runner.plugins.docker.words import last_words
 from napari_tool_runner.plugins.runners_factory import runnerServices
 from napari_tool_runner.tools.toolbox.trust import approve
-from plugins.test_docker_answers import engine_of, left_behind, refusal
+from plugins.test_docker_answers import GONE, engine_of, left_behind, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,10 +199,15 @@ def test_a_shell_that_a_tool_has_replaced_is_not_run(
 # -- without an engine -----------------------------------------------------------------------
 
 
+KILLED = ["kill", "wait", "inspect_container", "remove_container"]
+
+
 def of_a_job(folder: Path, **answers: object) -> tuple[WarmPool, WarmContainer, ExecContext]:
     root = folder / "tool" / "job" / "io"
     root.mkdir(parents=True)
     spec = Spec("sha256:1", (), "1:1", jobs=folder / "tool")
+    ended = {"State": {"Running": False, "Paused": False}}
+    answers = {"kill": None, "wait": None, "inspect_container": ended, **answers}
     warm = WarmContainer("c1", engine_of(**answers), spec, SLEEPERS[0], slot=Slot(spec.jobs))
     warm.processes, pool = 2, WarmPool()
     pool._busy.add(warm)
@@ -217,13 +223,26 @@ def test_a_container_ends_with_its_job_and_a_fresh_one_waits(
     monkeypatch.setattr(WarmContainer, "running", lambda _: True)
     warm.proven = True
     pool.release(warm)
-    assert "remove_container" in warm.engine.client.api.asked
+    pool._await(None)
+    assert list(warm.engine.client.api.asked)[:4] == KILLED
     assert pool.acquire(warm.engine, warm.spec) is fresh
     pool.close()
 
 
-def test_results_are_not_read_while_a_container_may_live(tmp_path: Path) -> None:
-    pool, warm, _ = of_a_job(tmp_path, remove_container=refusal(500, "busy"))
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"kill": refusal(500, "busy")},
+        {"wait": GONE},
+        {"inspect_container": {"State": {"Running": True, "Paused": False}}},
+        {"inspect_container": {"State": {"Running": False, "Paused": True}}},
+    ],
+    ids=["refuses", "goes", "runs", "paused"],
+)
+def test_results_are_not_read_while_a_container_may_live(
+    tmp_path: Path, answers: dict[str, object]
+) -> None:
+    pool, warm, _ = of_a_job(tmp_path, remove_container=refusal(500, "busy"), **answers)
     with pytest.raises(RunnerExecError, match="does not end the job's container"):
         pool.release(warm)
 
@@ -245,10 +264,9 @@ def test_between_programs_of_a_job_its_container_is_frozen_or_gone(
     monkeypatch.setattr(execution, "_run_in", run)
     assert execution.run_in(pool, warm, ["prog"], context, {}) == 0
     assert moved == [True]
+    pool._await(None)
     asked = list(warm.engine.client.api.asked)
-    assert asked == (
-        ["pause", "unpause", "pause"] if kept else ["pause", "pause", "remove_container"]
-    )
+    assert asked == (["pause", "unpause", "pause"] if kept else ["pause", "pause", *KILLED])
     assert (warm in pool._busy) is kept
     warm.remove()
 

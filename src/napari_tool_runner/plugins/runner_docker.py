@@ -34,7 +34,7 @@ from napari_tool_runner.plugins.contract import (
 from napari_tool_runner.plugins.docker.biocontainers import (
     biocontainer_image,
     find_biocontainer,
-    has_biocontainer,
+    named_image,
     present_biocontainer,
 )
 from napari_tool_runner.plugins.docker.client import (
@@ -46,6 +46,7 @@ from napari_tool_runner.plugins.docker.client import (
 )
 from napari_tool_runner.plugins.docker.containers import sweep
 from napari_tool_runner.plugins.docker.exec import ContainerGoneError, run_alone, run_in
+from napari_tool_runner.plugins.docker.handing import handing_in
 from napari_tool_runner.plugins.docker.images import Reference, find_image, parse_reference
 from napari_tool_runner.plugins.docker.pool import WarmPool
 from napari_tool_runner.plugins.docker.pull import ensure_image, plan_image
@@ -55,11 +56,12 @@ from napari_tool_runner.plugins.docker.words import not_answered
 from napari_tool_runner.plugins.process import ExecContext, Session, context_of
 from napari_tool_runner.plugins.programs.environment import program_environment
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
-from napari_tool_runner.tools.model import ContainerRequirement, Tool
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.images import Image
+    from napari_tool_runner.plugins.docker.kept import WarmContainer
     from napari_tool_runner.plugins.process import Process
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["DockerRunnerService", "DockerRunnerServiceBuilder"]
 
@@ -262,29 +264,6 @@ def _image_told(image: Image) -> dict[str, object]:
     return {"image": str(image.reference), "image_id": image.id, "image_digest": image.digest}
 
 
-def named_image(tool: Tool) -> Reference | None:
-    """Return the image that `tool` names; None: one may be found for its packages.
-
-    Raises
-    ------
-    PreparationError
-        It names no docker image, and no packages either.
-    """
-    others = []
-    for entry in tool.requirements:
-        if isinstance(entry, ContainerRequirement):
-            if entry.type == "docker" or entry.image.startswith("docker://"):
-                return parse_reference(entry.image)
-            others.append(f"{entry.type} {entry.image}")
-    if has_biocontainer(tool):
-        return None
-    only = f"docker image, only {', '.join(others)}" if others else "container image"
-    raise PreparationError(
-        f"{tool.name} names no {only}.",
-        hint="Choose another runner service (CONDA for packages, LOCAL for nothing).",
-    )
-
-
 DockerRunnerServiceBuilder = partial(ServiceBuilder, __name__, DockerRunnerService.__name__)
 """Makes a builder, which makes one `DockerRunnerService` and returns it for ever."""
 
@@ -320,7 +299,7 @@ class _DockerSession:
                 if self._warm is None:
                     break
                 try:
-                    return run_in(pool, self._warm, argv, context, environment, grace=grace)
+                    code = self._run_in(self._warm, argv, environment)
                 except ContainerGoneError:
                     # nothing ran yet, so a new container may take its place
                     pool.gone(self._warm)
@@ -328,9 +307,34 @@ class _DockerSession:
                         raise
                     self._engine = self._service.connect()
                     self._warm = pool.acquire(self._engine, self._spec)
+                else:
+                    if code is not None:
+                        return code
         except PreparationError as error:
             raise RunnerExecError(error.message, hint=error.hint) from error
         return run_alone(pool, self._engine, self._spec, argv, context, environment, grace=grace)
+
+    def _run_in(
+        self, warm: WarmContainer, argv: list[str], environment: dict[str, str]
+    ) -> int | None:
+        """Run a program in a container; None: it did nothing any more, and is to start cold."""
+        pool, context, grace = self._service.pool, self._context, settings.GRACE.of(self._config)
+        tool, end = self._process.tool, partial(pool.discard, warm)
+        told = (warm, self._image, tool, argv, context, self._config, environment, end)
+        stuck = False
+        try:
+            with handing_in(*told) as how:
+                try:
+                    return run_in(
+                        *(pool, warm, how.args, how.heard(context), how.environment), grace=grace
+                    )
+                finally:
+                    stuck = how.stuck
+        except RunnerExecError:
+            if not stuck:
+                raise
+            pool.end(warm)
+            return None
 
     def release(self) -> None:
         """Give the container back: that of a job ends.

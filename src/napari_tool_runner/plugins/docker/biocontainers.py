@@ -24,14 +24,14 @@ __all__ = [
     "biocontainer_image",
     "biocontainer_name",
     "find_biocontainer",
-    "has_biocontainer",
+    "named_image",
     "present_biocontainer",
 ]
 
 _CONDA = "Choose CONDA for this tool: it installs the packages themselves."
 
 
-def has_biocontainer(tool: Tool) -> bool:
+def _has_biocontainer(tool: Tool) -> bool:
     """Say whether an image may be computed for `tool`: packages by name, no container."""
     packages = _packages(tool)
     return (
@@ -138,3 +138,26 @@ def _home(config: Mapping[str, object]) -> str:
 
     template = string.Template(DEFAULT_REPOSITORY_TEMPLATE)
     return template.substitute(namespace="biocontainers", image="").rstrip("/")
+
+
+def named_image(tool: Tool) -> Reference | None:
+    """Return the image that `tool` names; None: one may be found for its packages.
+
+    Raises
+    ------
+    PreparationError
+        It names no docker image, and no packages either.
+    """
+    others = []
+    for entry in tool.requirements:
+        if isinstance(entry, ContainerRequirement):
+            if entry.type == "docker" or entry.image.startswith("docker://"):
+                return parse_reference(entry.image)
+            others.append(f"{entry.type} {entry.image}")
+    if _has_biocontainer(tool):
+        return None
+    only = f"docker image, only {', '.join(others)}" if others else "container image"
+    raise PreparationError(
+        f"{tool.name} names no {only}.",
+        hint="Choose another runner service (CONDA for packages, LOCAL for nothing).",
+    )

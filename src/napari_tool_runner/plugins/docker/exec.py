@@ -21,7 +21,8 @@ from napari_tool_runner.plugins.programs.output import LineSplitter
 from napari_tool_runner.plugins.programs.process_tree import GRACE, Ender
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+    from napari_tool_runner.plugins.docker.kept import WarmContainer
+    from napari_tool_runner.plugins.docker.pool import WarmPool
     from napari_tool_runner.plugins.docker.spec import Spec
 
 __all__ = ["ContainerGoneError", "run_alone", "run_in"]

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,90 +20,23 @@ from napari_tool_runner import settings
 from napari_tool_runner.errors import PreparationError, RunnerExecError
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
+from napari_tool_runner.plugins.docker.kept import SLEEPERS, Sleeper, WarmContainer
 from napari_tool_runner.plugins.docker.slot import Slot
 from napari_tool_runner.plugins.docker.words import last_words
+from napari_tool_runner.plugins.process import Mount
+from napari_tool_runner.plugins.warm.interpreter import lay_out_server
+from napari_tool_runner.plugins.warm.serving import SHOWN
 
 if TYPE_CHECKING:
+    from napari_tool_runner.plugins.docker.ahead import Wanted
     from napari_tool_runner.plugins.docker.spec import Spec
 
-__all__ = ["Sleeper", "WarmContainer", "WarmPool"]
+__all__ = ["WarmPool"]
 
-
-@dataclass(frozen=True, slots=True)
-class Sleeper:
-    """A program that keeps a container alive. `has_shell`: the image has ``sh``."""
-
-    argv: tuple[str, ...]
-    has_shell: bool
-
-
-SLEEPERS = (
-    # deaf to SIGTERM, so that a signal to all ends the job but not the container
-    Sleeper(("sh", "-c", "trap '' HUP INT TERM; read -r _"), has_shell=True),
-    Sleeper(("sleep", "2147483647"), has_shell=False),
-)
 
 SETTLE = 0.15
 SETTLE_PODMAN = 0.5
 """Seconds in which a sleeper that cannot run in an image has ended."""
-
-
-@dataclass(eq=False, slots=True)
-class WarmContainer:
-    """A running container that waits for programs."""
-
-    id: str
-    engine: Engine
-    spec: Spec
-    sleeper: Sleeper
-    tie: Any = None
-    slot: Slot | None = None
-    proven: bool = False
-    frozen: bool = False
-    processes: int = 0
-    since: float = field(default_factory=time.monotonic)
-
-    def running(self) -> bool:
-        """Whether a program can be started in it."""
-        try:
-            state = self.engine.client.api.inspect_container(self.id)["State"]
-        except ENGINE_ERRORS:
-            return False
-        return bool(state.get("Running")) and not state.get("Paused")
-
-    def count_processes(self) -> int:
-        """How many processes it has; 0 when the engine cannot say."""
-        return containers.count_processes(self.engine, self.id)
-
-    def is_empty(self) -> bool:
-        """Whether no process is left of what ran in it, as far as the engine can say."""
-        return 0 < self.count_processes() <= self.processes
-
-    def freeze(self) -> bool:
-        """Stop all inside where it stands, until `thaw`; False when the engine cannot."""
-        if not self.frozen:
-            try:
-                self.engine.control.api.pause(self.id)
-            except ENGINE_ERRORS:
-                return False
-            self.frozen = True
-        return True
-
-    def thaw(self) -> None:
-        """Let what is inside go on; raises what the engine's client raises."""
-        if self.frozen:
-            self.engine.control.api.unpause(self.id)
-            self.frozen = False
-
-    def remove(self) -> bool:
-        """End it with all inside; False when the engine cannot."""
-        removed = containers.remove(self.engine, self.id)
-        if removed and self.slot is not None:
-            self.slot.remove()
-        if self.tie is not None:
-            containers.close_quietly(self.tie)
-            self.tie = None
-        return removed
 
 
 class WarmPool:
@@ -118,7 +50,7 @@ class WarmPool:
         self._idle: list[WarmContainer] = []
         self._busy: set[WarmContainer] = set()
         self._doomed: set[WarmContainer] = set()
-        self._making: dict[threading.Thread, tuple[str, Spec]] = {}
+        self._coming: dict[threading.Thread, tuple[str, Spec | None]] = {}
         self._sleepers: dict[str, tuple[Sleeper, ...]] = {}
         self._without_init: set[str] = set()
         self._changed = threading.Condition()
@@ -162,17 +94,21 @@ class WarmPool:
             return
         self.end(warm)
         if warm.proven:
-            self._make_ahead(warm.engine, warm.spec)
+            self._make_ahead(warm.engine, warm.spec, warm.wanted)
 
     def end(self, warm: WarmContainer) -> None:
-        """Remove a container, for certain.
+        """End a container, for certain; what is left of it is removed meanwhile.
 
         Raises
         ------
         RunnerExecError
             The engine does not: what runs inside may still write.
         """
-        if not self.discard(warm):
+        if warm.kill():
+            with self._changed:
+                self._busy.discard(warm)
+            self._meanwhile(partial(self.discard, warm), (warm.engine.id, None))
+        elif not self.discard(warm):
             raise RunnerExecError(
                 "The container engine does not end the job's container: what the tool made may "
                 "still change, and was not read.",
@@ -192,26 +128,36 @@ class WarmPool:
             return warm in self._busy
 
     def _await(self, kind: tuple[str, Spec] | None) -> None:
-        """Wait for containers of a kind (None: all) that are being made."""
+        """Wait for containers of a kind that are being made (None: for all that goes on)."""
         with self._changed:
-            coming = [one for one, made in self._making.items() if kind in (None, made)]
+            coming = [one for one, made in self._coming.items() if kind in (None, made)]
         for thread in coming:
             thread.join()
 
-    def _make_ahead(self, engine: Engine, spec: Spec) -> None:
+    def _make_ahead(self, engine: Engine, spec: Spec, wanted: Wanted | None) -> None:
         def make() -> None:
+            # what stands in the way is told by the next job, which meets it, too
+            with suppress(PreparationError, *ENGINE_ERRORS):
+                if (made := self._start(engine, spec)) is not None:
+                    if wanted is not None:
+                        made.begin(wanted)
+                    self._keep(made)
+
+        self._meanwhile(make, (engine.id, spec))
+
+    def _meanwhile(self, act: Callable[[], object], kind: tuple[str, Spec | None]) -> None:
+        """Do something that no job waits for, but one that asks for a container of that `kind`."""
+
+        def do() -> None:
             try:
-                # what stands in the way is told by the next job, which meets it, too
-                with suppress(PreparationError, *ENGINE_ERRORS):
-                    if (made := self._start(engine, spec)) is not None:
-                        self._keep(made)
+                act()
             finally:
                 with self._changed:
-                    del self._making[thread]
+                    del self._coming[thread]
 
-        thread = threading.Thread(target=make, name="docker-ahead", daemon=True)
+        thread = threading.Thread(target=do, name="docker-meanwhile", daemon=True)
         with self._changed:
-            self._making[thread] = engine.id, spec
+            self._coming[thread] = kind
             thread.start()
 
     def _keep(self, warm: WarmContainer) -> None:
@@ -322,6 +268,8 @@ class WarmPool:
         tie: Any = None
         slot = _slot(engine, spec)
         mounts = slot.mounts(spec.mounts) if slot is not None else ()
+        if slot is not None and spec.ahead:
+            mounts = (*mounts, Mount(SHOWN, source=slot.ahead))
 
         def make(init: bool) -> str:
             nonlocal tie
@@ -390,7 +338,10 @@ class WarmPool:
 
 def _slot(engine: Engine, spec: Spec) -> Slot | None:
     try:
-        return None if spec.jobs is None else Slot(spec.jobs, engine.endpoint.host)
+        slot = None if spec.jobs is None else Slot(spec.jobs, engine.endpoint.host)
+        if slot is not None and spec.ahead:
+            lay_out_server(slot.ahead)
+        return slot
     except OSError as error:
         raise PreparationError(
             f"A place for jobs cannot be made beside {spec.jobs}: {error.strerror or error}.",

@@ -19,7 +19,8 @@ from napari_tool_runner.plugins.docker.words import lacks_another_file
 from napari_tool_runner.plugins.process import Event, OutputLine
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.docker.pool import WarmContainer, WarmPool
+    from napari_tool_runner.plugins.docker.kept import WarmContainer
+    from napari_tool_runner.plugins.docker.pool import WarmPool
 
 __all__ = ["Executed", "Program", "counted_out_of_memory", "lost", "not_started"]
 

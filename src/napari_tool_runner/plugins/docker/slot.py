@@ -53,6 +53,8 @@ class Slot:
         self._jobs = jobs
         recover(jobs.parent)
         self.root = jobs.parent / _SLOTS / f"{_owner(os.getpid())}-{secrets.token_hex(4)}"
+        self.ahead = self.root / "ahead"
+        """Where what imports ahead lies, if something does (see `ContainerServer`)."""
         self._links = self.root / "links"
         self._given = self.root / "job"
         self._lock = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,6 +58,8 @@ class Spec:
     platform: str = ""
     jobs: Path | None = None
     """The folder that holds the jobs which it serves, one at a time (see `Slot`)."""
+    ahead: bool = False
+    """Whether programs may start in it with imports done."""
 
     def covers(self, wanted: Spec) -> bool:
         """Whether a container of this spec can serve a job that wants `wanted`.
@@ -98,13 +101,14 @@ def make_spec(
         own = (context.work_dir, context.temp_dir, context.home_dir)
         named = [*context.mounts, *(Mount(path, False) for path in own)]
         named += _input_mounts(inputs, named)
-    resources = context.resources
+    resources, network = context.resources, _network(context, config)
+    ahead = settings.WARM.of(config) and context.root is not None and network == "none"
     return Spec(
         image=image.id,
         mounts=_covering_mounts(named, check=engine.endpoint.local),
         user=user,
         groups=groups,
-        network=_network(context, config),
+        network=network,
         memory=resources.memory_bytes,
         cpus=resources.cpus,
         gpus=resources.gpus,
@@ -113,6 +117,7 @@ def make_spec(
         tmpfs=tuple(sorted(settings.TMPFS.of(config).items())),
         platform=settings.PLATFORM.of(config),
         jobs=None if context.root is None else context.root.parents[1],
+        ahead=ahead and engine.endpoint.local and sys.platform == "linux",
     )
 
 

@@ -1,64 +1,26 @@
-"""Which Python a job would start, and the programs that stand for it on the job's PATH."""
+"""The programs that stand for a Python on a job's PATH, and which commands come to them."""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["Interpreter", "by_name", "calls_python", "interpreter_of", "lay_out"]
+from napari_tool_runner.plugins.warm.warm_interpreter import LONGEST, Interpreter
+
+__all__ = ["by_name", "calls_python", "lay_out_programs", "lay_out_server", "told_by"]
 
 _HERE = Path(__file__).parent
-_LONGEST = 120  # characters of a first line that every kernel reads
 _LOOKED_AT = 1 << 18
-_PYTHONS = ("python", "python3")
+_NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
+_MOST = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
-    """A Python as a job's PATH leads to it.
-
-    Parameters
-    ----------
-    path : str
-    state : tuple
-        The file that it really is, and which one.
-    names : tuple of str
-        Programs of its folder that are it, or are scripts for it, and that the PATH leads to.
-    """
-
-    path: str
-    state: tuple[str, int, int]
-    names: tuple[str, ...]
-
-
-def interpreter_of(environment: Mapping[str, str]) -> Interpreter | None:
-    """Return the Python that comes first on ``PATH``; None where there is none to stand for."""
-    path = environment.get("PATH", os.defpath)
-    found = shutil.which("python", path=path) or shutil.which("python3", path=path)
-    if found is None or not os.path.isabs(found):
-        return None
-    if len(found) > _LONGEST or any(one.isspace() for one in found):
-        return None
-    real = os.path.realpath(found)
-    status = os.stat(real)
-    folder = os.path.dirname(found)
-    names = _names(folder, real, os.stat(folder).st_mtime_ns)
-    before = path.split(os.pathsep)
-    before = before[: before.index(folder)] if folder in before else []
-    names = tuple(
-        one for one in names if not any(os.path.exists(os.path.join(p, one)) for p in before)
-    )
-    return Interpreter(found, (real, status.st_ino, status.st_mtime_ns), names) if names else None
-
-
-def calls_python(args: Sequence[str], found: Interpreter, environment: Mapping[str, str]) -> bool:
+def calls_python(args: Sequence[str], found: Interpreter) -> bool:
     """Whether a command is the Python or a script for it, or is a shell's that names one."""
-    if _name_of(args[0], found, environment):
+    if _name_of(args[0], found):
         return True
     if os.path.basename(args[0]) not in ("bash", "sh", "dash"):
         return False
@@ -66,13 +28,20 @@ def calls_python(args: Sequence[str], found: Interpreter, environment: Mapping[s
     return any(word.search(_text(one)) for one in args[1:])
 
 
-def by_name(args: Sequence[str], found: Interpreter, environment: Mapping[str, str]) -> list[str]:
+def by_name(args: Sequence[str], found: Interpreter) -> list[str]:
     """Return `args` so that their program is looked for on the PATH, if it is stood for."""
-    return [_name_of(args[0], found, environment) or args[0], *args[1:]]
+    return [_name_of(args[0], found) or args[0], *args[1:]]
 
 
-def lay_out(folder: Path, found: Interpreter) -> None:
-    """Write the programs that stand for `found`, and what they hand their calls to."""
+def lay_out_server(folder: Path) -> None:
+    """Write what a Python runs that calls are handed to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (_HERE / "server.py", *_HERE.glob("warm_*.py")):
+        shutil.copyfile(path, folder / path.name)
+
+
+def lay_out_programs(folder: Path, found: Interpreter) -> None:
+    """Write the programs that stand for `found`."""
     for name in ("bin", "real"):
         (folder / name).mkdir(parents=True)
     text = (_HERE / "handover.py").read_text(encoding="utf-8")
@@ -81,17 +50,28 @@ def lay_out(folder: Path, found: Interpreter) -> None:
     for name in found.names:
         (folder / "bin" / name).symlink_to("../handover")
         (folder / "real" / name).symlink_to(os.path.join(os.path.dirname(found.path), name))
-    for path in (_HERE / "server.py", *_HERE.glob("warm_*.py")):
-        shutil.copyfile(path, folder / path.name)
 
 
-def _name_of(program: str, found: Interpreter, environment: Mapping[str, str]) -> str:
+def told_by(words: Sequence[str]) -> Interpreter:
+    """Return the Python that one in a container tells of itself.
+
+    Raises
+    ------
+    ValueError
+        It tells something else: whoever made the image may have put anything in its place.
+    """
+    path, real, number, changed, *names = words
+    plain = os.path.isabs(path) and len(path) <= LONGEST and path.isprintable() and " " not in path
+    if not plain or not 0 < len(names) <= _MOST or not all(map(_NAME.fullmatch, names)):
+        raise ValueError("the Python in the image tells nothing that can be used")
+    return Interpreter(path, (real, int(number), int(changed)), tuple(dict.fromkeys(names)))
+
+
+def _name_of(program: str, found: Interpreter) -> str:
     """Return under which name a program is stood for; empty when it is not."""
-    where = shutil.which(program, path=environment.get("PATH", os.defpath))
-    if where is None or os.path.dirname(where) != os.path.dirname(found.path):
-        return ""
-    name = os.path.basename(where)
-    return name if name in found.names else ""
+    folder, name = os.path.split(program)
+    stands = folder in ("", os.path.dirname(found.path))
+    return name if stands and name in found.names else ""
 
 
 def _text(word: str) -> str:
@@ -101,30 +81,3 @@ def _text(word: str) -> str:
             return file.read(_LOOKED_AT).decode(errors="replace")
     except (OSError, ValueError):
         return word
-
-
-@functools.lru_cache(maxsize=32)
-def _names(folder: str, real: str, _changed: int) -> tuple[str, ...]:
-    """Return the programs of a folder that are the Python `real`, or are scripts for it."""
-    return tuple(sorted(_standing_names(folder, real)))
-
-
-def _standing_names(folder: str, real: str) -> Iterable[str]:
-    firsts = {b"#!" + os.fsencode(os.path.join(folder, one)) for one in (*_PYTHONS, "python3.x")}
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if os.path.realpath(path) == real:
-            firsts.add(b"#!" + os.fsencode(path))
-            if _is_program(real):
-                yield name
-    for name in os.listdir(folder):
-        path = os.path.join(folder, name)
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            with open(path, "rb") as file:
-                if file.readline(_LONGEST + 8).strip() in firsts:
-                    yield name
-
-
-def _is_program(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(4) == b"\x7fELF"

@@ -16,6 +16,7 @@ _MOST = 1 << 20  # bytes that a program may tell
 _KINDS = 256  # that are known
 _LINES = 20_000
 _SEEN = 1 << 15
+_LAST = 3
 _TIMES = 3  # that a program is listened to anew
 _numbers = itertools.count(1)
 
@@ -62,6 +63,12 @@ class Learned:
                 del self._found[next(iter(self._found))]
             return found
 
+    def last(self, python: str, tool: str) -> list[Imports]:
+        """Return what the programs of a tool imported the last times, a few of them."""
+        with self._lock:
+            found = [one for key, one in self._found.items() if key[:2] == (python, tool)]
+        return [one for one in found if one.told is not None][-_LAST:]
+
     def hear(self, tool: str, number: int, text: str) -> Imports | None:
         """Take what a program of `tool` told; return it when that is new."""
         with self._lock:
@@ -70,6 +77,14 @@ class Learned:
                     one.told = _checked(text)
                     return one
         return None
+
+    def leave_out(self, number: int, package: str) -> None:
+        """Import a package no more by itself, since it cannot be imported ahead."""
+        its = re.compile(rf"^\+(?=\t{re.escape(package)}[.:\t])", re.MULTILINE)
+        with self._lock:
+            for one in self._found.values():
+                if one.number == number and one.told is not None:
+                    one.told = its.sub("=", one.told)
 
     def clear(self) -> None:
         """Forget all."""

@@ -2,16 +2,14 @@
 
 One for each Python and for what counts when packages are loaded. It is started with the first
 job that calls this Python, serves those that follow, and ends with napari, after idle time, when
-memory is short, or when what it has imported changes.
+memory is short, or when what it has imported changes. One in a container ends with that, too.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-import re
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,28 +18,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner import settings
 from napari_tool_runner.plugins.contract import WARM, Stored
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
+from napari_tool_runner.plugins.warm.asked import Asked, asked_by, forget_light, handed
 from napari_tool_runner.plugins.warm.handing import Handing
-from napari_tool_runner.plugins.warm.interpreter import (
-    Interpreter,
-    by_name,
-    calls_python,
-    interpreter_of,
-)
+from napari_tool_runner.plugins.warm.interpreter import by_name, calls_python
 from napari_tool_runner.plugins.warm.learned import known
-from napari_tool_runner.plugins.warm.patience import gave_up, took_cold
+from napari_tool_runner.plugins.warm.local_server import LocalServer
 from napari_tool_runner.plugins.warm.rooms import sweep
-from napari_tool_runner.plugins.warm.serving import JOB, Server
+from napari_tool_runner.plugins.warm.warm_interpreter import Interpreter, interpreter_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext
+    from napari_tool_runner.plugins.warm.serving import Server
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["handing", "stored"]
+__all__ = ["drop", "fail", "fails", "handing", "stored", "take", "tell", "using"]
 
-_SOCKET = "NAPARI_TOOL_RUNNER_WARM"
 _IDLE = 600.0
 _LOOK = 20.0
 _LEAST_MEMORY = 0.1  # of the computer's: below it idle processes end
@@ -62,15 +55,14 @@ class _Pool:
     def lent(
         self,
         found: Interpreter,
-        environment: Mapping[str, str],
-        work: str,
+        asked: Asked,
         shown: Collection[Path],
         context: ExecContext,
         *,
         enclosed: bool,
     ) -> Iterator[Server | None]:
         """Give the server of a Python, started now where there is none; None where it fails."""
-        key = (found, tuple(sorted(environment.items())), work, enclosed)
+        key = (found, tuple(sorted(asked.apart.items())), asked.work, enclosed)
         with self._lock:
             own = os.getpid() == self._owner  # a fork of napari has no servers
             server = self._servers.get(key) if own else None
@@ -82,33 +74,59 @@ class _Pool:
                 try:
                     assert context.root is not None
                     jobs = context.root.parents[2]
-                    server = Server(
-                        *(found, environment, shown, jobs, work, known.refused), enclosed=enclosed
+                    server = LocalServer(
+                        *(found, asked.apart, shown, jobs, asked.work, key), enclosed=enclosed
                     )
                 except (OSError, ValueError, subprocess.SubprocessError) as error:
                     self._failed.add(key)
                     context.say(f"Programs of {found.path} start without imports ahead: {error}.")
                 else:
-                    self._servers[key] = server
-                    self._keep_few()
-                    self._look_after()
+                    self._take(key, server)
             if server is not None:
                 server.users += 1
         try:
             yield server
         finally:
             if server is not None:
-                with self._lock:
-                    server.users -= 1
-                    server.used = time.monotonic()
+                self._give_back(server)
+
+    def take(self, server: Server) -> None:
+        """Look after a server that somebody else has started, and ends with `drop`."""
+        with self._lock:
+            self._take(server, server)
+
+    def drop(self, server: Server) -> None:
+        """End a server that was taken."""
+        with self._lock:
+            self._servers.pop(server, None)
+        server.close()
+
+    @contextmanager
+    def using(self, server: Server) -> Iterator[None]:
+        """Keep a server that was taken while a job uses it."""
+        with self._lock:
+            server.users += 1
+        try:
+            yield
+        finally:
+            self._give_back(server)
+
+    def fails(self, kind: object) -> bool:
+        """Whether servers of a kind are not started any more."""
+        with self._lock:
+            return kind in self._failed
+
+    def fail(self, kind: object) -> None:
+        """Start no more servers of a kind."""
+        with self._lock:
+            self._failed.add(kind)
 
     def lost(self, server: Server) -> str:
         """Say what becomes of a server that answers no more: of the second, nothing follows."""
         with self._lock:
-            key = next((key for key, one in self._servers.items() if one is server), None)
-            if key is None or self._silent.setdefault(key, server) is server:
+            if self._silent.setdefault(server.kind, server) is server:
                 return "it is started anew"
-            self._failed.add(key)
+            self._failed.add(server.kind)
         return "from now on programs start without imports ahead"
 
     def stored(self) -> list[Stored]:
@@ -130,11 +148,21 @@ class _Pool:
     def close(self) -> None:
         """End all, and forget what they have learned."""
         known.clear()
-        _light.clear()
+        forget_light()
         with self._lock:
             if os.getpid() == self._owner:
                 for key in list(self._servers):
                     self._end(key)
+
+    def _take(self, key: object, server: Server) -> None:
+        self._servers[key] = server
+        self._keep_few()
+        self._look_after()
+
+    def _give_back(self, server: Server) -> None:
+        with self._lock:
+            server.users -= 1
+            server.used = time.monotonic()
 
     def _keep_few(self) -> None:
         idle = [(one.used, key) for key, one in self._servers.items() if not one.users]
@@ -168,32 +196,9 @@ class _Pool:
                     return
 
 
-def _own_folder(context: ExecContext) -> str:
-    """Return the folder in which a job, or a part of it, works and keeps its files."""
-    places = (context.work_dir, context.home_dir, context.temp_dir)
-    found = os.path.commonpath(places)
-    inside = context.root is not None and Path(found).is_relative_to(context.root)
-    return found if inside else ""
-
-
-def _without_job(
-    environment: Mapping[str, str], root: str, context: ExecContext
-) -> dict[str, str]:
-    """Return variables in which `root` is that of any job; none where others are the job's."""
-    if not root:
-        return {}
-    apart = {name: value.replace(root, JOB) for name, value in environment.items()}
-    return {} if any(str(context.root) in value for value in apart.values()) else apart
-
-
-def _kind(tool: Tool, args: Sequence[str]) -> tuple[str, ...]:
-    """Return what calls of a tool have in common: not their numbers and paths."""
-    return (tool.digest or tool.id, *(re.sub(r"(?<!\S)\S*/\S*|[\d.]+", "", one) for one in args))
-
-
-_light: set[tuple[str, ...]] = set()  # what starts cold, since it imports next to nothing
 _pool = _Pool()
 stored, close = _pool.stored, _pool.close
+take, drop, using, fails, fail = _pool.take, _pool.drop, _pool.using, _pool.fails, _pool.fail
 atexit.register(close)
 
 
@@ -219,59 +224,31 @@ def handing(
     shown : iterable of Path
         What it sees besides its mounts.
     """
-    cold = Handing(list(args), environment)
-    found = None
-    if sys.platform == "linux" and settings.WARM.of(config) and context.root is not None:
-        found = interpreter_of(environment) if not context.network else None
-    kind = _kind(tool, args)
-    kept_cold = gave_up(args) or kind in _light
-    if not args or found is None or kept_cold or not calls_python(args, found, environment):
-        yield cold
+    asked = asked_by(tool, args, context, config, environment)
+    found = interpreter_of(environment) if asked is not None else None
+    if asked is None or found is None or not calls_python(args, found):
+        yield Handing(list(args), environment)
         return
-    root, enclosed = _own_folder(context), is_enclosing(config)
-    apart = _without_job(environment, root, context)
-    if not apart:
-        yield cold
-        return
-    work = str(context.work_dir).removeprefix(root)
-    with _pool.lent(found, apart, work, shown, context, enclosed=enclosed) as server:
+    with _pool.lent(found, asked, shown, context, enclosed=is_enclosing(config)) as server:
         if server is None:
-            yield cold
+            yield Handing(list(args), environment)
             return
-        program = by_name(args, found, environment)
         path = f"{server.place / 'bin'}{os.pathsep}{environment['PATH']}"
-        warm = Handing(
-            program, {**environment, "PATH": path}, server, root, tool.digest or tool.id
-        )
-        with server.taking(warm.take) as (place, address):
-            if warm.around is not None:
-                inside = server.place / "socket"
-                warm.around, address = warm.around.showing(place, inside), str(inside)
-            warm.environment = {**warm.environment, _SOCKET: address}
-            begun = time.monotonic()
-            try:
-                assert warm.watch is not None
-                with warm.watch.watching(warm.end_all):
-                    yield warm
-            finally:
-                warm.end()
-        _tell(warm, server, context, kind)
-    if not warm.starts_warm and not warm.stuck:
-        took_cold(args, time.monotonic() - begun)
+        with handed(server, by_name(args, found), {**environment, "PATH": path}, asked) as how:
+            yield how
+        tell(how, server, context)
 
 
-def _tell(warm: Handing, server: Server, context: ExecContext, kind: tuple[str, ...]) -> None:
+def tell(how: Handing, server: Server, context: ExecContext) -> None:
     """Write into record and log how programs started, when the job's has ended."""
-    if warm.is_light:
-        _light.add(kind)
     if server.silent:
         context.say(f"What imports ahead for {server.name} answers no more: {_pool.lost(server)}.")
     for why in server.remarks():
         context.say(f"With {server.name}, {why}.")
-    if warm.calls:
-        context.provenance[WARM] = warm.starts_warm
-    if warm.watch is not None and warm.watch.stuck:
+    if how.calls:
+        context.provenance[WARM] = how.starts_warm
+    if how.watch is not None and how.watch.stuck:
         context.say(
-            f"It did nothing for {warm.watch.limit:g} s, so it is started once more, and from now "
+            f"It did nothing for {how.watch.limit:g} s, so it is started once more, and from now "
             "on, without imports ahead."
         )

@@ -5,66 +5,69 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import secrets
 import socket
 import struct
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.plugins.programs.around import Around
-from napari_tool_runner.plugins.programs.enclosure import outer_enclosure
-from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
-from napari_tool_runner.plugins.programs.watchdog import MARK
-from napari_tool_runner.plugins.warm.interpreter import lay_out
-from napari_tool_runner.plugins.warm.rooms import room
+from napari_tool_runner.plugins.warm.learned import known
 from napari_tool_runner.tools.isolation.walls import program_filter
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.warm.interpreter import Interpreter
+    from napari_tool_runner.plugins.programs.around import Around
     from napari_tool_runner.plugins.warm.learned import Imports
 
-__all__ = ["JOB", "Server"]
+__all__ = ["JOB", "SHOWN", "Server", "Walls", "listening"]
 
 LEAST = 0.02  # seconds
 _PATIENCE = 3.0  # seconds, less than a program waits until its call is taken
 _LOOKS = 500  # milliseconds
 JOB = "\0"
 """Stands for a job's own folder in variables."""
-_SHOWN = Path("/run/warm")  # in an enclosure
+SHOWN = Path("/run/warm")
+"""Where a program sees, within walls, what stands for its own programs."""
 _START = 20.0  # seconds
 _LONGEST_ADDRESS = 107  # bytes of a socket's address: sun_path of unix(7)
 _MOST_SAID, _LONGEST_SAID, _MOST_CALLS = 100, 500, 10_000
 _log = logging.getLogger(__name__)
 
 
+class Walls(IntEnum):
+    """What keeps programs apart that a server forks."""
+
+    NONE = 0
+    OF_CALLS = 1
+    """Each call brings those that its fork enters."""
+    ITS_OWN = 2
+    """It is within them already, in the container of one job."""
+
+
 class Server:
     """A process that forks for calls; one for each Python.
 
-    Raises
-    ------
-    OSError
-        It could not be started.
+    Parameters
+    ----------
+    name : str
+        Of the Python.
+    kind : object
+        Equal for those that take each other's place.
     """
 
-    def __init__(
-        self,
-        found: Interpreter,
-        environment: Mapping[str, str],
-        shown: Collection[Path],
-        jobs: Path,
-        work: str,
-        refused: Callable[[int], None],
-        *,
-        enclosed: bool,
-    ) -> None:
-        self._refused = refused
-        self.name, self.users, self.used = found.path, 0, time.monotonic()
+    around: Around | None = None
+    pid = 0
+    """The process that leads it."""
+    place: Path
+    """Where programs find what stands for theirs."""
+    _folder: Path
+
+    def __init__(self, name: str, kind: object) -> None:
+        self.name, self.kind = name, kind
+        self.users, self.used = 0, time.monotonic()
         self.ready: set[int] = set()
         self.light: set[int] = set()
         """Imports that take less than a call costs that is handed over."""
@@ -77,41 +80,28 @@ class Server:
         self._unheard: dict[int, tuple[float, socket.socket]] = {}
         """Calls that nothing was forked for yet: since when, and their connections."""
         self._said_once: dict[str, bool] = {}
-        self.around: Around | None = None
         self._lock, self._numbers = threading.Lock(), 0
         self._end = ExitStack()
-        with ExitStack() as stack:
-            self._folder = stack.enter_context(room())
-            # it is looked for in what packages note, so it is like nothing else
-            token = f"warm-{secrets.token_hex(8)}"
-            self._seen, self._scratch = self._folder / "shown", self._folder / token
-            self._scratch.mkdir()
-            lay_out(self._seen, found)
-            (self._seen / "socket").touch()
-            self.place = _SHOWN if enclosed else self._seen
-            self._root = f"/run/{token}" if enclosed else str(self._scratch)
-            kept = {name: value.replace(JOB, self._root) for name, value in environment.items()}
-            kept["PATH"] = f"{self.place / 'bin'}{os.pathsep}{kept['PATH']}"
-            self._control, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            stack.callback(self._control.close)
-            with its:
-                self._start(found, kept, shown, jobs, its.fileno(), stack, enclosed=enclosed)
-            self._control.settimeout(_START)
-            told = b"".join(os.fsencode(one) + b"\0" for one in (self._root, self._root + work))
-            walls = program_filter() if enclosed else b""
-            self._control.send(b"F%d" % enclosed + told + walls)
-            if self._control.recv(1 << 16) != b"S":
-                raise OSError(self._said() or "it ended at once")
-            self._control.settimeout(None)
-            if enclosed:
-                self.around = self._around(stack)
-            self._end = stack.pop_all()
-        threading.Thread(target=self._listen, name="warm-server", daemon=True).start()
 
-    @property
-    def pid(self) -> int:
-        """The process that leads it."""
-        return self._process.pid
+    def _begin(self, control: socket.socket, walls: Walls, folders: Sequence[str]) -> str:
+        """Let it begin; return why it does not.
+
+        Parameters
+        ----------
+        folders : sequence of str
+            What stands for a job's own folder, and for the one below it that it works in.
+        """
+        self._control = control
+        control.settimeout(_START)
+        told = b"".join(os.fsencode(one) + b"\0" for one in folders)
+        control.send(
+            b"F%d" % walls + told + (program_filter() if walls is Walls.OF_CALLS else b"")
+        )
+        if control.recv(1 << 16) != b"S":
+            return "it ended at once"
+        control.settimeout(None)
+        threading.Thread(target=self._listen, name="warm-server", daemon=True).start()
+        return ""
 
     @contextmanager
     def taking(self, take: Callable[[socket.socket], None]) -> Iterator[tuple[Path, str]]:
@@ -122,15 +112,7 @@ class Server:
         with self._lock:
             self._numbers += 1
             path = self._folder / f"{self._numbers}"
-        with ExitStack() as stack:
-            address = str(path)
-            if len(os.fsencode(address)) > _LONGEST_ADDRESS:
-                folder = os.open(self._folder, os.O_PATH)
-                stack.callback(os.close, folder)
-                address = f"/proc/{os.getpid()}/fd/{folder}/{path.name}"
-            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-            listener.bind(address)
-            listener.listen(64)
+        with listening(path) as (listener, address):
             thread = threading.Thread(target=take, args=[listener], name="warm-calls", daemon=True)
             thread.start()
             try:
@@ -138,7 +120,6 @@ class Server:
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
                 thread.join()
-                path.unlink(missing_ok=True)
 
     def hand_over(self, imports: Imports | None, root: str, files: Sequence[int]) -> int:
         """Let it fork for a call of a job in `root`; return a number for `was_warm`.
@@ -241,64 +222,6 @@ class Server:
         self.outdated = True
         self._end.close()
 
-    def _start(
-        self,
-        found: Interpreter,
-        environment: Mapping[str, str],
-        shown: Collection[Path],
-        jobs: Path,
-        control: int,
-        stack: ExitStack,
-        *,
-        enclosed: bool,
-    ) -> None:
-        mark = new_mark()
-        kept = {**environment, MARK: mark}
-        args = [found.path, str(self.place / "server.py"), str(control)]
-        if enclosed:
-            mounts = self._mounts("--bind", str(self._scratch), self._root)
-            enclosure = outer_enclosure(shown, jobs, self._scratch, mounts, [control])
-            self._enclosure = enclosure
-            self._process = enclosure.start(args, self._scratch, kept)
-            stack.callback(enclosure.ran)
-            stack.callback(enclosure.end)
-        else:
-            self._process = subprocess.Popen(
-                args, cwd=self._scratch, env=kept, pass_fds=[control], start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )  # fmt: skip
-        watchdog.add(self.pid)
-        stack.callback(self._end_process, mark)
-
-    def _end_process(self, mark: str) -> None:
-        if left := end_processes([self.pid], grace=0.0, mark=mark, group=self.pid):
-            _log.warning("These processes could not be ended: %s", left)
-        for one in (self._process.stdout, self._process.stderr):
-            if one is not None:
-                one.close()
-        self._process.wait()
-        watchdog.discard(self.pid)
-
-    def _said(self) -> str:
-        assert self._process.stderr is not None
-        os.set_blocking(self._process.stderr.fileno(), False)
-        said = self._process.stderr.read() or b""
-        return said.decode(errors="replace").strip().rpartition("\n")[2]
-
-    def _mounts(self, *more: str) -> tuple[str, ...]:
-        return ("--ro-bind", str(self._seen), str(_SHOWN), *more)
-
-    def _around(self, stack: ExitStack) -> Around:
-        """Return what enclosures of jobs lie in."""
-        users, processes = self._enclosure.namespaces("user", "pid")
-        stack.callback(os.close, users)
-        stack.callback(os.close, processes)
-        inner = None
-        if os.getuid() or os.getgid():
-            inner = _inner_users(users)
-            stack.callback(os.close, inner)
-        return Around(users, processes, inner, self._mounts())
-
     def _listen(self) -> None:
         """Hear what it tells, until it ends."""
         while True:
@@ -330,6 +253,9 @@ class Server:
                 if len(self._said_once) < _MOST_SAID:  # packages could tell more
                     said = rest[:_LONGEST_SAID].decode("utf-8", "replace")
                     self._said_once.setdefault(said, False)
+        elif kind == b"N" and len(rest) > 8:
+            (number,) = struct.unpack_from("=Q", rest)
+            known.leave_out(number, rest[8:].decode("utf-8", "replace"))
         elif kind == b"H" and len(rest) == 8:
             self._let_go(*struct.unpack("=Q", rest))
         elif kind == b"T" and len(rest) == 8:
@@ -348,21 +274,20 @@ class Server:
                 else:
                     self.ready.discard(number)
             if kind == b"B":
-                self._refused(number)
+                known.refused(number)
 
 
-def _inner_users(users: int) -> int:
-    """Return a descriptor of a namespace in which programs have the user's own number."""
-    script = Path(__file__).with_name("inner_users.py")
-    told = [str(one) for one in (users, os.getuid(), os.getgid())]
-    words = [sys.executable, "-IS", str(script), *told]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        pass_fds=[users], env={}, cwd="/",
-    ) as made:  # fmt: skip
-        assert made.stdout is not None
-        assert made.stderr is not None
-        number = made.stdout.readline().strip()
-        if not number:
-            raise OSError(made.stderr.read().decode(errors="replace").strip().rpartition("\n")[2])
-        return os.open(f"/proc/{int(number)}/ns/user", os.O_RDONLY)
+@contextmanager
+def listening(path: Path, kind: int = socket.SOCK_STREAM) -> Iterator[tuple[socket.socket, str]]:
+    """Give a socket at `path`, which may be of any length, and its address for our processes."""
+    with ExitStack() as stack:
+        address = str(path)
+        if len(os.fsencode(address)) > _LONGEST_ADDRESS:
+            folder = os.open(path.parent, os.O_PATH)
+            stack.callback(os.close, folder)
+            address = f"/proc/{os.getpid()}/fd/{folder}/{path.name}"
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX, kind))
+        listener.bind(address)
+        stack.callback(path.unlink, missing_ok=True)
+        listener.listen(64)
+        yield listener, address

@@ -6,6 +6,7 @@ It lies beside ``server.py``: with the standard library of any Python from 3.8 o
 from __future__ import annotations
 
 import contextlib
+import importlib.machinery
 import os
 import sys
 
@@ -52,3 +53,16 @@ def _read_at_begin(folder: str) -> list[str]:
         wanted = [one for one in names if one.endswith(".pth") or one.startswith(_CUSTOM)]
         return [os.path.join(folder, one) for one in wanted]
     return []
+
+
+def standing_before(place: str, missing: set[str]) -> str:
+    """Return what lies in `place` and is called like a module that was imported, or tried."""
+    tops = {one.partition(".")[0] for one in sys.modules} | missing
+    suffixes = tuple(importlib.machinery.all_suffixes())
+    with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+        for one in entries:
+            ends = [end for end in suffixes if one.name.endswith(end)]
+            for name in [one.name[: -len(end)] for end in ends] or [one.name]:
+                if name in tops and (ends or one.is_dir()):
+                    return one.name
+    return ""

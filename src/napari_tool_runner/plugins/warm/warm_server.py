@@ -7,7 +7,7 @@ there is no template, it forks itself, and the program tells what it imported.
 
 A call comes from napari over the socket `control`: the connection of a hand-over program, and
 the namespaces of the enclosure that it was made in. What runs the script is born in there
-without rights; what forks it gave up its own first.
+without rights; what forks it gave up its own first. In a container, all are within its walls.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import array
 import contextlib
 import gc
-import importlib.machinery
 import os
 import signal
 import socket
@@ -24,14 +23,15 @@ import sys
 import time
 from collections.abc import Iterator
 
-from warm_begin import Begin  # type: ignore[import-not-found]
+from warm_begin import Begin, standing_before  # type: ignore[import-not-found]
 from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
 from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
 from warm_imports import Ahead, Refused, top_of  # type: ignore[import-not-found]
 from warm_leaving import Leaving  # type: ignore[import-not-found]
+from warm_reach import can_be_ended, reach  # type: ignore[import-not-found]
 from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
+from warm_template import Template  # type: ignore[import-not-found]
 
-_LIMIT = 90.0  # seconds that imports may take
 _TRIES = 12
 _MOST_TEMPLATES = 6
 
@@ -48,30 +48,6 @@ class _Forked(Exception):
         self.call, self.root, self.number = call, root, number
 
 
-class _Template:
-    """A fork that imports, as the first process sees it.
-
-    Parameters
-    ----------
-    told : str
-        The modules that a program had; those that can be imported ahead are marked.
-    """
-
-    def __init__(self, told: str) -> None:
-        lines = [one.split("\t") for one in told.split("\n") if one.count("\t") == 2]
-        self.told = {name: origin for _, name, origin in lines}
-        self.names = [name for mark, name, _ in lines if mark == "+"]
-        self.brought = {name for mark, name, _ in lines if mark in ("+", "=")}
-        self.pid, self.link = 0, None  # type: int, socket.socket | None
-        self.ready, self.closely, self.begun, self.tries = False, False, 0.0, 0
-        self.numbers: list[int] = []
-        self.took = b""
-        """The seconds of its imports, packed."""
-
-    def is_late(self) -> bool:
-        return not self.ready and time.monotonic() - self.begun > _LIMIT
-
-
 class Server:
     """What answers calls.
 
@@ -86,15 +62,15 @@ class Server:
     def __init__(self, control: socket.socket, begun: frozenset[str]) -> None:
         self._begun, self._leaving = begun, Leaving(begun)
         self._control, self._told = control, control
-        self._walls, self._enclosed = b"", True
+        self._walls, self._enclosed, self._within = b"", True, False
         self.places = tuple({os.path.join(one, "") for one in _installed()})
         self._root = self._work = ""
         self.ahead, self._begin = Ahead("", "", begun), Begin()
         self._variables = dict(os.environ)
         self._limits = own_limits()
-        self._serving: dict[int, _Template] = {}
-        self._wanted: list[_Template] = []
-        self._coming: _Template | None = None
+        self._serving: dict[int, Template] = {}
+        self._wanted: list[Template] = []
+        self._coming: Template | None = None
         self._bad: set[str] = set()
 
     def serve(self) -> None:
@@ -108,6 +84,9 @@ class Server:
                     self._hear(fork)
                 elif fork.is_late():
                     self._refuse(fork, "", "its import takes too long, or no fork of it ends")
+            for fork in (*self._forks(), *self._wanted):
+                if fork.keeps_too_long():
+                    self._go_on(fork)
             if self._control in found:
                 self._obey(*receive(self._control))
 
@@ -117,7 +96,7 @@ class Server:
         for link in {self._control, self._told, *links}:
             link.detach()
 
-    def _forks(self) -> set[_Template]:
+    def _forks(self) -> set[Template]:
         return {*self._serving.values(), *([self._coming] if self._coming else [])}
 
     def _obey(self, data: bytes, files: list[int]) -> None:
@@ -126,8 +105,9 @@ class Server:
             os._exit(0)
         if kind == b"F":
             root, work, self._walls = rest[1:].split(b"\0", 2)
-            self._enclosed = rest[:1] == b"1"
+            self._enclosed, self._within = rest[:1] == b"1", rest[:1] == b"2"
             self._root, self._work = os.fsdecode(root), os.fsdecode(work)
+            os.makedirs(self._root, 0o700, exist_ok=True)
             self._variables = Call.lasting(os.environ)
             self._control.send(b"S")
         elif kind == b"L":
@@ -139,13 +119,28 @@ class Server:
             if fork is not None and fork.link is not None and _sent(fork.link, data, files):
                 self._serving[number] = self._serving.pop(number)  # the last used
                 close_all(files)
+            elif coming := self._coming_for(number):
+                self._told.send(b"H" + data[9:17])
+                coming.keep(data, files)
             else:
                 self._fork_for(data, files)
+
+    def _coming_for(self, number: int) -> Template | None:
+        """Return the template that a call does better to wait for, in the container of its job."""
+        if not self._within:
+            return None
+        coming = [one for one in (self._coming, *self._wanted) if one is not None]
+        return next((one for one in coming if number in one.numbers), None)
+
+    def _go_on(self, fork: Template) -> None:
+        """Fork for the calls that waited for a template, whatever became of that."""
+        for data, files in fork.let_go():
+            self._fork_for(data, files)
 
     def _want(self, number: int, files: list[int]) -> None:
         """Have a template for what a program had; one serves all that had the same."""
         with open(files[0], "rb") as file:
-            wanted = _Template(file.read().decode("utf-8", "surrogateescape"))
+            wanted = Template(file.read().decode("utf-8", "surrogateescape"))
         for one in (*self._forks(), *self._wanted):
             if one.told == wanted.told and one.names == wanted.names:
                 wanted = one
@@ -175,6 +170,9 @@ class Server:
         for one in self._forks():
             if one.link is not None:
                 one.link.close()  # its end is another's to see
+        for one in (fork, *self._wanted):
+            for _, files in one.let_go():
+                close_all(files)
         self._serving, self._coming, self._wanted = {}, None, []
         self._control = its
         try:
@@ -190,7 +188,7 @@ class Server:
             self._fork_for(data, files)
             reap()
 
-    def _import(self, fork: _Template) -> None:
+    def _import(self, fork: Template) -> None:
         names = [one for one in fork.names if top_of(one) not in self._bad]
         ahead = Ahead(self._root, self._work, self._begun)
         ahead.take(names, fork.brought, fork.told, closely=fork.closely)
@@ -203,7 +201,7 @@ class Server:
             os._exit(0)
         os.waitpid(pid, 0)
 
-    def _hear(self, fork: _Template) -> None:
+    def _hear(self, fork: Template) -> None:
         try:
             data = fork.link.recv(1 << 16) if fork.link is not None else b""
         except OSError:
@@ -212,6 +210,8 @@ class Server:
             fork.ready, self._coming, fork.took = True, None, data[1:]
             for number in fork.numbers:
                 self._announce(fork, number)
+            for call in fork.let_go():
+                self._obey(*call)
             self._prepare()
         elif data[:1] == b"B":
             package, _, why = data[1:].decode("utf-8", "replace").partition("\n")
@@ -219,21 +219,24 @@ class Server:
         else:
             self._refuse(fork, "", "its import ends the process")
 
-    def _announce(self, fork: _Template, number: int) -> None:
+    def _announce(self, fork: Template, number: int) -> None:
         self._serving[number] = fork
         self._told.send(b"P" + struct.pack("=Q", number) + fork.took)
         while len(set(self._serving.values())) > _MOST_TEMPLATES:
             self._end(next(iter(self._serving.values())))
 
-    def _refuse(self, fork: _Template, package: str, why: str) -> None:
+    def _refuse(self, fork: Template, package: str, why: str) -> None:
         """Try without a package, or give up what a program had; never that again."""
         numbers = fork.numbers
-        again = fork is self._coming and fork.tries < _TRIES
+        again = fork.tries < _TRIES and fork is self._coming
         self._end(fork)
         if again and not fork.closely and not package and why:
             fork.closely = True
         elif again and package and package not in self._bad:
             self._bad.add(package)
+            its = package.encode("utf-8", "replace")
+            for number in numbers if self._within else ():  # another begins in each container
+                self._told.send(b"N" + struct.pack("=Q", number) + its)
         else:
             again = False
         if again:
@@ -242,12 +245,13 @@ class Server:
         else:
             for number in numbers:
                 self._told.send(b"B" + struct.pack("=Q", number))
+            self._go_on(fork)
         if package or not again:
             what = package or "what a program imports"
             self._told.send(f"W{what} is not imported ahead: {why}".encode())
         self._prepare()
 
-    def _end(self, fork: _Template) -> None:
+    def _end(self, fork: Template) -> None:
         for number in [one for one, known in self._serving.items() if known is fork]:
             del self._serving[number]
             self._told.send(b"E" + struct.pack("=Q", number))
@@ -317,7 +321,7 @@ class Server:
         place = call.first_place()
         if any((one and not os.path.isabs(one)) or one.startswith(self._root) for one in sys.path):
             raise _Cold("modules are looked for in a folder of the job")
-        if place and (name := _standing_before(place, self.ahead.asked.missing)):
+        if place and (name := standing_before(place, self.ahead.asked.missing)):
             raise _Cold(f"{name} in {place} is called like a module that was imported, or tried")
 
     def _enter(self, namespaces: list[int]) -> None:
@@ -332,7 +336,7 @@ class Server:
         close_all(namespaces)
         if self._enclosed:
             give_up_rights(self._walls)
-        else:
+        elif not self._within:
             adopt_orphans()
 
     def _carry(self, call: Call, connection: socket.socket, root: str, number: int) -> None:
@@ -341,29 +345,17 @@ class Server:
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            can_be_ended()
             if sys.platform == "linux":
                 be_readable(True)
             raise _Forked(call, root, number)
         close_all(call.files)
-        carry(pid, connection, (wake, woken), alone=not self._enclosed)
+        carry(pid, connection, (wake, woken), alone=not (self._enclosed or self._within))
 
 
 def _installed() -> Iterator[str]:
     yield from (sys.prefix, sys.base_prefix)
     yield from (one for one in sys.path if os.path.isabs(one))
-
-
-def _standing_before(place: str, missing: set[str]) -> str:
-    """Return what lies in `place` and is called like a module that was imported, or tried."""
-    tops = {one.partition(".")[0] for one in sys.modules} | missing
-    suffixes = tuple(importlib.machinery.all_suffixes())
-    with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
-        for one in entries:
-            ends = [end for end in suffixes if one.name.endswith(end)]
-            for name in [one.name[: -len(end)] for end in ends] or [one.name]:
-                if name in tops and (ends or one.is_dir()):
-                    return one.name
-    return ""
 
 
 def _sent(link: socket.socket, data: bytes, files: list[int]) -> bool:
@@ -382,7 +374,7 @@ def serve(begun: frozenset[str]) -> None:
     begun : frozenset of str
         The modules that this Python has by itself.
     """
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = reach(sys.argv[1])
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [one for one in sys.path if os.path.abspath(one) != here]
     quiet = os.open(os.devnull, os.O_RDWR)
