@@ -9,8 +9,10 @@ from scipy import ndimage
 
 # of a disc of the diameter: larger holes lie between objects
 HOLE = 0.15
-# of the contrast: objects that pass the threshold by less are damaged
-DIM = 0.1
+# of how much the middle object stands out: what stands out less may be none
+DIM = 0.25
+# of the diameter: how far an object and its surroundings reach from what a threshold leaves
+REACH = 0.5
 # of the depth of the shallower part: a neck that is deeper may divide no objects
 NECK = 0.9
 # of the pixels within their hull: parts that fill more are one object
@@ -284,9 +286,9 @@ def least_size(sizes):
 
 
 def foreground(pixels, missing, steps, args):
-    """Return where objects are, how far above the threshold each pixel is, and what was decided.
+    """Return where objects are, how much they shine (dark ones: lack), and what was decided.
 
-    Nothing where all pixels are alike. How far is a share of the contrast; none of a local one.
+    Nothing where all pixels are alike.
     """
     found, contrast = noise(pixels, missing)
     sigma = least_sigma(found, contrast) if args.smoothing is None else args.smoothing
@@ -298,7 +300,7 @@ def foreground(pixels, missing, steps, args):
     bright = args.objects == "bright"
     mask = (smooth > level if bright else smooth <= level) & ~missing
     told = f"sigma {sigma:g}, threshold {level:.10g}"
-    above = (real(smooth) - level) / (contrast if bright else -contrast) if contrast else None
+    light = np.where(missing, level, real(smooth)) * (1 if bright else -1)
     if args.method == "local":
         radius = round(1.5 * (args.diameter or typical(mask, steps)), 1)
         value = float(f"{2 * found / max(1, WEIGHTS * sigma):.3g}")
@@ -306,12 +308,53 @@ def foreground(pixels, missing, steps, args):
         level = smoothed(real(smooth), sigmas, missing)
         mask = (smooth > level + value if bright else smooth < level - value) & ~missing
         told = f"sigma {sigma:g}, threshold local, radius {radius:g}, value {value:g}"
-        above = None
-    return mask, above, told
+    return mask, light, told
+
+
+def medians(values, numbers, count):
+    """Return the median of the values of each number from 0 to `count`; NaN where it has none."""
+    order = np.lexsort((values, numbers))
+    first = np.searchsorted(numbers[order], np.arange(count + 2))
+    found, some = np.full(count + 1, np.nan), np.diff(first) > 0
+    found[some] = values[order][((first[:-1] + first[1:]) // 2)[some]]
+    return found
+
+
+def at_half(light, labels, steps, diameter):
+    """Return where each object is brighter than halfway between its surroundings and itself.
+
+    There the edge of what is blurred lies (full width at half maximum); one threshold for all
+    finds bright objects too large, and dim ones too small or in pieces. Also returned: how much
+    of their sizes a quarter of the height more or less would change, in the middle.
+    """
+    count = int(labels.max())
+    away, where = ndimage.distance_transform_edt(labels == 0, steps, return_indices=True)
+    nearest, own = labels[tuple(where)], np.zeros(count + 1)
+    around = (away > max(2.0, diameter / 8)) & (away <= REACH * diameter)
+    ground = medians(light[around], nearest[around], count)
+    # what others surround on all sides has the ground of the others
+    usual = np.median(light[around]) if around.any() else light.min()
+    ground = np.where(np.isfinite(ground), ground, usual)
+    near = away <= REACH * diameter
+    light, nearest = light[near], nearest[near]
+    inside = labels[near] > 0
+    for _ in range(2):  # the second time without the rim that a low threshold leaves
+        own = np.fmax(medians(light[inside], nearest[inside], count), ground)
+        inside = light > ((own + ground) / 2)[nearest]
+    sizes = [
+        np.bincount(
+            nearest[light > (ground + part * (own - ground))[nearest]], minlength=count + 1
+        )
+        for part in (0.25, 0.5, 0.75)
+    ]
+    mask = np.zeros(labels.shape, bool)
+    mask[near] = inside
+    soft = (sizes[0] - sizes[2])[1:] / 2 / np.maximum(sizes[1][1:], 1)
+    return mask, float(np.median(soft))
 
 
 def objects(mask, steps, args):
-    """Return the objects of a mask, numbered from 1, and what was decided for it."""
+    """Return the objects of a mask, numbered from 1, their diameter, and what was decided."""
     diameter = args.diameter or typical(mask, steps)
     largest = max(1, int(HOLE * np.pi / 4 * diameter**2))
     planes = mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8)
@@ -329,7 +372,7 @@ def objects(mask, steps, args):
     keep = sizes >= max(smallest, 1)
     keep[0] = False
     told = f"diameter {diameter:.1f}, holes {largest}, spacing {spacing:g}, smoothing {even:g}"
-    return numbered(labels, keep), f"{told}, smallest {smallest:.0f}"
+    return numbered(labels, keep), diameter, f"{told}, smallest {smallest:.0f}"
 
 
 def numbered(labels, keep):
@@ -337,11 +380,13 @@ def numbered(labels, keep):
     return np.where(keep, np.cumsum(keep), 0)[labels]
 
 
-def count_dim(labels, above):
-    """Return how many objects are hardly brighter (darker) than the threshold."""
-    if above is None or not labels.any():
-        return 0
-    return np.count_nonzero(ndimage.mean(above, labels, range(1, labels.max() + 1)) < DIM)
+def hardly_there(light, labels):
+    """Return the numbers of the objects that stand out much less than the middle one."""
+    inside, count = labels > 0, int(labels.max())
+    if not count or inside.all():
+        return np.zeros(0, int)
+    high = medians(light[inside], labels[inside], count)[1:] - np.median(light[~inside])
+    return 1 + np.flatnonzero(high < DIM * np.median(high))
 
 
 def at_edge(labels):
@@ -360,6 +405,7 @@ def main():
     parser.add_argument("--method", choices=methods, default="li")
     parser.add_argument("--smallest", type=float)
     parser.add_argument("--edge", choices=["true", "false"], default="false")
+    parser.add_argument("--border", choices=["half", "threshold"], default="half")
     parser.add_argument("--smoothing", type=float)
     parser.add_argument("--space", choices=["volumes", "planes"], default="volumes")
     args = parser.parse_args()
@@ -374,21 +420,27 @@ def main():
     args.smallest = args.smallest / wide if args.smallest is not None else None
     together = space(axes, args.space)
     steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
-    labels, shares = np.zeros(image.shape, np.int32), []
-    even = count = cut = dim = 0
+    labels, shares, widths, soft, dim = np.zeros(image.shape, np.int32), [], [], [], []
+    even = count = cut = 0
     for part in parts(axes, image.shape, together):
-        mask, above, told = foreground(image[part], missing[part], steps, args)
+        mask, light, told = foreground(image[part], missing[part], steps, args)
         if mask is None:
             even += 1
             continue
-        found, more = objects(mask, steps, args)
+        found, diameter, more = objects(mask, steps, args)
+        if args.border == "half" and found.any():
+            half, width = at_half(light, found, steps, diameter)
+            mask = half & ~missing[part]
+            soft.append(width)
+            found, diameter, more = objects(mask, steps, args)
         edge = at_edge(found)
         if args.edge == "true":
             found = numbered(found, ~np.isin(np.arange(found.max() + 1), [0, *edge]))
         labels[part] = np.where(found, found + count, 0)  # no number twice
+        dim += [int(number) + count for number in hardly_there(light, found)]
         count, cut = count + int(found.max()), cut + len(edge)
-        dim += count_dim(found, above)
         shares.append(mask.mean())
+        widths.append(diameter)
         print(f"{told}, {more} (pixel widths; pixels in all)")
     if not shares:
         sys.exit(f"All pixels have the value {image[~missing][0]}: there is nothing to separate.")
@@ -401,16 +453,19 @@ def main():
         )
     said = []  # in one note: a form shows the first one
     if dim:
-        verb = "passes" if dim == 1 else "pass"
-        said.append(
-            f"{dim} hardly {verb} the threshold, too small or in bits (“Local threshold” may help)"
-        )
+        numbers = ", ".join(map(str, dim[:5])) + ", …" * (len(dim) > 5)
+        verb = "stands" if len(dim) == 1 else "stand"
+        said.append(f"{len(dim)} hardly {verb} out and may be none (number {numbers})")
     if cut and args.edge == "true":
         said.append(f"none touches the edge, {cut} {'was' if cut == 1 else 'were'} left out")
     elif cut:
         said.append(f"{cut} {'touches' if cut == 1 else 'touch'} the edge and may be cut off")
-    if said:
-        print(f"note: of {count} objects {'; '.join(said)}")
+    if count:
+        unit = "µm" if known else "pixels"
+        said.append(f"typical diameter {np.median(widths) * wide:.3g} {unit}")
+        if soft:
+            said.append(f"sizes to ±{np.median(soft):.0%} (soft edges)")
+        print(f"note: of {count} object{'s' * (count != 1)} {'; '.join(said)}")
     print(f"{count} objects")
     write_image(args.output, labels, axes, sizes)
 
