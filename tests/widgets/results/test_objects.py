@@ -432,8 +432,9 @@ def test_a_picture_that_somebody_moved_stays_as_it_is(dock, model_viewer, canvas
 def test_the_table_that_opens_fits_the_picture(qtbot, shown, model_viewer, labels, canvas):
     camera = getattr(model_viewer, "scene", model_viewer).camera
     fitted = camera.zoom
-    shown(ToolTablesWidget(model_viewer), 700, 300)
-    canvas.append(True)
+    opening = ToolTablesWidget(model_viewer)
+    canvas.append(True)  # a window has given way before it shows a dock
+    shown(opening, 700, 300)
     qtbot.waitUntil(lambda: np.isclose(camera.zoom, fitted / 2))
 
 

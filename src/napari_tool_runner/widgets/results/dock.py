@@ -102,6 +102,7 @@ class ToolTablesWidget(QWidget):
         self._settle = soon(self._take_room, 0, self)
         self._give = soon(self._open_size, 0, self)
         self._fitting = Fitting(napari_viewer, self)
+        self._fitting.look()  # before the canvas gives way: when this is shown it has
         self._stands = False
         layers = napari_viewer.layers
         self._hear(layers.events.inserted, self._layer_came)
@@ -125,7 +126,6 @@ class ToolTablesWidget(QWidget):
         if not self._stands:
             self._stands = True
             stand_below(self, self._floated)
-            self._fitting.look()
             self._settle.start()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
