@@ -183,7 +183,7 @@ def begin() -> None:
 def forget_changed(folder: Path) -> bool:
     """Forget the modules of `folder` when a neighbour's text has changed; say whether."""
     package = _package(folder)
-    inside = [name for name in sys.modules if name.startswith(f"{package}.")]
+    inside = [name for name in list(sys.modules) if name.startswith(f"{package}.")]
     for name in inside:
         source = getattr(getattr(sys.modules[name], "__spec__", None), "loader", None)
         if isinstance(source, _Source) and source.has_changed():
