@@ -163,7 +163,7 @@ def test_what_is_imported_is_declared() -> None:
         for one in (
             *("asked", "begin", "call", "carrier", "chance"),
             *("imports", "interpreter", "leading", "leaving", "lookups"),
-            *("reach", "rights", "server", "template"),
+            *("reach", "rights", "server", "steps", "template"),
         )
     }
     distributions = importlib.metadata.packages_distributions()

@@ -181,10 +181,14 @@ def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed
         "threading.Thread(target=lambda: time.sleep(60), daemon=True).start()"
     )
     (installed / "quiet.py").write_text("import time\nAT = time.monotonic()")
-    name = programs.script("import busy, quiet\nprint(busy.AT)\nprint(quiet.AT)")
+    (installed / "late.py").write_text("import time\nAT = time.monotonic()")
+    name = programs.script(
+        "import quiet, busy, late\nfor one in (quiet, busy, late): print(one.AT)"
+    )
     first, second = (programs.warmed("python", name)[1] for _ in range(2))
-    assert first[0] != second[0]
-    assert first[1] == second[1]  # it was imported once
+    assert first[0] == second[0]  # it was imported once
+    assert first[1] != second[1]
+    assert first[2] != second[2]  # it could see what the one before does
 
 
 def test_a_cancelled_job_ends_with_all_that_it_started(programs: Programs) -> None:

@@ -111,8 +111,8 @@ def test_what_cannot_be_imported_ahead_is_left_out() -> None:
     kinds = [learned.of("python", "tool", kind) for kind in (b"1", b"2", b"3", b"4", b"5")]
     learned.of("python", "other", b"1")
     for one in kinds[:4]:
-        learned.hear("tool", one.number, "+\ta.b\tx\n+\ta\tx\n+\tab\tx\n-\ta\tx\n+\ta.c::d\tx")
+        learned.hear("tool", one.number, "+\tab\t\n?\ta.b\t\n+\tc\t\n=\ta\tx\n-\tc\tx")
     assert learned.last("python", "tool") == kinds[1:4]
     learned.leave_out(kinds[1].number, "a")
-    assert kinds[1].told == "=\ta.b\tx\n=\ta\tx\n+\tab\tx\n-\ta\tx\n=\ta.c::d\tx"
+    assert kinds[1].told == "+\tab\t\n=\ta\tx\n-\tc\tx"  # nor what comes after it
     assert kinds[2].told != kinds[1].told

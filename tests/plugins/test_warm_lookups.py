@@ -52,11 +52,11 @@ warm, installed, path, *ahead = sys.argv[1:]
 sys.path[:0] = [installed]
 sys.path.append(warm)
 from warm_leading import Leading
-from warm_imports import Refused, _import
-try:
-    for one in ahead: _import(one)
-except Refused:
-    sys.exit('refused')
+from warm_steps import take, unlike
+try: taken = [(one, take(one)) for one in ahead]
+except Exception: sys.exit('refused')
+if unlike(taken): sys.exit('refused')
+del taken
 sys.path[:0] = [path.rpartition('/')[0]]
 sys.argv = [path, 'word']
 main = sys.modules['__main__'] = types.ModuleType('__main__')
@@ -66,7 +66,8 @@ del sys.modules['collections']  # as all that only this process needs
 exec(compile(open(path).read(), path, 'exec', 0, True), main.__dict__)
 import lazy
 print('collections' in sys.modules)
-told = [one.split('\\t')[1] for one in leading.told().split('\\n') if one[:1] == '+']
+lines = [one.split('\\t') for one in leading.told().split('\\n')]
+told = [one[0].strip('+') + one[1] for one in lines if one[0] in '+?']
 print([one for one in told if 'lazy' in one], lazy.log, lazy.flag, sep='\\n')
 """
 
@@ -113,10 +114,16 @@ def _led(place: Path, text: str) -> list[str]:
     ("text", "led"),
     [
         ("print(sys.argv[1], lazy.one, sep=lazy.two)", ["lazy:one", "lazy:two"]),
-        ("lazy.act(lazy.one, lazy.act(lazy.two), lazy.own)", ["lazy:one", "lazy:two"]),
-        ("x = lazy.one\ny = [lazy.flag, (lazy.two, 1)]", ["lazy:one", "lazy:two"]),
+        (
+            "lazy.act(lazy.one, lazy.act(lazy.two), lazy.own)",
+            ["lazy:act", "lazy:one", "lazy:act", "lazy:two"],
+        ),
+        ("x = lazy.one\ny = [lazy.flag, (lazy.two, 1)]", ["lazy:one", "lazy:flag", "lazy:two"]),
         ("def f(a: lazy.one = lazy.two, *b, c=1): lazy.act()", ["lazy:two", "lazy:one"]),
-        ("def f(): pass\npass\nimport lazy._one as x\n'é', lazy.two", ["lazy._one", "lazy:two"]),
+        (
+            "def f(): pass\npass\nimport lazy._one as x\n'é', lazy.two",
+            ["lazy._one", "?lazy::_one", "lazy:two"],
+        ),
         ("if __name__ == '__main__':\n    x = lazy.one\nx = lazy.two", ["lazy:one", "lazy:two"]),
         (
             "if __name__ == '__main__':\n    from lazy import one\nlazy.two",
@@ -124,7 +131,15 @@ def _led(place: Path, text: str) -> list[str]:
         ),
         ("(lazy.one,\n lazy.two)", ["lazy:one", "lazy:two"]),
         ("from lazy import one, two", ["lazy::one,two"]),
-        ("from lazy._one import value\nfrom lazy import one, two", ["lazy._one", "lazy::one,two"]),
+        (
+            "from lazy._one import value\nfrom lazy import one, two",
+            ["lazy._one::value", "lazy::one,two"],
+        ),
+        (
+            "try: from lazy import flag, no\nexcept ImportError: no = 0\nlazy.two",
+            ["?lazy::flag,no", "lazy:two"],
+        ),
+        ("try: from lazy import one\nexcept ImportError: one = 0\nlazy.two", []),
         ("lazy.one; lazy.act(); lazy.two", ["lazy:one"]),
         ("lazy.one; lazy.touch; lazy.two", ["lazy:one"]),
         ("lazy.flag; lazy.own; lazy.two", []),

@@ -30,6 +30,7 @@ def main() -> None:
     real = os.readlink(os.path.join(folder, "real", name))
     words, program = sys.argv[1:], real
     try:
+        _forget_locale()
         if not name.startswith("python"):
             words, program = [real, *words], _interpreter(real)
         link = _ask(program, words) if _is_plain(words) else None
@@ -49,6 +50,14 @@ def main() -> None:
     os._exit(os.WEXITSTATUS(status))
 
 
+def _forget_locale() -> None:
+    """Take away what Python itself sets where no locale is usable; the program does so again."""
+    if "LC_CTYPE" in os.environ:
+        with open("/proc/self/environ", "rb") as file:
+            if b"\0LC_CTYPE=" not in b"\0" + file.read():
+                del os.environ["LC_CTYPE"]
+
+
 def _interpreter(script: str) -> str:
     """Return the Python of a script's first line."""
     with open(script, "rb") as file:
@@ -62,8 +71,7 @@ def _is_plain(words: list[str]) -> bool:
     if words[0].startswith("-") or not os.path.isfile(words[0]):
         return False
     with open(words[0], "rb") as file:
-        head = file.read(4)
-    return head[:2] != b"PK" and head[2:] != b"\r\n"  # an archive; compiled
+        return b"\0" not in file.read()  # an archive; compiled
 
 
 def _ask(program: str, words: list[str]) -> _socket.socket | None:

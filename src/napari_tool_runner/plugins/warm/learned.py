@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["Imports", "kind_of_call", "known", "receive_told"]
 
-_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*(::?\w+(,\w+)*)?")  # or names in one
+_MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*(::?\w+(,\w+)*|::\*)?")  # or names in one
 _MOST = 1 << 20  # bytes that a program may tell
 _KINDS = 256  # that are known
 _LINES = 20_000
@@ -79,12 +79,17 @@ class Learned:
         return None
 
     def leave_out(self, number: int, package: str) -> None:
-        """Import a package no more by itself, since it cannot be imported ahead."""
-        its = re.compile(rf"^\+(?=\t{re.escape(package)}[.:\t])", re.MULTILINE)
+        """Take no step of a package any more that cannot be imported ahead, and none after it."""
+        its = re.compile(rf"[+?]\t{re.escape(package)}[.:\t]")
         with self._lock:
             for one in self._found.values():
                 if one.number == number and one.told is not None:
-                    one.told = its.sub("=", one.told)
+                    lines = one.told.split("\n")
+                    first = next(
+                        (n for n, line in enumerate(lines) if its.match(line)), len(lines)
+                    )
+                    left = [line for line in lines[first:] if line[:1] not in ("+", "?")]
+                    one.told = "\n".join([*lines[:first], *left])
 
     def clear(self) -> None:
         """Forget all."""
@@ -136,6 +141,6 @@ def _checked(text: str) -> str:
     for line in text.split("\n")[:_LINES]:
         mark, _, rest = line.partition("\t")
         name, is_told, _ = rest.partition("\t")
-        if is_told and mark in "+=-":
+        if is_told and mark in "+?=-":
             found.append(f"{mark if _MODULE.fullmatch(name) else '-'}\t{rest}")
     return "\n".join(found)

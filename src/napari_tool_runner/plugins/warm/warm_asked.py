@@ -11,29 +11,53 @@ import contextlib
 import os
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, List  # noqa: UP035 (of Python 3.8)
 
 _READS = ("open", "os.listdir", "os.scandir")
-_LOOKING = ("genericpath", "posixpath", "pathlib")
+_RUNS = ("subprocess.Popen", "os.posix_spawn", "os.exec")
+_LOOKING = ("stat", "lstat", "access")
+_IMPORTING = ("importlib", "_frozen_importlib", "pkgutil", "zipimport")
 _asked: list[str] = []
 _getpid = os.getpid
 
 
-class Words(List[str]):  # noqa: UP006 (Python 3.8)
-    """Words of a command that tell whether somebody asks for them."""
+class _Heard(List[str]):  # noqa: UP006 (Python 3.8)
+    """A list that tells whether somebody asks for what is in it."""
+
+    def _note(self, asks: FrameType) -> None:
+        raise NotImplementedError
 
     def __getitem__(self, which: Any) -> Any:
-        _asked.append("reads the words of the command")
+        self._note(sys._getframe(1))
         return super().__getitem__(which)
 
     def __iter__(self) -> Iterator[str]:
-        _asked.append("reads the words of the command")
+        self._note(sys._getframe(1))
         return super().__iter__()
 
     def __len__(self) -> int:
-        _asked.append("reads the words of the command")
+        self._note(sys._getframe(1))
         return super().__len__()
+
+
+class Words(_Heard):
+    """The words of a command."""
+
+    def _note(self, asks: FrameType) -> None:
+        _asked.append("reads the words of the command")
+
+
+class _Places(_Heard):
+    """Where modules are looked for: in a program, first in its own folder.
+
+    What imports does not count, since nothing in that folder is found by it.
+    """
+
+    def _note(self, asks: FrameType) -> None:
+        if not str(asks.f_globals.get("__name__")).startswith(_IMPORTING):
+            _asked.append("reads where modules are looked for")
 
 
 class _Program(types.ModuleType):
@@ -47,25 +71,20 @@ class _Program(types.ModuleType):
 
 
 class _Looking:
-    """Stands for ``os`` where files are looked for, and notes which."""
+    """Stands for a function that looks for a file, as which it counts."""
 
-    def __init__(self, read: set[str]) -> None:
-        self._read = read
+    def __init__(self, real: Callable[..., Any], note: Callable[[object], None]) -> None:
+        self._real, self._note = real, note
 
-    def stat(self, path: Any, *args: Any, **more: Any) -> os.stat_result:
+    def __call__(self, path: Any, *args: Any, **more: Any) -> Any:
         self._note(path)
-        return os.stat(path, *args, **more)
+        return self._real(path, *args, **more)
 
-    def lstat(self, path: Any, *args: Any, **more: Any) -> os.stat_result:
-        self._note(path)
-        return os.lstat(path, *args, **more)
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._real
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def _note(self, path: Any) -> None:
-        with contextlib.suppress(TypeError, ValueError):
-            self._read.add(os.fsdecode(path))
+    def __hash__(self) -> int:
+        return hash(self._real)
 
 
 class _Missing:
@@ -97,30 +116,36 @@ class Asked:
         self.aliases = ["__main__"]
         """Names of the program's own module: multiprocessing gives it another."""
         self._hears = False
+        self._path: _Places | None = None
+        self._places: tuple[str, ...] = ()
 
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
         """Let stand-ins be in the places of what is asked."""
         sys.addaudithook(self._hear)
-        looking, missing = _Looking(self.files), _Missing()
-        words, main = sys.argv, sys.modules["__main__"]
+        missing = _Missing()
+        words, main, path = sys.argv, sys.modules["__main__"], sys.path
         sys.argv = its_words = Words([os.path.join(self._root, "program")])
         sys.modules["__main__"] = its_main = _Program("__main__")
-        holders = sys.getrefcount(its_words), sys.getrefcount(its_main)
+        sys.path = its_path = _Places(path)
+        holders = [sys.getrefcount(one) for one in (its_words, its_main, its_path)]
         sys.meta_path.append(missing)
-        modules = [sys.modules[one] for one in _LOOKING if one in sys.modules]
-        for module in modules:
-            setattr(module, "os", looking)  # noqa: B010
+        real = {name: getattr(os, name) for name in (*_LOOKING, "getpid")}
+        for name in _LOOKING:
+            setattr(os, name, _Looking(real[name], self._look_for))
         setattr(os, "getpid", _noted_number)  # noqa: B010
+        self._path, self._places = its_path, tuple(path)
         yield
-        setattr(os, "getpid", _getpid)  # noqa: B010
-        for module in modules:
-            setattr(module, "os", os)  # noqa: B010
+        for name, function in real.items():
+            setattr(os, name, function)
         sys.meta_path.remove(missing)
         self.aliases = [name for name, one in sys.modules.items() if one is its_main]
         sys.modules.update(dict.fromkeys(self.aliases, main))
         sys.argv = words
-        if holders != (sys.getrefcount(its_words) + 1, sys.getrefcount(its_main) + 1):
+        self._note_path()
+        sys.path, self._path = path, None
+        now = [sys.getrefcount(one) + 1 for one in (its_words, its_main, its_path)]
+        if holders != now:
             _asked.append("keeps the words of the command, or the program's own module")
         self.missing = missing.names - sys.modules.keys()
 
@@ -133,9 +158,23 @@ class Asked:
 
     def of_the_program(self) -> str:
         """Return what was asked that a program alone could answer; empty for nothing."""
+        self._note_path()
         return _asked[0] if _asked else ""
 
+    def _note_path(self) -> None:
+        its = self._path
+        if its is not None and (sys.path is not its or tuple(list.__iter__(its)) != self._places):
+            _asked.append("changes where modules are looked for")
+
+    def _look_for(self, path: Any) -> None:
+        with contextlib.suppress(TypeError, ValueError):
+            if self._hears:
+                self.files.add(os.fsdecode(path))
+
     def _hear(self, event: str, args: tuple[object, ...]) -> None:
+        if self._hears and event in _RUNS:
+            for word in (args[0], *(args[1] if isinstance(args[1], (list, tuple)) else ())):
+                self._look_for(word)
         if not self._hears or event not in _READS or not args:
             return
         path = os.curdir if args[0] is None else args[0]

@@ -13,6 +13,7 @@ import sys
 from warm_imports import origin_of, state_of  # type: ignore[import-not-found]
 
 _CUSTOM = ("sitecustomize", "usercustomize")
+_TELLING = (".dist-info", ".egg-info")  # of what is installed
 
 
 class Begin:
@@ -47,22 +48,24 @@ class Begin:
         return place if new and place else ""
 
 
+def standing_before(place: str, missing: set[str]) -> str:
+    """Return what `place` has before a module that was imported, or tried, or tells of one."""
+    tops = {one.partition(".")[0] for one in sys.modules} | missing
+    suffixes = tuple(importlib.machinery.all_suffixes())
+    with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+        for one in entries:
+            if one.name.endswith(_TELLING):
+                return one.name
+            ends = [end for end in suffixes if one.name.endswith(end)]
+            for name in [one.name[: -len(end)] for end in ends] or [one.name]:
+                if name in tops and (ends or one.is_dir()):
+                    return one.name
+    return ""
+
+
 def _read_at_begin(folder: str) -> list[str]:
     with contextlib.suppress(OSError):
         names = os.listdir(folder or ".")
         wanted = [one for one in names if one.endswith(".pth") or one.startswith(_CUSTOM)]
         return [os.path.join(folder, one) for one in wanted]
     return []
-
-
-def standing_before(place: str, missing: set[str]) -> str:
-    """Return what lies in `place` and is called like a module that was imported, or tried."""
-    tops = {one.partition(".")[0] for one in sys.modules} | missing
-    suffixes = tuple(importlib.machinery.all_suffixes())
-    with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
-        for one in entries:
-            ends = [end for end in suffixes if one.name.endswith(end)]
-            for name in [one.name[: -len(end)] for end in ends] or [one.name]:
-                if name in tops and (ends or one.is_dir()):
-                    return one.name
-    return ""

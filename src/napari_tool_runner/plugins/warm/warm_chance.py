@@ -5,8 +5,60 @@ It lies beside ``server.py``: with the standard library of any Python from 3.8 o
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+_NUMPY = "numpy.random.mtrand"
+
+
+class Seeds:
+    """The random states that all packages share, as they were when they were made."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, object] = {}
+
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        """Note within what a state is before anybody could change it."""
+        self._note("random")
+        sys.meta_path.insert(0, self)
+        yield
+        sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: Any = None, _: Any = None) -> ModuleSpec | None:
+        """Find the module that holds NumPy's state, as usual."""
+        spec = PathFinder.find_spec(name, path) if name == _NUMPY else None
+        loader = spec.loader if spec is not None else None
+        if loader is not None:
+            execute = loader.exec_module
+
+            def load(module: ModuleType) -> None:
+                del vars(loader)["exec_module"]
+                execute(module)
+                self._note(_NUMPY)
+
+            setattr(loader, "exec_module", load)  # noqa: B010 (it is a method)
+        return spec
+
+    def changed(self) -> bool:
+        """Whether one is another than it was."""
+        return any(_state(name) != known for name, known in self._known.items())
+
+    def _note(self, name: str) -> None:
+        if name in sys.modules:
+            self._known[name] = _state(name)
+
+
+def _state(name: str) -> object:
+    module: Any = sys.modules.get(name)
+    if name == "random":
+        return module.getstate() if hasattr(module, "getstate") else None
+    told = module.get_state() if hasattr(module, "get_state") else ("", None)
+    return told[1] if told[1] is None else (told[1].tobytes(), *told[2:])
 
 
 def kinds_of_chance() -> Iterator[type]:

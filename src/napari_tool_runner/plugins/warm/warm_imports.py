@@ -21,19 +21,16 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from warm_asked import Asked, Words  # type: ignore[import-not-found]
-from warm_chance import is_constant, kinds_of_chance, shared_memory, usual_chance  # type: ignore[import-not-found]
+from warm_chance import Seeds, is_constant, kinds_of_chance, shared_memory, usual_chance  # type: ignore[import-not-found]
+from warm_steps import take, top_of, unlike  # type: ignore[import-not-found]
 
 _POOLS = re.compile(r"polars|tokio|ts_pool|rayon|grpc")
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
 _VOLATILE = ("/proc/", "/dev/", "/sys/")
 _OF_STREAMS = ("encoding", "errors", "line_buffering", "write_through")
-_FIRST = ("pathlib", "threading")  # what is looked for there is heard; a thread has noted stderr
-_SEEDS = ("random", "numpy.random")
-_LOOK_UP = "found = [getattr(module, one) for one in names]"
-_FROM = f"__import__(place, fromlist=names); {_LOOK_UP}"
+_FIRST = ("threading", "random")  # a thread has noted stderr; its state is looked at
 _MARK = "NAPARI_TOOL_RUNNER_RUN"
 _DEEPEST = 6
 
@@ -79,7 +76,8 @@ class Ahead:
         self._names: dict[str, list[str] | None] = {}
         """What lies in the folders that were looked through; None for what is none."""
         self._places: tuple[str, ...] = ()
-        self._seeds: dict[str, object] = {}
+        self._seeds = Seeds()
+        self._taken: list[tuple[str, list[object]]] = []
 
     def take(
         self, names: list[str], brought: set[str], told: dict[str, str], *, closely: bool
@@ -89,7 +87,7 @@ class Ahead:
         Parameters
         ----------
         names : list of str
-            Modules, or what is looked up in one.
+            The steps of the program's begin.
         brought : set of str
             All modules that this brings.
         told : dict
@@ -106,7 +104,7 @@ class Ahead:
         forget_others(self._begun)
         for one in _FIRST:
             if one in brought:
-                _import(one)
+                importlib.import_module(one)
         before, variables = self._state(), dict(os.environ)
         holders = [sys.getrefcount(one) for one in (sys.stdin, sys.stdout, sys.stderr)]
         register = os.register_at_fork
@@ -114,9 +112,12 @@ class Ahead:
         self._register_really = register
         gc.collect()
         gc.freeze()
-        with self.asked.standing():
-            first = [one for one in _SEEDS if one in brought]
-            self._take_each([*first, *names, ""], before, closely=closely)
+        with self.asked.standing(), self._seeds.standing():
+            self._take_each([*names, ""], before, closely=closely)
+        if found := unlike(self._taken):
+            raise Refused(top_of(found[0]), found[1])
+        tried = {top_of(step) for step, _ in self._taken if step[:1] == "?"}
+        self.asked.missing |= tried - sys.modules.keys()
         self._look("", before, closely=True)
         setattr(os, "register_at_fork", register)  # noqa: B010
         self._compare(told)
@@ -136,8 +137,15 @@ class Ahead:
             if name:
                 begun = time.monotonic()
                 with self.asked.hearing():
-                    _import(name)
+                    self._take_step(name)
                 self.seconds += time.monotonic() - begun
+
+    def _take_step(self, step: str) -> None:
+        try:
+            self._taken.append((step, take(step)))
+        except BaseException as error:
+            why = f"its import fails without what the program did before ({type(error).__name__})"
+            raise Refused(top_of(step), why) from error
 
     def changed(self) -> str:
         """Return what was read and is not as it was; empty when all is."""
@@ -203,7 +211,8 @@ class Ahead:
             with contextlib.suppress(OSError), open(f"/proc/self/task/{one}/comm", "rb") as file:
                 if _POOLS.search(file.read().decode(errors="replace")):
                     raise Refused(package, "it starts a pool of threads when it is imported")
-        self._look_at_seeds(package)
+        if self._seeds.changed():
+            raise Refused(package, "it seeds or draws random numbers when it is imported")
         if closely:
             for why in self._traces():
                 raise Refused(package, why)
@@ -240,18 +249,6 @@ class Ahead:
                 for where, folders, files in os.walk(self.root)
             ],
         }
-
-    def _look_at_seeds(self, package: str) -> None:
-        for name in _SEEDS:
-            module = sys.modules.get(name)
-            if module is not None and hasattr(module, "get_state" if "." in name else "getstate"):
-                if name == "random":
-                    state = module.getstate()
-                else:
-                    told = module.get_state()
-                    state = (told[1].tobytes(), *told[2:])
-                if self._seeds.setdefault(name, state) != state:
-                    raise Refused(package, "it seeds or draws random numbers when it is imported")
 
     def _traces(self) -> Iterator[str]:
         """Say what was made from chance, or from a place that is a job's own."""
@@ -373,28 +370,3 @@ def _open_files() -> Iterator[str]:
     for one in sorted(os.listdir("/proc/self/fd")):
         with contextlib.suppress(OSError):
             yield f"{one} {os.readlink(f'/proc/self/fd/{one}')}"
-
-
-def top_of(name: str) -> str:
-    """Return the package of a module, or of what is looked up in one."""
-    return name.partition(":")[0].partition(".")[0]
-
-
-def _import(name: str) -> None:
-    """Import a module; of ``module:name`` look it up, of ``module::names`` as ``from`` does."""
-    place, _, told = name.partition(":")
-    names = told.lstrip(":").split(",")
-    found: list[Any] = []
-    try:
-        module = importlib.import_module(place)
-        for _ in range(2 if told else 0):
-            # warnings take the name of a module from whoever looks it up: the program
-            scope: dict[str, Any] = {"__name__": "__main__", "place": place, "module": module}
-            scope["names"] = names
-            exec(_FROM if told[:1] == ":" else _LOOK_UP, scope)  # noqa: S102
-            found += [scope["found"]]
-    except BaseException as error:
-        why = f"its import fails without what the program did before ({type(error).__name__})"
-        raise Refused(top_of(name), why) from error
-    if told and any(one is not again for one, again in zip(*found)):  # noqa: B905
-        raise Refused(top_of(name), f"{names[0]} is not the same when it is looked up again")

@@ -18,6 +18,8 @@ from typing import Any
 from warm_imports import origin_of  # type: ignore[import-not-found]
 from warm_lookups import Lookups, is_literal  # type: ignore[import-not-found]
 
+_BEFORE = -1  # what a program's begin finds
+
 
 class Leading:
     """Notes which modules the begin of a program imports; it stands first among the finders.
@@ -36,8 +38,11 @@ class Leading:
         self._places, self._own = places, own
         self._main = sys.modules["__main__"].__dict__
         self._files = {"<string>": self._read(text)}
-        self._found: dict[str, tuple[int, str]] = {}
-        """Names of modules with the program's line, and what it looks up there."""
+        self._found: dict[str, int] = {}
+        """Names of modules with the step of the program that brought them."""
+        self._first: list[str] = []
+        """What Python itself has imported before the program's begin."""
+        self._program: Lookups | None = None
         self._goes_on, self._begun = True, False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
@@ -50,7 +55,7 @@ class Leading:
                 if spec is not None:
                     break
         if self._goes_on:
-            where = self._where(sys._getframe(1))
+            where = self._where(sys._getframe(1), name)
             origin = getattr(spec, "origin", None) or ""
             self._goes_on = where is not None and not self._is_own(origin)
             if where is not None:
@@ -58,53 +63,57 @@ class Leading:
                     self._found[name] = where
                 if not self._goes_on:  # whatever asks for it imports what is the program's own
                     found = self._found.items()
-                    self._found = {one: at for one, at in found if at[0] < where[0]}
+                    self._found = {one: at for one, at in found if at < where}
+                    self._first = [one for one in self._first if one in self._found]
             if not self._goes_on:
                 sys.meta_path.remove(self)  # all others were asked
         return spec
 
     def told(self) -> str:
-        """Return the modules with their files; those that can be imported ahead are marked.
+        """Return the steps of the program's begin, and all modules with their files.
 
-        What is looked up stands, so marked, before the modules that this brings (``=``).
+        Those that the steps bring are marked (``=``). What comes after the last step that brought
+        one finds all as it is anyway.
         """
-        lines, looked_up = [], {""}
+        lines = [f"+\t{one}\t" for one in self._first if one in sys.modules]
+        brought = {at for name, at in self._found.items() if name in sys.modules}
+        if self._program is not None:
+            steps = self._program.told(brought, max(brought, default=_BEFORE))
+            lines += [f"{mark}\t{step}\t" for mark, step in steps]
         for name, module in list(sys.modules.items()):
             origin = origin_of(module)
             named = getattr(getattr(module, "__spec__", None), "name", "") == name
-            _, lookup = self._found.get(name, (0, ""))
-            if lookup not in looked_up:
-                looked_up.add(lookup)
-                lines.append(f"+\t{lookup}\t")
             leads = name in self._found and named and origin and not self._is_own(origin)
-            mark = ("=" if lookup else "+") if leads else "-"
             if not {"\n", "\t"} & {*name, *origin}:
-                lines.append(f"{mark}\t{name}\t{origin}")
+                lines.append(f"{'=' if leads else '-'}\t{name}\t{origin}")
         return "\n".join(lines)
 
     def _is_own(self, origin: str) -> bool:
         installed = origin.startswith(self._places) and not origin.startswith(self._own)
         return os.path.isabs(origin) and not installed
 
-    def _where(self, frame: FrameType | None) -> tuple[int, str] | None:
-        """Return the program's line at which its begin is, and what is looked up there.
-
-        The line is 0 before its begin; None is after it.
-        """
-        lines, lookup = [], ""
+    def _where(self, frame: FrameType | None, name: str) -> int | None:
+        """Return at which step of its begin the program is; None is after it."""
+        steps: list[int] = []
+        outer = frame.f_back if frame is not None else None  # others only ask for it
+        inner = outer is None or outer.f_code.co_name != "_find_and_load_unlocked"
         while frame is not None:
             code = frame.f_code
             if frame.f_globals is self._main:
-                found = self._of_file(code.co_filename).at(frame)
-                if code.co_name != "<module>" or found is None:
+                self._program = self._of_file(code.co_filename)
+                step = self._program.at(frame)
+                if code.co_name != "<module>" or step is None:
                     return None
-                lines.append(frame.f_lineno)
-                lookup = lookup or found
+                steps.append(step)
+            spec = frame.f_globals.get("__spec__")
+            inner = inner or bool(getattr(spec, "_initializing", False))
             frame = frame.f_back
-        if not lines and self._begun:
+        if not steps and self._begun:
             return None  # a thread
-        self._begun = bool(lines)
-        return max(lines, default=0), lookup
+        self._begun = bool(steps)
+        if not steps and not inner:
+            self._first.append(name)
+        return max(steps, default=_BEFORE)
 
     def _of_file(self, file: str) -> Lookups:
         if file not in self._files:

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import sys
 import types
-from collections.abc import Generator, Iterator
+from collections.abc import Container, Generator, Iterator
 from types import FrameType
 from typing import Any
 
@@ -19,7 +19,7 @@ _IS_PROGRAM = ast.dump(ast.parse("__name__ == '__main__'", mode="eval").body)
 
 
 class Lookups:
-    """Tells whether a program is at an import, or a lookup, before which it has done nothing.
+    """Tells at which step of its begin a program is, before which it has done nothing else.
 
     Parameters
     ----------
@@ -35,35 +35,61 @@ class Lookups:
         self, end: int, begin: list[ast.stmt], rest: list[ast.stmt], main: dict[str, Any]
     ) -> None:
         self._end, self._main = end, main
-        inner = [part for one in begin for part in _all_in(one)]
-        self._begin = [part for part in inner if isinstance(part, ast.ImportFrom)]
-        self._steps = list(_in_order(rest, set().union(*map(_names_of, begin))))
-        self._answered: set[ast.expr] = set()
+        imports = [found for one in begin for found in _imports_in(one, maybe=False)]
+        self._maybe = {one for one, maybe in imports if maybe}
+        self._begin = [one for one, _ in imports]
+        rest_of_it = _in_order(rest, set().union(*map(_names_of, begin)))
+        self._steps: list[ast.stmt | ast.expr] = [*self._begin, *rest_of_it]
+        self._texts: dict[ast.stmt | ast.expr, str] = {}
+        """What was looked up in which module."""
 
-    def at(self, frame: FrameType) -> str | None:
-        """Return what `frame` looks up, as ``module:name``; None where it does something else.
-
-        It is ``module::names`` where ``from`` does it, and empty where a module is imported.
-        """
+    def at(self, frame: FrameType) -> int | None:
+        """Return the number of the step that `frame` is at; None where it does something else."""
         line, place = frame.f_lineno, _place(frame)
         if line <= self._end:
-            here = [one for one in self._begin if one.lineno <= line <= (one.end_lineno or 0)]
-            return None if len(here) > 1 else "".join(map(_brought_by, here))
+            begin = enumerate(self._begin)
+            here = [(n, one) for n, one in begin if one.lineno <= line <= (one.end_lineno or 0)]
+            alone = len(here) == 1 or all(isinstance(one, ast.Import) for _, one in here)
+            return here[-1][0] if here and alone else None
+        first = len(self._begin)
         with contextlib.suppress(LookupError, TypeError):  # a package may have done anything
-            for one in self._steps:
-                if place == (one.lineno, one.end_lineno, one.col_offset, one.end_col_offset):
-                    return self._told(one)
-                if isinstance(one, ast.expr) and one not in self._answered:
-                    self._value(one)
+            for number, one in enumerate(self._steps[first:], first):
+                is_here = place == (one.lineno, one.end_lineno, one.col_offset, one.end_col_offset)
+                if isinstance(one, ast.expr) and one not in self._texts:
+                    self._texts[one] = self._text(one, is_answered=not is_here)
+                if is_here:
+                    return number
         return None
 
-    def _told(self, one: ast.stmt | ast.expr) -> str | None:
+    def told(self, brought: Container[int], last: int) -> Iterator[tuple[str, str]]:
+        """Yield what the steps until `last` are, with ``?`` before those that maybe were not done.
+
+        `brought` are those that brought modules; after one that did and failed, none follows.
+        """
+        for number, one in enumerate(self._steps[: last + 1]):
+            if isinstance(one, ast.Import):
+                found = list(_imported(one))
+            elif isinstance(one, ast.ImportFrom):
+                found = list(_taken_from(one, str(self._main.get("__package__") or "")))
+            else:
+                found = [("+", self._texts[one])]
+            if one in self._maybe and number not in brought:
+                found = [("?", text) for _, text in found]
+            elif one in self._maybe and not all(_is_there(text) for _, text in found):
+                return
+            yield from (step for step in found if step[1])
+
+    def _text(self, one: ast.expr, *, is_answered: bool) -> str:
+        """Return what an expression looks up, as ``module:name``; empty for words of a command."""
+        if is_answered:
+            self._value(one)
         if isinstance(one, ast.Attribute):
             holder = self._value(one.value)
             name = str(getattr(holder, "__name__", ""))
-            self._answered.add(one)
-            return f"{name}:{one.attr}" if sys.modules.get(name) is holder else None
-        return _brought_by(one) if isinstance(one, ast.stmt) else None
+            if sys.modules.get(name) is not holder:
+                raise LookupError
+            return f"{name}:{one.attr}"
+        return ""
 
     def _value(self, one: ast.expr) -> Any:
         """Return what an expression stands for, if that is told without anybody's code."""
@@ -75,7 +101,7 @@ class Lookups:
                 return vars(holder)[one.attr]
         if isinstance(one, ast.Subscript):
             holder = self._value(one.value)
-            if type(holder) is list:
+            if holder is sys.argv:  # others could be changed by what is imported later
                 return holder[ast.literal_eval(one.slice)]
         raise LookupError
 
@@ -89,14 +115,43 @@ def is_literal(value: ast.expr) -> bool:
     return True
 
 
-def _brought_by(one: ast.stmt) -> str:
-    """Return what a statement looks up, if it does so by now: ``from`` does it in the end."""
-    if isinstance(one, ast.ImportFrom) and one.module and not one.level:
-        names = [part.name for part in one.names]
-        spec = getattr(sys.modules.get(one.module), "__spec__", None)
-        if "*" not in names and not getattr(spec, "_initializing", one.module not in sys.modules):
-            return f"{one.module}::{','.join(names)}"
-    return ""
+def _imports_in(one: ast.stmt, *, maybe: bool) -> Iterator[tuple[ast.stmt, bool]]:
+    """Yield the imports of a statement at the begin, and whether it may leave them out."""
+    if isinstance(one, (ast.Import, ast.ImportFrom)):
+        yield one, maybe
+    elif isinstance(one, ast.If):  # of type checkers
+        for part in one.orelse:
+            yield from _imports_in(part, maybe=maybe)
+    elif isinstance(one, ast.Try):
+        handled = [part for handler in one.handlers for part in handler.body]
+        for part in (*one.body, *handled, *one.orelse, *one.finalbody):
+            yield from _imports_in(part, maybe=True)
+
+
+def _is_there(step: str) -> bool:
+    """Whether a step that was maybe done did not fail."""
+    place, _, names = step.partition("::")
+    held = getattr(sys.modules.get(place), "__dict__", None)
+    return held is not None and ({*names.split(",")} <= held.keys() or names in ("", "*"))
+
+
+def _imported(one: ast.Import) -> Iterator[tuple[str, str]]:
+    for part in one.names:
+        yield "+", part.name
+        place, _, name = part.name.rpartition(".")
+        if part.asname and place:
+            yield "?", f"{place}::{name}"
+
+
+def _taken_from(one: ast.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
+    place = one.module or ""
+    if one.level:
+        parents = package.split(".")
+        place = ".".join([*parents[: len(parents) - one.level + 1], *filter(None, [place])])
+    names = ",".join(part.name for part in one.names)
+    if names == "*":
+        yield "+", place
+    yield "?" if names == "*" else "+", f"{place}::{names}"
 
 
 def _in_order(body: list[ast.stmt], bound: set[str]) -> Generator[ast.stmt | ast.expr, None, bool]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import array
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import socket
@@ -26,10 +27,11 @@ from collections.abc import Iterator
 from warm_begin import Begin, standing_before  # type: ignore[import-not-found]
 from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
 from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
-from warm_imports import Ahead, Refused, top_of  # type: ignore[import-not-found]
+from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
 from warm_leaving import Leaving  # type: ignore[import-not-found]
 from warm_reach import can_be_ended, reach  # type: ignore[import-not-found]
 from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
+from warm_steps import top_of  # type: ignore[import-not-found]
 from warm_template import Template  # type: ignore[import-not-found]
 
 _TRIES = 12
@@ -71,7 +73,6 @@ class Server:
         self._serving: dict[int, Template] = {}
         self._wanted: list[Template] = []
         self._coming: Template | None = None
-        self._bad: set[str] = set()
 
     def serve(self) -> None:
         """Answer until napari is gone; in a fork raises `_Forked`."""
@@ -189,7 +190,8 @@ class Server:
             reap()
 
     def _import(self, fork: Template) -> None:
-        names = [one for one in fork.names if top_of(one) not in self._bad]
+        # what comes after one that is left out could see what that does
+        names = list(itertools.takewhile(lambda one: top_of(one) not in fork.bad, fork.names))
         ahead = Ahead(self._root, self._work, self._begun)
         ahead.take(names, fork.brought, fork.told, closely=fork.closely)
         self.ahead = ahead
@@ -232,8 +234,8 @@ class Server:
         self._end(fork)
         if again and not fork.closely and not package and why:
             fork.closely = True
-        elif again and package and package not in self._bad:
-            self._bad.add(package)
+        elif again and package and package not in fork.bad:
+            fork.bad.add(package)
             its = package.encode("utf-8", "replace")
             for number in numbers if self._within else ():  # another begins in each container
                 self._told.send(b"N" + struct.pack("=Q", number) + its)

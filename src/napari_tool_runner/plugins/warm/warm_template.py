@@ -18,18 +18,21 @@ class Template:
     Parameters
     ----------
     told : str
-        The modules that a program had; those that can be imported ahead are marked.
+        The steps of a program's begin, and the modules that it had.
     """
 
     def __init__(self, told: str) -> None:
         lines = [one.split("\t") for one in told.split("\n") if one.count("\t") == 2]
-        self.told = {name: origin for _, name, origin in lines}
-        self.names = [name for mark, name, _ in lines if mark == "+"]
-        self.brought = {name for mark, name, _ in lines if mark in ("+", "=")}
+        self.told = {name: origin for mark, name, origin in lines if mark in "=-"}
+        steps = {"+": "", "?": "?"}
+        self.names = [steps[mark] + name for mark, name, _ in lines if mark in steps]
+        self.brought = {name for mark, name, _ in lines if mark == "="}
         self.pid = 0
         self.link: socket.socket | None = None
         self.ready, self.closely, self.begun, self.tries = False, False, 0.0, 0
         self.numbers: list[int] = []
+        self.bad: set[str] = set()
+        """Packages that cannot be imported ahead of this program."""
         self.took = b""
         """The seconds of its imports, packed."""
         self.calls: list[tuple[bytes, list[int]]] = []
