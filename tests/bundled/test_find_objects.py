@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from bundled import make_samples as generate
 from bundled.inside import Image, run, script
-from napari_tool_runner.exchange.counting import least_size
+from napari_tool_runner.exchange.counting import doubtful_in, least_size
 from napari_tool_runner.exchange.noise import noise_share
 
 PLANE = {"PhysicalSizeX": 0.32, "PhysicalSizeY": 0.32}
@@ -103,6 +103,7 @@ def test_objects_that_hardly_stand_out_are_told_with_their_numbers(tmp_path):
     (number,) = np.unique(made.image()[drawn == 3][made.image()[drawn == 3] > 0])
     said = f"1 hardly stands out and may be none (number {number})"
     assert any(said in note for note in made.notes)
+    assert doubtful_in(made.notes) == (number,)
     assert made.notes[0].endswith("(soft edges)")
 
 

@@ -11,6 +11,7 @@ from napari_tool_runner.exchange import (
     LoadedOutput,
     at_edge,
     counted,
+    doubtful_in,
     edge_words,
     giant_words,
     is_noisy,
@@ -149,3 +150,11 @@ def test_of_a_large_plane_only_parts_are_looked_at() -> None:
     row = (FLAT + ROUGH)[50]
     assert noise_share(np.broadcast_to(np.tile(row, 80), (13_000, 128 * 80))) >= 0
     assert noise_share(np.broadcast_to(np.float32(1), (3, 10**9))) == 0
+
+
+def test_objects_that_may_be_none_are_known_by_the_note_that_tells_them() -> None:
+    note = (
+        "Of 79 objects 3 hardly stand out and may be none (number 3, 12, 40, …); 7 touch the edge"
+    )
+    assert doubtful_in([note, "Of 4 objects 1 touches the edge"]) == (3, 12, 40)
+    assert doubtful_in(["5 of them are thin (number 3)"]) == ()

@@ -41,6 +41,7 @@ class Page:
 class Given:
     def __init__(self, values):
         self.values, self.sources = values, {"input": values.get("input")}
+        self.pieces = []
 
 
 @pytest.fixture
@@ -164,6 +165,33 @@ def test_giants_are_split_finer(model_viewer, mask):
     assert labels(by_diameter) == ["Show it", "Measure them…"], "again they would be one mask"
     found[1][1]()
     assert page.taken[-1] == (objects, {})
+
+
+def test_objects_that_may_be_none_are_shown_one_after_the_other(model_viewer, mask):
+    pixels = np.zeros((40, 40), int)
+    pixels[2:6, 2:6], pixels[20:30, 20:30] = 3, 8
+    objects = model_viewer.add_labels(pixels, name="objects")
+    steps, given = NextSteps(model_viewer, TOOLS, Page()), Given({"input": mask})
+    note = "Of 9 objects {} out and may be none (number {}); typical diameter 10.3 pixels"
+    shown = AddedResult(layers=[objects], counted=[(objects, Counted(9))])
+    shown.notes = (note.format("1 hardly stands", 8),)
+    found = steps.after(shown, "find_objects", given)
+    assert labels(found) == ["Show number 8", "Measure them…"]
+    found[0][1]()
+    assert objects.selected_label == 8
+    assert model_viewer.layers.selection.active is objects
+    assert tuple(getattr(model_viewer, "scene", model_viewer).camera.center[-2:]) == (24.0, 24.0)
+    shown.notes = (note.format("2 hardly stand", "3, 8, …"),)
+    found = steps.after(shown, "find_objects", given)
+    assert labels(found) == ["Show the doubtful", "Measure them…"]
+    seen = []
+    for _ in range(3):
+        found[0][1]()
+        seen.append(objects.selected_label)
+    assert seen == [3, 8, 3]
+    given.pieces = [(0,), (1,)]
+    assert labels(steps.after(shown, "find_objects", given)) == ["Measure them…"]
+    assert labels(steps.after(shown, "find_objects")) == ["Measure them…"]
 
 
 def split(mask, objects, steps, spacing, *giants):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from napari_tool_runner.exchange.snapshots import layer_kind, snapshot
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
     from napari_tool_runner.exchange.model import LoadedOutput
@@ -21,6 +24,7 @@ __all__ = [
     "Counted",
     "at_edge",
     "counted",
+    "doubtful_in",
     "edge_words",
     "giant_words",
     "giants_among",
@@ -40,6 +44,7 @@ _SPECK = 20
 """A speck is so many times smaller than the objects that most pixels belong to."""
 _GIANT, _SOME = 2, 8
 """A giant is so many times larger than the middle one, of so many objects or more."""
+_DOUBTFUL = re.compile(r"may be none \(number ([\d, ]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,15 @@ def giant_words(count: int, largest: int, middle: int) -> str:
     return (
         f"{count:,} of them {verb} {largest:,} pixels, the middle one {middle:,}: several in one?"
     )
+
+
+def doubtful_in(notes: Iterable[str]) -> tuple[int, ...]:
+    """Return the numbers of the objects that may be none, as the notes of a tool tell them.
+
+    They are told as `may be none (number 3, 8)`.
+    """
+    told = (found for note in notes for found in _DOUBTFUL.findall(note))
+    return tuple(int(number) for numbers in told for number in re.findall(r"\d+", numbers))
 
 
 def pixel_column(frame: pd.DataFrame) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from napari_tool_runner.exchange import (
     column_title,
+    doubtful_in,
     features_of,
     is_noisy,
     layer_kind,
@@ -31,7 +33,7 @@ from napari_tool_runner.widgets.results.scene import look_at
 from napari_tool_runner.widgets.results.showing import plot_features, show_features
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Labels, Layer
@@ -54,6 +56,9 @@ class _Given(Protocol):
 
     @property
     def sources(self) -> Mapping[str, object]: ...
+
+    @property
+    def pieces(self) -> Sequence[object]: ...
 
 
 class Origin(NamedTuple):
@@ -212,6 +217,7 @@ class NextSteps:
             elif found.count and tool in _NUMBER:
                 if found.giants:
                     buttons += self._mend(shown, layer, found, tool, given)
+                buttons += self._doubtful(shown, layer, given)
                 if can_measure_again(layer):
                     buttons.append(("Measure again", partial(measure_again, layer)))
                 else:
@@ -272,6 +278,18 @@ class NextSteps:
             return (paint,)
         more = {"spacing": spacing, "smoothing": smoothing / 2}
         return paint, *self._offer("Smooth less…", _SPLIT, mask, more)
+
+    def _doubtful(
+        self, shown: AddedResult, layer: object, given: _Given | None
+    ) -> tuple[Button, ...]:
+        """Offer to look at the objects that may be none; each press goes to the next one."""
+        numbers = doubtful_in(shown.notes)
+        # one and the same number may be of an object in each of the pieces
+        if not numbers or given is None or given.pieces:
+            return ()
+        turn = cycle(numbers)
+        label = f"Show number {numbers[0]}" if len(numbers) == 1 else "Show the doubtful"
+        return ((label, lambda: self._show(layer, next(turn))),)
 
     def _show(self, layer: object, number: int) -> Labels | None:
         """Select an object and bring it into the middle of the view; None: its layer is gone."""
