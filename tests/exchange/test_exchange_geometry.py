@@ -21,6 +21,7 @@ from napari_tool_runner.exchange.geometry import (
     data_to_world,
     geometry_of,
 )
+from napari_tool_runner.exchange.model import Geometry
 from napari_tool_runner.exchange.parts import counterparts
 from napari_tool_runner.exchange.units import (
     canonical,
@@ -28,6 +29,7 @@ from napari_tool_runner.exchange.units import (
     dimension,
     is_shown,
     ome_symbol,
+    unit_here,
 )
 from napari_tool_runner.tools.formats import FORMATS
 from napari_tool_runner.tools.model import DataOutput, LayerKind
@@ -602,3 +604,19 @@ def test_coordinates_between_frames_are_told(tmp_path) -> None:
         points = snapshot((np.zeros((3, 3)), own, "points"), "p")
         notes = export(points, wanted, tmp_path, reference=movie).notes
         assert any("between those of" in note for note in notes) is told, (start, step)
+
+
+@pytest.mark.parametrize(
+    ("told", "along", "here"),
+    [
+        ("µm or px", "millimeter", "µm"),
+        ("µm or px", "pixel", "pixels"),
+        ("µm or px", "", "pixels"),
+        ("µm or widths", "second", "widths"),
+        ("px or µm", "micrometer", "px or µm"),  # another parameter decides
+        ("px", "micrometer", "px"),
+    ],
+)
+def test_of_two_units_the_one_holds_that_the_data_have(told: str, along: str, here: str) -> None:
+    units = ("second", along) if along else ()
+    assert unit_here(told, Geometry("TX", units=units)) == here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
@@ -12,11 +13,13 @@ from napari_tool_runner.tools.model import (
     BooleanParameter,
     ColorParameter,
     DataColumnParameter,
+    DataParameter,
     DrillDownOption,
     DrillDownParameter,
     FileParameter,
     FloatParameter,
     IntegerParameter,
+    LayerKind,
     Repeat,
     SelectOption,
     SelectParameter,
@@ -183,17 +186,57 @@ def test_optional_numbers_can_be_not_set(qtbot, form):
 @pytest.mark.parametrize(
     ("limits", "first"),
     [
+        ({"minimum": 0.001, "step": 1.0}, 10.0),
         ({"minimum": 0.001, "maximum": 9.0, "step": 1.0}, 1.0),
         ({"minimum": 0.001, "maximum": 0.5, "step": 1.0}, 0.001),
-        ({"minimum": 5.0, "step": 1.0}, 5.0),
+        ({"minimum": 5.0, "step": 1.0}, 10.0),
+        ({"minimum": 50.0, "step": 1.0}, 50.0),
         ({"minimum": 0.5}, 0.5),
         ({"maximum": -2.0}, -2.0),
     ],
 )
-def test_an_optional_number_begins_with_a_step(qtbot, form, limits, first):
+def test_an_optional_number_begins_with_steps(qtbot, form, limits, first):
     row = form(tool_of(FloatParameter(name="width", optional=True, **limits))).row("width")
     qtbot.mouseClick(row.field.box, Qt.MouseButton.LeftButton)
     assert row.field.node.value == first
+
+
+def diameter(form, image, *notes):
+    """Return the form of a tool with an image and a diameter, and the row of this."""
+    limits = {"minimum": 0.001, "maximum": 90.0, "step": 1.0}
+    width = FloatParameter(name="d", label="Diameter", optional=True, unit="µm or px", **limits)
+    count = IntegerParameter(name="n", label="Count", optional=True)
+    widget = form(tool_of(DataParameter(name="i", kinds=(LayerKind.IMAGE,)), width, count))
+    widget.model.leaf("i").set(image)
+    widget.model.notes = notes
+    return widget, widget.row("d")
+
+
+def test_the_unit_is_the_one_that_holds_for_the_layer(form, model_viewer):
+    known = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
+    unknown = model_viewer.add_image(np.zeros((4, 4)))
+    widget, row = diameter(form, unknown)
+    focus = row.field.focus_widget()
+    assert (row._unit.text(), focus.accessibleName()) == ("pixels", "Diameter (pixels)")
+    widget.model.leaf("i").set(known)
+    assert (row._unit.text(), focus.accessibleName()) == ("µm", "Diameter (µm)")
+    widget.model.leaf("i").set(None)
+    assert row._unit.text() == "µm or px"
+
+
+def test_an_optional_number_begins_with_what_the_tool_took(qtbot, form, model_viewer):
+    image = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
+    note = "Of 9 objects 1 touches the edge; typical diameter 9.68 µm; sizes to ±18% (soft edges)"
+
+    def begun(*notes, name="d"):
+        widget, _ = diameter(form, image, *notes)
+        widget.row(name).field.box.click()
+        return widget.values()[name]
+
+    assert begun("Another", note) == 9.68
+    assert begun(note.replace("µm", "pixels")) == 10, "in another unit"
+    assert begun(note.replace("9.68", "968")) == 10, "beyond its limits"
+    assert begun("Count 4.0.", name="n") == 4
 
 
 def test_a_click_on_the_words_toggles_a_check_box(qtbot, form):

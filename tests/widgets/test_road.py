@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from widget_tools import opened
@@ -36,6 +38,21 @@ def test_the_buttons_lead_from_a_colour_picture_to_its_nuclei(qtbot, model_viewe
     colours = (("find_objects", "Choose a channel…"), ("colour_to_grey", "Find objects…"))
     measured = walk(qtbot, model_viewer, manager, (*colours, *SHORT[1:]))
     assert measured.name == "Nuclei · blue", "colours have no brightness"
+
+
+def test_a_diameter_begins_with_the_one_that_was_found(qtbot, model_viewer, manager):
+    for data, attributes, _ in cells_2d():
+        model_viewer.add_image(data, **attributes)
+    dock = ToolRunnerWidget(model_viewer, manager=manager)
+    qtbot.addWidget(dock)
+    dock.show()
+    opened(qtbot, dock, "find_objects")
+    press(qtbot, dock, "find_objects", "Undo")
+    row = dock.page.form.row("diameter")
+    row.field.box.click()
+    (told,) = re.findall(r"typical diameter ([\d.]+) µm", " ".join(dock.page.form.model.notes))
+    assert dock.page.form.values()["diameter"] == float(told)
+    assert row._unit.text() == "µm"
 
 
 def walk(qtbot, viewer, manager, road):

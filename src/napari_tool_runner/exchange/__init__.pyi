@@ -34,6 +34,7 @@ from .sharing import sha256_once
 from .sizing import Objects
 from .snapshots import geometry_record, grid_of, layer_kind, snapshot, snapshot_from_record
 from .titles import column_title, counted_only
+from .units import unit_here
 from .wanted import lying_apart, misfit, misfits, refused_colours, wants_objects
 
 __all__ = [
@@ -108,6 +109,7 @@ __all__ = [
     "speck_words",
     "takes_features",
     "thumbnail_of",
+    "unit_here",
     "wants_objects",
     "whereabouts",
     "why_guess",

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange.model import Geometry
 
 __all__ = [
     "canonical",
@@ -19,6 +23,7 @@ __all__ = [
     "is_length",
     "is_shown",
     "ome_symbol",
+    "unit_here",
 ]
 
 _PREFIXES = {
@@ -162,3 +167,14 @@ def in_ome_unit(size: float, unit: str) -> tuple[float, str]:
     if not usual or ome_symbol(unit) is not None:
         return size, unit
     return size * conversion(unit, usual), usual
+
+
+def unit_here(told: str, geometry: Geometry) -> str:
+    """Return which of two units holds for data: of ``µm or px`` the length where X has one."""
+    first, _, other = told.partition(" or ")
+    if not other or not is_length(first):
+        return told  # not the data decide
+    along = dict(zip(geometry.axes, geometry.units, strict=False)).get("X", "")
+    if is_length(along):
+        return first
+    return "pixels" if canonical(other) == "pixel" else other

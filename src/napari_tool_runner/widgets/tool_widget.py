@@ -285,6 +285,7 @@ class ToolWidget(QWidget):
             self.run_bar.say(bridge.problem, "failed", job_buttons(job, self._show_log))
             self.log.show_failure(job)
             return
+        self.form.model.notes = shown.notes
         show_log, open_folder, _ = job_buttons(job, self._show_log)
         buttons: list[Button] = [*self.steps.after(shown, self.tool.id, job.request)]
         if shown.joined or shown.layers:

@@ -14,6 +14,8 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePol
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
+from napari_tool_runner.tools.model import FloatParameter, IntegerParameter
+from napari_tool_runner.widgets.forms.quantities import first_number, has_two_units, unit_of
 from napari_tool_runner.widgets.parts.dragging import DragSteps
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import keep_wheel_away
@@ -223,13 +225,9 @@ class OptionalField(Field):
     def _first_value(self) -> object:
         parameter = self.node.parameter
         default = getattr(parameter, "default", None)
-        if default is not None:
+        if default is not None or not isinstance(parameter, IntegerParameter | FloatParameter):
             return default
-        low, high = getattr(parameter, "minimum", None), getattr(parameter, "maximum", None)
-        if low is not None and low > 0:
-            step = getattr(parameter, "step", None) or low  # a limit is no value to begin with
-            return step if low <= step and (high is None or step <= high) else low
-        return high if high is not None and high < 0 else 0
+        return first_number(parameter, self.context.model)
 
 
 class FieldRow(QWidget):
@@ -249,6 +247,7 @@ class FieldRow(QWidget):
         self._message: MessageBar | None = None
         self._reset: IconButton | None = None
         self._idle = False
+        self._unit: QElidingLabel | None = None
         parameter: ParameterBase = self.node.parameter
         text = parameter.label or parameter.name
         self._grid = QGridLayout(self)
@@ -262,7 +261,7 @@ class FieldRow(QWidget):
         )
         self.setToolTip(help_text)
         editor = field.widget
-        unit = str(getattr(parameter, "unit", "") or "")
+        unit = unit_of(parameter, context.model)
         focus = field.focus_widget()
         focus.setAccessibleName(f"{text} ({unit})" if unit else text)
         if parameter.help:
@@ -288,9 +287,12 @@ class FieldRow(QWidget):
                 told.setTextFormat(Qt.TextFormat.PlainText)
                 told.setMinimumWidth(24)  # beside it stands what sets the value back
                 self._grid.addWidget(told, row, 2)
+                self._unit = told
             if field.below is not None:
                 self._grid.addWidget(field.below, 3, 0, 1, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        if has_two_units(parameter):
+            context.model.changed.connect(self.show_unit)
         self.node.changed.connect(self.refresh)
         field.hinted.connect(self._show_state)
         keep_wheel_away(editor)
@@ -298,6 +300,7 @@ class FieldRow(QWidget):
 
     def release(self) -> None:
         """Stop following the node; call before the row is deleted."""
+        self.context.model.changed.disconnect(self.show_unit, missing_ok=True)
         self.node.changed.disconnect(self.refresh, missing_ok=True)
         self.field.hinted.disconnect(self._show_state, missing_ok=True)
         self.field.release()
@@ -306,6 +309,15 @@ class FieldRow(QWidget):
         """Show the node's value and what is wrong with it."""
         self.field.refresh()
         self._show_state()
+
+    def show_unit(self) -> None:
+        """Show the unit that holds for the layer that is chosen now."""
+        parameter = self.node.parameter
+        unit = unit_of(parameter, self.context.model)
+        if self._unit is not None and self._unit.text() != unit:
+            self._unit.setText(unit)
+            name = f"{parameter.label or parameter.name} ({unit})"
+            self.field.focus_widget().setAccessibleName(name)
 
     def message(self) -> str:
         """Return the sentence under the field, an empty text when there is none."""

@@ -206,6 +206,11 @@ class FormModel(Items):
     Parameters
     ----------
     tool : Tool
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What the tool told of its last run.
     """
 
     changed = Signal(object)
@@ -214,6 +219,7 @@ class FormModel(Items):
 
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
+        self.notes: tuple[str, ...] = ()
         super().__init__(_nodes(tool.inputs, self))
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:
