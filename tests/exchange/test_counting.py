@@ -16,6 +16,7 @@ from napari_tool_runner.exchange import (
     giant_words,
     is_noisy,
     is_unnumbered,
+    soft_words,
     speck_words,
 )
 from napari_tool_runner.exchange import counting as module
@@ -158,3 +159,12 @@ def test_objects_that_may_be_none_are_known_by_the_note_that_tells_them() -> Non
     )
     assert doubtful_in([note, "Of 4 objects 1 touches the edge"]) == (3, 12, 40)
     assert doubtful_in(["5 of them are thin (number 3)"]) == ()
+
+
+def test_what_sizes_are_worth_is_known_by_the_note_that_tells_it() -> None:
+    notes = [
+        "Of 9 objects typical diameter 9.7 µm; sizes to ±8% (soft edges)",
+        "of 2: sizes to ±18% (soft edges)",
+    ]
+    assert soft_words(notes) == "Their edges are soft: sizes to ±18%."
+    assert soft_words(["sizes differ"]) == ""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_tool_runner.exchange import Counted
+from napari_tool_runner.exchange import Counted, LoadedOutput
 from napari_tool_runner.jobs import AddedResult
+from napari_tool_runner.jobs.in_place import note_made
 from napari_tool_runner.jobs.lineage import note_made_of
+from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.tools.toolbox.box import load_toolbox
 from napari_tool_runner.widgets.next_steps import NextSteps, Origin
 
@@ -144,6 +146,26 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
     assert AddedResult(layers=[points], open=[mask, points]).sentence() == (
         "Added “spots”. “mask”, “spots” are open already."
     )
+
+
+def test_what_sizes_are_worth_is_told_again_when_they_are_measured(model_viewer):
+    notes = ["Of 2 objects 1 touches the edge; sizes to ±18% (soft edges)"]
+    told = {"id": "a job", "notes": notes}
+    pixels = np.diag([0, 1, 2, 0])
+    cells = model_viewer.add_labels(pixels, name="cells", metadata={"napari_tool_runner": told})
+    measured = AddedResult(joined={"table": cells})
+    cells.features = {"index": [0, 1, 2], "pixels": [0, 9, 8]}
+    assert measured.sentence() == "Measured 2 objects of “cells”.", "no result of ours"
+    note_made(cells, LoadedOutput(pixels, LayerKind.LABELS, {}), {})
+    cells.features = {"index": [0, 1, 2], "mean": 0.5}
+    assert measured.sentence() == "Measured 2 objects of “cells”.", "no sizes were measured"
+    cells.features = {"index": [0, 1, 2], "pixels": [0, 9, 8]}
+    assert measured.sentence() == (
+        "Measured 2 objects of “cells”. Their edges are soft: sizes to ±18%."
+    )
+    cells.data = pixels * 2
+    cells.features = {"index": [0, 2, 4], "pixels": [0, 9, 8]}
+    assert measured.sentence() == "Measured 2 objects of “cells”.", "it was changed since"
 
 
 def test_giants_are_split_finer(model_viewer, mask):

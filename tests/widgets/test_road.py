@@ -68,6 +68,10 @@ def walk(qtbot, viewer, manager, road):
     assert abs(len(np.unique(objects.data)) - 1 - DRAWN) <= 3
     qtbot.waitUntil(lambda: dock.page.tool.id == "measure_regions")
     assert dock.page.form.values()["labels"] is objects
+    if road[0][0] == "find_objects":
+        press(qtbot, dock, "measure_regions", "Table")
+        told = dock.page.run_bar.message.text()
+        assert re.search(r"Their edges are soft: sizes to ±\d+%", told), told
     return dock.page.form.values()["image"]
 
 

@@ -14,6 +14,7 @@ from .counting import (
     is_unnumbered,
     least_size,
     pixel_column,
+    soft_words,
     speck_words,
 )
 from .exporting import Exported, export
@@ -106,6 +107,7 @@ __all__ = [
     "sized_as",
     "snapshot",
     "snapshot_from_record",
+    "soft_words",
     "speck_words",
     "takes_features",
     "thumbnail_of",

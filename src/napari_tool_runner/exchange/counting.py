@@ -31,6 +31,7 @@ __all__ = [
     "is_unnumbered",
     "least_size",
     "pixel_column",
+    "soft_words",
     "speck_words",
 ]
 
@@ -45,6 +46,7 @@ _SPECK = 20
 _GIANT, _SOME = 2, 8
 """A giant is so many times larger than the middle one, of so many objects or more."""
 _DOUBTFUL = re.compile(r"may be none \(number ([\d, ]+)")
+_SOFT = re.compile(r"sizes to ±(\d+)% \(soft edges\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,15 @@ def speck_words(count: int, least: int) -> str:
     """Return how many objects are specks, for a person who was told how many objects there are."""
     words = "is a speck" if count == 1 else "are specks"
     return f"{count:,} of them {words} of less than {least:,} pixels."
+
+
+def soft_words(notes: Iterable[str]) -> str:
+    """Return what sizes are worth, by the notes of the tool that found the objects; else nothing.
+
+    It is told as `sizes to ±18% (soft edges)`.
+    """
+    shares = [int(share) for note in notes for share in _SOFT.findall(note)]
+    return f"Their edges are soft: sizes to ±{max(shares)}%." if shares else ""
 
 
 def _sizes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

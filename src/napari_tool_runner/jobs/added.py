@@ -15,8 +15,11 @@ from napari_tool_runner.exchange import (
     giants_among,
     layer_kind,
     pixel_column,
+    soft_words,
     speck_words,
 )
+from napari_tool_runner.jobs.in_place import is_ours
+from napari_tool_runner.jobs.record import METADATA_KEY
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ class AddedResult:
             measured = [_Measured(layer, *features_of(layer)) for layer in self.joined.values()]
             parts.append(f"Measured {', '.join(map(_named, measured))}.")
             for one in measured:
-                parts += [*_giants(one.features), *_cut(one)]
+                parts += [*_giants(one.features), *_cut(one), *_soft(one)]
         if self.tables:
             parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
         if self.files:
@@ -171,3 +174,12 @@ def _cut(one: _Measured) -> list[str]:
     sized = bool(pixel_column(one.features))
     cut = int(np.isin(one.numbers, at_edge(one.layer)).sum()) if sized else 0
     return [edge_words(cut)] if cut else []
+
+
+def _soft(one: _Measured) -> list[str]:
+    """Say what sizes are worth, where they were measured, by the tool that found the objects."""
+    told = getattr(one.layer, "metadata", {}).get(METADATA_KEY)
+    if not is_ours(one.layer) or not isinstance(told, Mapping) or not pixel_column(one.features):
+        return []
+    words = soft_words(map(str, told.get("notes", ())))
+    return [words] if words else []

@@ -56,7 +56,7 @@ VERSION = 2
 METADATA_KEY = "napari_tool_runner"
 """Under it the metadata of a layer tell how it was made."""
 _A_DAY = 24 * 3600.0
-_SUMMARY = ("version", "id", "tool", "runner", "parameters", "inputs", "command")
+_SUMMARY = ("version", "id", "tool", "runner", "parameters", "inputs", "command", "notes")
 
 
 class JobState(StrEnum):
