@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 
 from napari_tool_runner.widgets.results.chosen import chosen_words
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
-from napari_tool_runner.widgets.results.plots import HISTOGRAM, LINE, SCATTER
+from napari_tool_runner.widgets.results.plots import HISTOGRAM, LINE, LOWEST, SCATTER
 from napari_tool_runner.widgets.results.rows import rows_of_columns, rows_of_layers
 
 AREAS = [1.0, 2, 2, 3, 10, np.nan]
@@ -126,6 +126,40 @@ def test_the_largest_and_the_smallest_are_chosen_with_a_button(dock, labels):
     dock.view._apply_filter()
     dock.plots._draw()
     assert not dock.plots.largest.isEnabled()
+
+
+def test_what_is_chosen_is_in_sight_below_three_notes_on_a_small_screen(
+    shown, qtbot, model_viewer, monkeypatch
+):
+    monkeypatch.setattr("napari_tool_runner.widgets.results.dock.can_give_size", lambda _: True)
+    pixels = np.zeros((60, 400), int)
+    for number in range(1, 53):  # one at the edge, one a giant, two as large as each other
+        pixels[number > 1 : 9 + 40 * (number >= 51), number * 6 : number * 6 + 5] = number
+    layer = model_viewer.add_labels(pixels, name="cells · Objects")
+    areas = np.bincount(pixels.ravel())[1:]
+    layer.features = pd.DataFrame({"index": range(1, 53), "label": range(1, 53), "pixels": areas})
+    dock = shown(ToolTablesWidget(model_viewer), 672, 250)  # as wide as at 1366 × 768
+    dock.plot_button.click()
+    plots, remarks = dock.plots, dock.view.remarks
+    qtbot.waitUntil(lambda: plots.axes is not None, timeout=20_000)
+    told = (remarks.giants, remarks.cut, remarks.unsized)
+    assert all(part.isVisible() for part in told)
+    top = dock.view.body.y()
+    plots.largest.click()
+    qtbot.waitUntil(lambda: "nearly the same" in plots.hint.text(), timeout=20_000)
+
+    def is_whole():
+        hint, canvas = plots.hint, plots.canvas.geometry()
+        return (
+            all(plots.rect().contains(part.geometry()) for part in (hint, plots.largest))
+            and hint.height() >= hint.heightForWidth(hint.width())
+            and canvas.bottom() < min(hint.y(), plots.largest.y())
+        )
+
+    qtbot.waitUntil(is_whole, timeout=20_000)
+    assert plots.canvas.height() >= LOWEST
+    assert dock.rect().contains(dock.view.geometry())
+    assert dock.view.body.y() == top, "what is pressed again stays where it is"
 
 
 def test_a_drag_across_bars_chooses_their_objects_and_shows_the_largest(dock, labels):

@@ -39,6 +39,8 @@ HINTS = {
 }
 BINS = 50
 BY = "the column that is plotted across, of the rows that are shown"
+LOWEST, TITLED = 56, 110
+"""So low a plot becomes before its words give way; a lower one does not name what is across."""
 LARGEST = 1e300
 """Beyond it the axes have no numbers for what is plotted."""
 
@@ -152,7 +154,8 @@ class PlotPanel(Themed, QWidget):
         self.canvas.mpl_connect("button_press_event", self._pressed)
         self.canvas.mpl_connect("motion_notify_event", self._moved)
         self.canvas.mpl_connect("button_release_event", self._released)
-        self.canvas.setMinimumHeight(130)
+        self.canvas.mpl_connect("resize_event", self._name_across)
+        self.canvas.setMinimumHeight(LOWEST)
         self._column.insertWidget(1, self.canvas, 1)
         self._draw()
 
@@ -185,13 +188,19 @@ class PlotPanel(Themed, QWidget):
         self.hint.setText(said or HINTS[kind])
         self.axes = figure.add_subplot()
         {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
-        self.axes.set_xlabel(self.across.currentText())
+        self._name_across()
         if len(self._shown) < len(self._rows):
             noun = "objects" if self._rows.layers else "rows"
             told = f"{len(self._shown):,} of {len(self._rows):,} {noun}: {short(self._filtered)}"
             self.axes.set_title(told, fontsize="small")
         self._paint(self.axes)
         self.canvas.draw_idle()
+
+    def _name_across(self, _: object = None) -> None:
+        """Name what is across below the plot, where that is high enough: the list names it too."""
+        if self.axes is not None and self.canvas is not None:
+            room = self.canvas.height() >= TITLED
+            self.axes.set_xlabel(self.across.currentText() if room else "")
 
     def _histogram(self, axes: Axes) -> None:
         from matplotlib.ticker import MaxNLocator

@@ -308,7 +308,11 @@ class TableView(QWidget):
         noun = "object" if self.rows.layers else "row"
         text = f"{total:,} {noun}{'s' * (total != 1)}"
         text = f"{shown:,} of {text}" if shown != total else text
-        self.remarks.count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
+        count = self.remarks.count
+        count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
+        # what stands beside and below it stays where it is when rows are chosen
+        widest = count.fontMetrics().horizontalAdvance(f"{text}, {total:,} chosen")
+        count.setMinimumWidth(widest)
 
     def _pick(self, rows: np.ndarray) -> None:
         self.choose(rows)
