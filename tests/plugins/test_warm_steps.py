@@ -162,6 +162,19 @@ def test_a_file_that_is_looked_for_in_other_ways(
     assert programs.run("python", name) == programs.run("python", name, warm=False) != before
 
 
+def test_words_of_the_command_stand_before_a_lookup(programs: Programs, installed: Path) -> None:
+    """Nobody knows them ahead, and no import changes them."""
+    code = "import importlib\ndef __getattr__(name):\n    return importlib.import_module('part')"
+    _install(installed, {"package.py": code, "part.py": ""})
+    name = programs.script(
+        "import fractions, sys\nimport package\nprint(sys.argv[1], package.one)"
+    )
+    for word in ("one", "two"):
+        programs.both("python", name, word)
+    (server,) = programs.servers
+    assert not server._said_once
+
+
 def test_a_seed_within_the_import_that_brings_numpy(programs: Programs, installed: Path) -> None:
     _install(installed, {"package.py": "import numpy\nnumpy.random.seed(3)"})
     text = "import fractions\nimport package, numpy\nprint(numpy.random.random())"

@@ -100,10 +100,11 @@ class Leading:
         while frame is not None:
             code = frame.f_code
             if frame.f_globals is self._main:
-                self._program = self._of_file(code.co_filename)
-                step = self._program.at(frame)
+                program = self._of_file(code.co_filename)
+                step = program.at(frame)
                 if code.co_name != "<module>" or step is None:
                     return None
+                self._program = program
                 steps.append(step)
             spec = frame.f_globals.get("__spec__")
             inner = inner or bool(getattr(spec, "_initializing", False))

@@ -88,7 +88,7 @@ class Lookups:
             name = str(getattr(holder, "__name__", ""))
             if sys.modules.get(name) is not holder:
                 raise LookupError
-            return f"{name}:{one.attr}"
+            return "" if (name, one.attr) == ("sys", "argv") else f"{name}:{one.attr}"
         return ""
 
     def _value(self, one: ast.expr) -> Any:
