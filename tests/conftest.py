@@ -265,6 +265,17 @@ def warm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "_PATIENCE", 9.0)  # a busy computer forks late
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try tests of warm programs again.
+
+    A program starts cold whenever what forks it is late or memory is short, as while other tests
+    run; that is meant, and these tests want it warm.
+    """
+    for item in items:
+        if isinstance(item, pytest.Function) and "warm" in item.fixturenames:
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 def _own_processes(before: set[int]) -> list[psutil.Process]:
     """Processes of this session, newer than `before`, that no session fixture owns.
 
