@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from napari_tool_runner.exchange import Counted, LoadedOutput
 from napari_tool_runner.jobs import AddedResult
@@ -12,6 +15,7 @@ from napari_tool_runner.jobs.lineage import note_made_of
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.tools.toolbox.box import load_toolbox
 from napari_tool_runner.widgets.next_steps import NextSteps, Origin
+from napari_tool_runner.widgets.results.looks import CHOSEN, Highlight
 
 TOOLS = (
     "gaussian_filter", "threshold", "split_touching", "remove_small_objects", "measure_regions",
@@ -214,6 +218,55 @@ def test_objects_that_may_be_none_are_shown_one_after_the_other(model_viewer, ma
     given.pieces = [(0,), (1,)]
     assert labels(steps.after(shown, "find_objects", given)) == ["Measure them…"]
     assert labels(steps.after(shown, "find_objects")) == ["Measure them…"]
+
+
+def test_an_object_that_a_button_shows_stands_out_until_a_click_beside_it(model_viewer, mask):
+    pixels = np.zeros((40, 40), int)
+    pixels[2:6, 2:6], pixels[20:30, 20:30] = 3, 8
+    objects = model_viewer.add_labels(pixels, name="objects")
+    steps, before = NextSteps(model_viewer, TOOLS, Page()), objects.colormap
+    own = list(model_viewer.mouse_drag_callbacks)
+    shown = AddedResult(layers=[objects], counted=[(objects, Counted(9, 0, 20, 1, 8, 100, 16))])
+    show = dict(steps.after(shown, "find_objects", Given({"input": mask})))["Show it"]
+
+    def is_marked():
+        return to_hex(objects.colormap.map(8)) == CHOSEN
+
+    def press(*places):
+        """Press at the first of some places in the canvas, move, and let go at the last."""
+        for callback in [one for one in model_viewer.mouse_drag_callbacks if one not in own]:
+            event = SimpleNamespace(type="mouse_press", button=1, pos=places[0])
+            held = callback(model_viewer, event)
+            next(held)
+            for event.type, event.pos in (
+                ("mouse_move", places[-1]),
+                ("mouse_release", places[-1]),
+            ):
+                next(held, None)
+
+    show()
+    assert is_marked()
+    press((5, 5), (50, 50))
+    assert is_marked(), "the view was moved"
+    press((5, 5))
+    assert objects.colormap is before
+    assert model_viewer.mouse_drag_callbacks == own
+    show()
+    show()
+    assert is_marked()
+    model_viewer.layers.selection.active = mask
+    assert objects.colormap is before
+    show()
+    objects.features = {"index": [3, 8]}
+    assert objects.colormap is before, "its table chooses from now on"
+    show()
+    table = Highlight()
+    table.show(objects, np.array([3]), np.array([3, 8]))
+    press((5, 5))
+    assert not is_marked()
+    assert objects.colormap is not before, "what the table chose stays"
+    table.clear()
+    assert objects.colormap is before
 
 
 def split(mask, objects, steps, spacing, *giants):

@@ -28,6 +28,7 @@ from napari_tool_runner.widgets.results.again import (
     measure_again,
     note_measured,
 )
+from napari_tool_runner.widgets.results.mark import Mark
 from napari_tool_runner.widgets.results.measures import best_size, is_measured
 from napari_tool_runner.widgets.results.scene import look_at
 from napari_tool_runner.widgets.results.showing import plot_features, show_features
@@ -139,6 +140,7 @@ class NextSteps:
         self._toolbox = toolbox if toolbox is not None and open_tool is not None else ()
         self._open_tool = open_tool
         self._here = here
+        self._mark = Mark()
         self._noisy: dict[str, bool] = {}
         self._left: tuple[str, float, int, int] = "", 0.0, 0, 0
         """Which mask was split last, how finely, and the giants that were left."""
@@ -217,7 +219,7 @@ class NextSteps:
             elif found.count and tool in _NUMBER:
                 if found.giants:
                     buttons += self._mend(shown, layer, found, tool, given)
-                buttons += self._doubtful(shown, layer, given)
+                buttons += self._doubtful(shown, layer, found, given)
                 if can_measure_again(layer):
                     buttons.append(("Measure again", partial(measure_again, layer)))
                 else:
@@ -258,7 +260,7 @@ class NextSteps:
     ) -> tuple[Button, ...]:
         """Offer to look at the largest object, and to split objects in which there are several."""
         label = "Show it" if found.giants == 1 else "Show the largest"
-        show: Button = label, partial(self._show, layer, found.giant)
+        show: Button = label, partial(self._show, layer, found.giant, found.count)
         if tool == _FIND:  # its diameter decides, and together they would be one mask again
             return (show,)
         if tool != _SPLIT or given is None:
@@ -280,7 +282,7 @@ class NextSteps:
         return paint, *self._offer("Smooth less…", _SPLIT, mask, more)
 
     def _doubtful(
-        self, shown: AddedResult, layer: object, given: _Given | None
+        self, shown: AddedResult, layer: object, found: Counted, given: _Given | None
     ) -> tuple[Button, ...]:
         """Offer to look at the objects that may be none; each press goes to the next one."""
         numbers = doubtful_in(shown.notes)
@@ -289,10 +291,13 @@ class NextSteps:
             return ()
         turn = cycle(numbers)
         label = f"Show number {numbers[0]}" if len(numbers) == 1 else "Show the doubtful"
-        return ((label, lambda: self._show(layer, next(turn))),)
+        return ((label, lambda: self._show(layer, next(turn), found.count)),)
 
-    def _show(self, layer: object, number: int) -> Labels | None:
-        """Select an object and bring it into the middle of the view; None: its layer is gone."""
+    def _show(self, layer: object, number: int, among: int = 0) -> Labels | None:
+        """Select an object and bring it into the middle of the view; None: its layer is gone.
+
+        It stands out `among` so many; none: it looks as it did, to be painted on.
+        """
         viewer = self._viewer()
         layers = viewer.layers if viewer is not None else ()
         found: Labels | None = next((one for one in layers if one is layer), None)
@@ -304,6 +309,8 @@ class NextSteps:
         place = whereabouts(found)(number, None)
         if place is not None:
             look_at(viewer, found, place)
+        if among:
+            self._mark.show(viewer, found, number, np.arange(1, among + 1))
         return found
 
     def _paint(self, layer: object, number: int) -> None:

@@ -40,11 +40,15 @@ class Look(NamedTuple):
     opacity: float
 
 
+_LOOKS: weakref.WeakKeyDictionary[Layer, tuple[Look, Look]] = weakref.WeakKeyDictionary()
+"""How a layer looked before its objects stood out, and how it does now: whoever chose them."""
+
+
 class Highlight:
     """Lets chosen objects of layers stand out: labels by their colour, others as napari does."""
 
     def __init__(self) -> None:
-        self._labels: dict[weakref.ref[Layer], tuple[Look, Look]] = {}
+        self._own: weakref.WeakKeyDictionary[Layer, Look] = weakref.WeakKeyDictionary()
 
     def show(self, layer: Layer, chosen: np.ndarray, known: np.ndarray) -> None:
         """Let some of the `known` objects of `layer` stand out; none: all look as before."""
@@ -54,17 +58,16 @@ class Highlight:
             layer.selected_data = set(chosen.tolist())
 
     def clear(self) -> None:
-        """Give every layer the look back that it had."""
-        for reference in list(self._labels):
-            layer = reference()
-            if layer is not None:
-                self._restore(layer)
-        self._labels.clear()
+        """Give every layer the look back that it had, unless others stand out in it meanwhile."""
+        for layer, own in list(self._own.items()):
+            if _LOOKS.get(layer, (None, None))[1] is own:
+                _restore(layer)
+        self._own.clear()
 
     def _show_labels(self, layer: Labels, chosen: np.ndarray, known: np.ndarray) -> None:
         from napari.utils.colormaps.standardize_color import transform_color
 
-        before = self._restore(layer)
+        before = _restore(layer)
         if not len(chosen):
             return
         rest = np.setdiff1d(known, chosen, assume_unique=True)
@@ -85,17 +88,19 @@ class Highlight:
     def _put(self, layer: Labels, colormap: DirectLabelColormap, before: Look) -> None:
         layer.colormap = colormap
         layer.opacity = 1.0  # what lies beneath would shine through
-        self._labels[weakref.ref(layer)] = before, Look(layer.colormap, layer.opacity)
+        self._own[layer] = Look(layer.colormap, layer.opacity)
+        _LOOKS[layer] = before, self._own[layer]
 
-    def _restore(self, layer: Labels) -> Look:
-        """Give a layer its look back; returns it."""
-        before, ours = self._labels.pop(weakref.ref(layer), (None, None))
-        if before is not None and ours is not None:
-            if layer.colormap is ours.colormap:
-                layer.colormap = before.colormap
-            if layer.opacity == ours.opacity:
-                layer.opacity = before.opacity
-        return Look(layer.colormap, layer.opacity)
+
+def _restore(layer: Labels) -> Look:
+    """Give a layer its look back; returns it."""
+    before, ours = _LOOKS.pop(layer, (None, None))
+    if before is not None and ours is not None:
+        if layer.colormap is ours.colormap:
+            layer.colormap = before.colormap
+        if layer.opacity == ours.opacity:
+            layer.opacity = before.opacity
+    return Look(layer.colormap, layer.opacity)
 
 
 def _distinct(numbers: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.widgets.results.rows import Rows
 
-__all__ = ["ObjectLink", "forget"]
+__all__ = ["ObjectLink", "forget", "is_click"]
 
 
 AT_ONCE = 2000
@@ -142,11 +142,7 @@ class ObjectLink(QObject):
 
     def _mouse(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         """Tell which object was clicked on; a drag moves the view and chooses none."""
-        start = np.array(event.pos, float) if event.button == 1 else None
-        yield
-        while event.type == "mouse_move":
-            yield
-        if start is None or self._rows is None or np.abs(np.array(event.pos) - start).max() > 3:
+        if not (yield from is_click(event)) or self._rows is None:
             return
         for layer in reversed(viewer.layers):
             of_ours = any(one is layer for one in self._rows.layers)
@@ -192,6 +188,15 @@ class ObjectLink(QObject):
             yield
         finally:
             self._quiet = before
+
+
+def is_click(event: Any) -> Generator[None, None, bool]:
+    """Wait, in a callback of the mouse, until its button is let go: whether it stayed in place."""
+    start = np.array(event.pos, float) if event.button == 1 else None
+    yield
+    while event.type == "mouse_move":
+        yield
+    return start is not None and bool(np.abs(np.array(event.pos) - start).max() <= 3)
 
 
 def forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
