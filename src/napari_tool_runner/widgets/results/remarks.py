@@ -41,6 +41,7 @@ class Remarks(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.count = plain_label()
+        self._widest = ""
         self.specks, self.giants, self.cut, self.unsized = (Remark() for _ in range(4))
         row = QFlowLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -56,6 +57,7 @@ class Remarks(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Let each line have as much room as there is now."""
         super().resizeEvent(event)
+        self._keep_room()  # in a window it has another font
         for part in self.findChildren(Remark):
             part.updateGeometry()
 
@@ -71,6 +73,15 @@ class Remarks(QWidget):
         self._tell_specks(rows, shown, filtered)
         self._tell_giants(rows, shown)
         self._tell_cut(rows, shown, filtered)
+
+    def say_count(self, text: str, widest: str) -> None:
+        """Say how many rows there are, in the room of the `widest` text: nothing moves then."""
+        self._widest = widest
+        self.count.setText(text)
+        self._keep_room()
+
+    def _keep_room(self) -> None:
+        self.count.setMinimumWidth(self.count.fontMetrics().horizontalAdvance(self._widest))
 
     def _tell_specks(self, rows: Rows, shown: np.ndarray, filtered: str) -> None:
         """Say how much of what is counted is hardly an object, or that it is left out."""

@@ -308,11 +308,8 @@ class TableView(QWidget):
         noun = "object" if self.rows.layers else "row"
         text = f"{total:,} {noun}{'s' * (total != 1)}"
         text = f"{shown:,} of {text}" if shown != total else text
-        count = self.remarks.count
-        count.setText(f"{text}, {chosen:,} chosen" if chosen else text)
-        # what stands beside and below it stays where it is when rows are chosen
-        widest = count.fontMetrics().horizontalAdvance(f"{text}, {total:,} chosen")
-        count.setMinimumWidth(widest)
+        widest = f"{text}, {total:,} chosen"
+        self.remarks.say_count(f"{text}, {chosen:,} chosen" if chosen else text, widest)
 
     def _pick(self, rows: np.ndarray) -> None:
         self.choose(rows)
