@@ -153,6 +153,25 @@ def test_a_colour_that_separates_better_than_that_of_nuclei_is_told(tmp_path):
     assert "red separates better (0.9" in made.notes[0]
 
 
+def test_a_colour_that_separates_nearly_as_well_is_told(tmp_path):
+    cells, none, _ = stains()
+    cells = gauss(np.where(cells > 60, 170.0, 20.0), (1, 1))
+    noise = np.random.default_rng(5).normal(0, 1, (3, *cells.shape))
+    alike = [cells + 8 * noise[0], none, cells + 4 * noise[1]]
+    for one in (*alike, none):
+        one[:, :80] = 20  # not most of it is bright
+    for colours, told in (
+        (alike, "), red nearly as well: look at both"),
+        ([alike[0], alike[0] + 4 * noise[2], alike[2]], " nearly as well: look at all three"),
+        ([alike[2], none, alike[2]], ""),  # one and the same
+        (stains(), ""),
+    ):
+        given = np.clip(np.stack(colours, -1), 0, 255).astype(np.uint8)
+        made = run("colour_to_grey", tmp_path, input=Image(given, "YXS"))
+        assert made.notes[0].endswith(told or ")"), made.notes
+        assert "separates objects best" in made.notes[0]
+
+
 def test_what_is_grey_is_used_as_it_is(tmp_path):
     made = run("colour_to_grey", tmp_path, input=Image(noise((9, 9)), "YX"))
     np.testing.assert_array_equal(made.image(), noise((9, 9)))
