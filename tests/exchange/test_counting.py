@@ -163,8 +163,8 @@ def test_objects_that_may_be_none_are_known_by_the_note_that_tells_them() -> Non
 
 def test_what_sizes_are_worth_is_known_by_the_note_that_tells_it() -> None:
     notes = [
-        "Of 9 objects typical diameter 9.7 µm; sizes to ±8% (soft edges)",
-        "of 2: sizes to ±18% (soft edges)",
+        "Of 9 objects typical diameter 9.7 µm; up to ±12% of a size by where its soft edge is set",
+        "of 2: up to ±18% of a size by where its soft edge is set",
     ]
-    assert soft_words(notes) == "Their edges are soft: sizes to ±18%."
+    assert soft_words(notes) == "Up to ±18% of a size by where its soft edge is set."
     assert soft_words(["sizes differ"]) == ""

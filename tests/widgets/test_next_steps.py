@@ -153,7 +153,7 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
 
 
 def test_what_sizes_are_worth_is_told_again_when_they_are_measured(model_viewer):
-    notes = ["Of 2 objects 1 touches the edge; sizes to ±18% (soft edges)"]
+    notes = ["Of 2 objects 1 touches the edge; up to ±18% of a size by where its soft edge is set"]
     told = {"id": "a job", "notes": notes}
     pixels = np.diag([0, 1, 2, 0])
     cells = model_viewer.add_labels(pixels, name="cells", metadata={"napari_tool_runner": told})
@@ -165,7 +165,7 @@ def test_what_sizes_are_worth_is_told_again_when_they_are_measured(model_viewer)
     assert measured.sentence() == "Measured 2 objects of “cells”.", "no sizes were measured"
     cells.features = {"index": [0, 1, 2], "pixels": [0, 9, 8]}
     assert measured.sentence() == (
-        "Measured 2 objects of “cells”. Their edges are soft: sizes to ±18%."
+        "Measured 2 objects of “cells”. Up to ±18% of a size by where its soft edge is set."
     )
     cells.data = pixels * 2
     cells.features = {"index": [0, 2, 4], "pixels": [0, 9, 8]}

@@ -71,7 +71,7 @@ def walk(qtbot, viewer, manager, road):
     if road[0][0] == "find_objects":
         press(qtbot, dock, "measure_regions", "Table")
         told = dock.page.run_bar.message.text()
-        assert re.search(r"Their edges are soft: sizes to ±\d+%", told), told
+        assert re.search(r"Up to ±\d+% of a size by where its soft edge is set", told), told
     return dock.page.form.values()["image"]
 
 

@@ -46,7 +46,7 @@ _SPECK = 20
 _GIANT, _SOME = 2, 8
 """A giant is so many times larger than the middle one, of so many objects or more."""
 _DOUBTFUL = re.compile(r"may be none \(number ([\d, ]+)")
-_SOFT = re.compile(r"sizes to ±(\d+)% \(soft edges\)")
+_SOFT = re.compile(r"up to ±(\d+)% of a size by where its soft edge is set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +194,10 @@ def speck_words(count: int, least: int) -> str:
 def soft_words(notes: Iterable[str]) -> str:
     """Return what sizes are worth, by the notes of the tool that found the objects; else nothing.
 
-    It is told as `sizes to ±18% (soft edges)`.
+    It is told as `up to ±18% of a size by where its soft edge is set`.
     """
     shares = [int(share) for note in notes for share in _SOFT.findall(note)]
-    return f"Their edges are soft: sizes to ±{max(shares)}%." if shares else ""
+    return f"Up to ±{max(shares)}% of a size by where its soft edge is set." if shares else ""
 
 
 def _sizes(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ HOLE = 0.15
 DIM = 0.25
 # of the diameter: how far an object and its surroundings reach from what a threshold leaves
 REACH = 0.5
+# of the size: soft edges that change less are not told, for pixels at the rim change as much
+SOFT = 0.1
 # of the depth of the shallower part: a neck that is deeper may divide no objects
 NECK = 0.9
 # of the pixels within their hull: parts that fill more are one object
@@ -463,8 +465,8 @@ def main():
     if count:
         unit = "µm" if known else "pixels"
         said.append(f"typical diameter {np.median(widths) * wide:.3g} {unit}")
-        if soft:
-            said.append(f"sizes to ±{np.median(soft):.0%} (soft edges)")
+        if soft and np.median(soft) >= SOFT:
+            said.append(f"up to ±{np.median(soft):.0%} of a size by where its soft edge is set")
         print(f"note: of {count} object{'s' * (count != 1)} {'; '.join(said)}")
     print(f"{count} objects")
     write_image(args.output, labels, axes, sizes)
