@@ -57,7 +57,7 @@ class Remarks(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Let each line have as much room as there is now."""
         super().resizeEvent(event)
-        self._keep_room()  # in a window it has another font
+        self._keep_room(self.count.text())  # in a window it has another font
         for part in self.findChildren(Remark):
             part.updateGeometry()
 
@@ -77,11 +77,12 @@ class Remarks(QWidget):
     def say_count(self, text: str, widest: str) -> None:
         """Say how many rows there are, in the room of the `widest` text: nothing moves then."""
         self._widest = widest
-        self.count.setText(text)
-        self._keep_room()
+        self._keep_room(text)
 
-    def _keep_room(self) -> None:
-        self.count.setMinimumWidth(self.count.fontMetrics().horizontalAdvance(self._widest))
+    def _keep_room(self, text: str) -> None:
+        self.count.setText(self._widest)
+        self.count.setMinimumWidth(self.count.sizeHint().width())
+        self.count.setText(text)
 
     def _tell_specks(self, rows: Rows, shown: np.ndarray, filtered: str) -> None:
         """Say how much of what is counted is hardly an object, or that it is left out."""
