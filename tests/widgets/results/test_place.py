@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtCore import QObject, QRect, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QWidget
 
 from napari_tool_runner.widgets.parts import docking
 from napari_tool_runner.widgets.results.dock import FLOATING, ToolTablesWidget
+from napari_tool_runner.widgets.results.scene import Fitting
 
 AREAS = Qt.DockWidgetArea
 room_of = docking.screen_room
@@ -162,3 +163,19 @@ def test_a_table_floats_where_it_would_be_too_narrow(qtbot, window, tables, monk
     qtbot.waitUntil(lambda: dock.width() < 240)
     tables._take_room()
     assert dock.isFloating()
+
+
+@pytest.mark.parametrize(("zoomed", "fitted"), [(1.016, True), (0.97, True), (1.2, False)])
+def test_a_picture_that_was_whole_is_fitted_again_also_where_the_canvas_changed(
+    qtbot, model_viewer, zoomed, fitted
+):
+    model_viewer.add_image(np.zeros((50, 60)))
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    model_viewer.fit_to_view()
+    whole = camera.zoom
+    fitting = Fitting(model_viewer, QObject())
+    camera.zoom = whole * zoomed  # as it was fitted in another canvas, or by somebody
+    fitting.look()
+    assert camera.zoom == whole * zoomed, "to look changes nothing"
+    fitting._fit()
+    assert camera.zoom == pytest.approx(whole if fitted else whole * zoomed, abs=1e-9)

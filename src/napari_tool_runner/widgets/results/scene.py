@@ -20,6 +20,9 @@ __all__ = ["GIVE_SIZE", "NO_SIZE", "OPENING", "Fitting", "can_give_size", "give_
 
 _View = tuple[tuple[float, ...], float]
 """Centre and zoom of a camera."""
+_SPARE = 0.05
+"""So much of the canvas a picture that is fitted leaves free: while less was lost since, it is
+whole."""
 _SETTLED_MS = 100
 """So long the canvas takes until it has given way."""
 NO_SIZE = "No pixel size: sizes are in pixels."
@@ -62,7 +65,7 @@ class Fitting(QObject):
         self._viewer.fit_to_view()
         center, zoom = _view(self._viewer)
         camera.center, camera.zoom = seen
-        if np.allclose(center, seen[0]) and np.isclose(zoom, seen[1], rtol=0.01):
+        if np.allclose(center, seen[0]) and np.isclose(zoom, seen[1], rtol=_SPARE):
             self._seen = _view(self._viewer)
 
     def again(self) -> None:
