@@ -24,7 +24,6 @@ WIDGETS = "napari_tool_runner.widgets."
 HEAVY = {
     "tables": (
         "results.looks:Highlight.show",
-        "results.dock:give_size",
         "results.view:as_text",
         "results.view:save_table",
         "results.plots:_imported",
@@ -96,14 +95,12 @@ def watch(monkeypatch):
 
 
 @pytest.fixture
-def tables(shown, model_viewer, monkeypatch):
+def tables(shown, model_viewer):
     """A table of so many rows that napari takes its time for them, without a pixel size."""
     rows = np.arange(1, AT_ONCE + 501, dtype=np.uint32)
     layer = model_viewer.add_labels(rows.reshape(50, -1), name="objects")
     layer.features = {"index": rows, "pixels": rows % 97 + 1, "mean": rows % 89, "more": rows % 7,
                       "a": rows % 5, "b": rows, "c": rows, "d": rows, "e": rows}  # fmt: skip
-    monkeypatch.setattr(WIDGETS + "results.dock.can_give_size", lambda _: True)
-    monkeypatch.setattr(WIDGETS + "results.dock.give_size", lambda *_: None)
     return shown(ToolTablesWidget(model_viewer), 1200, 400)
 
 

@@ -35,7 +35,7 @@ from .sharing import sha256_once
 from .sizing import Objects
 from .snapshots import geometry_record, grid_of, layer_kind, snapshot, snapshot_from_record
 from .titles import column_title, counted_only
-from .units import unit_here
+from .units import is_length, unit_here
 from .wanted import lying_apart, misfit, misfits, refused_colours, wants_objects
 
 __all__ = [
@@ -78,6 +78,7 @@ __all__ = [
     "in_its_slice",
     "in_words",
     "is_guess",
+    "is_length",
     "is_noisy",
     "is_unnumbered",
     "joined_by",

@@ -8,7 +8,7 @@ from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
 from .in_place import is_ours
 from .job import Job, execute
-from .lineage import made_of
+from .lineage import made_of, relatives
 from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
 from .makers import told_maker
@@ -122,6 +122,7 @@ __all__ = [
     "recorded_form",
     "recorded_result",
     "recorded_tool",
+    "relatives",
     "remembered",
     "rerun",
     "run",

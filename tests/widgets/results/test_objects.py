@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from napari.layers import Labels
-from npe2 import PluginManager
 
 from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
-from napari_tool_runner.widgets.results import looks, scene
+from napari_tool_runner.widgets.results import looks, pixel_size
 from napari_tool_runner.widgets.results.again import note_measured
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
@@ -370,23 +369,10 @@ def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
 def test_sizes_without_a_unit_say_how_they_get_one(qtbot, dock, labels):
     assert dock.view.remarks.unsized.isHidden()
     labels.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36]})
-    qtbot.waitUntil(lambda: dock.view.remarks.unsized.text() == scene.NO_SIZE)
+    qtbot.waitUntil(lambda: dock.view.remarks.unsized.text() == pixel_size.NO_SIZE)
     assert dock.view.remarks.unsized.isVisible()
-    assert dock.view.remarks.unsized.button.isHidden(), "there is no window for napari's own place"
     labels.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36], "area_um2": [1.5, 6]})
     qtbot.waitUntil(dock.view.remarks.unsized.isHidden)
-
-
-def test_napari_is_asked_where_scale_and_units_are_written(model_viewer, labels, monkeypatch):
-    asked: list[tuple[str, ...]] = []
-    window = SimpleNamespace(add_plugin_dock_widget=lambda *names: asked.append(names))
-    viewer = SimpleNamespace(layers=model_viewer.layers, window=window)
-    model_viewer.layers.selection.clear()
-    scene.give_size(viewer, labels)
-    assert asked == [("napari-metadata", "Layer metadata")]
-    assert model_viewer.layers.selection.active is labels
-    assert scene.can_give_size(viewer) is ("napari-metadata" in PluginManager.instance())
-    assert not scene.can_give_size(model_viewer)
 
 
 @pytest.fixture

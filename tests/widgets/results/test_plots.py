@@ -129,9 +129,8 @@ def test_the_largest_and_the_smallest_are_chosen_with_a_button(dock, labels):
 
 
 def test_what_is_chosen_is_in_sight_below_three_notes_on_a_small_screen(
-    shown, qtbot, model_viewer, monkeypatch
+    shown, qtbot, model_viewer
 ):
-    monkeypatch.setattr("napari_tool_runner.widgets.results.dock.can_give_size", lambda _: True)
     pixels = np.zeros((60, 400), int)
     for number in range(1, 53):  # one at the edge, one a giant, two as large as each other
         pixels[number > 1 : 9 + 40 * (number >= 51), number * 6 : number * 6 + 5] = number

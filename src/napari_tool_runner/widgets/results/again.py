@@ -1,4 +1,4 @@
-"""What was measured of layers, and how it is measured again when their objects have changed."""
+"""What was measured of layers, and how it is measured again when they have changed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-__all__ = ["can_measure_again", "has_changed", "measure_again", "note_measured"]
+__all__ = ["can_measure_again", "has_changed", "measure_again", "note_measured", "size_changed"]
 
 
 class _Measured:
-    """How a layer was measured, and whether it got other objects since."""
+    """How a layer was measured, in which pixel size, and whether it got other objects since."""
 
-    def __init__(self, act: Callable[..., object], given: tuple[object, ...]) -> None:
-        self.act, self.given = weakref.WeakMethod(act), given
+    def __init__(
+        self, act: Callable[..., object], given: tuple[object, ...], size: tuple[object, ...]
+    ) -> None:
+        self.act, self.given, self.size = weakref.WeakMethod(act), given, size
         self.changed = False
 
     def heard(self, _: object = None) -> None:
@@ -34,7 +36,7 @@ def note_measured(layer: Layer, act: Callable[..., object], *given: object) -> N
     """
     if layer in _measured:
         layer.events.data.disconnect(_measured[layer].heard)
-    _measured[layer] = _Measured(act, given)
+    _measured[layer] = _Measured(act, given, _size(layer))
     layer.events.data.connect(_measured[layer].heard)
 
 
@@ -43,9 +45,14 @@ def has_changed(layer: object) -> bool:
     return layer in _measured and _measured[layer].changed
 
 
+def size_changed(layer: object) -> bool:
+    """Whether a layer was measured, and has another pixel size now."""
+    return layer in _measured and _measured[layer].size != _size(layer)
+
+
 def can_measure_again(layer: object) -> bool:
-    """Whether a layer has changed objects, and there is still who measured them."""
-    return has_changed(layer) and _measured[layer].act() is not None
+    """Whether a layer has changed since it was measured, and there is still who measured it."""
+    return (has_changed(layer) or size_changed(layer)) and _measured[layer].act() is not None
 
 
 def measure_again(layer: object) -> None:
@@ -53,3 +60,7 @@ def measure_again(layer: object) -> None:
     act = _measured[layer].act()
     if act is not None:
         act(*_measured[layer].given)
+
+
+def _size(layer: object) -> tuple[object, ...]:
+    return (*getattr(layer, "scale", ()), *map(str, getattr(layer, "units", ())))

@@ -11,7 +11,6 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_tool_runner.exchange import counted_only
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
@@ -22,16 +21,10 @@ from napari_tool_runner.widgets.results.again import can_measure_again, has_chan
 from napari_tool_runner.widgets.results.looks import color_by
 from napari_tool_runner.widgets.results.measures import is_measured
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
+from napari_tool_runner.widgets.results.pixel_size import Sizing
 from napari_tool_runner.widgets.results.plots import PlotPanel
 from napari_tool_runner.widgets.results.rows import Rows, has_table, rows_of_layers
-from napari_tool_runner.widgets.results.scene import (
-    GIVE_SIZE,
-    NO_SIZE,
-    OPENING,
-    Fitting,
-    can_give_size,
-    give_size,
-)
+from napari_tool_runner.widgets.results.scene import Fitting
 from napari_tool_runner.widgets.results.view import TableView
 
 if TYPE_CHECKING:
@@ -100,7 +93,7 @@ class ToolTablesWidget(QWidget):
         self._soon = soon(self.refresh, 0, self)
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)
-        self._give = soon(self._open_size, 0, self)
+        self.sizing = Sizing(napari_viewer, self.view.remarks.unsized, self)
         self._fitting = Fitting(napari_viewer, self)
         self._fitting.look()  # before the canvas gives way: when this is shown it has
         self._stands = False
@@ -224,7 +217,7 @@ class ToolTablesWidget(QWidget):
         self.link.follow(rows)
         self.view.show_rows(rows)
         self._tell_changed(rows)
-        self._tell_size(rows)
+        self.sizing.tell(rows)
         self._hear_layers()
 
     def _tell_changed(self, rows: Rows) -> None:
@@ -236,25 +229,6 @@ class ToolTablesWidget(QWidget):
         label = "Measure again" if can_measure_again(layer) else ""
         text = CHANGED.format(short(rows.title))
         self.view.say_instead(text, label, partial(measure_again, layer))
-
-    def _tell_size(self, rows: Rows) -> None:
-        """Say how sizes get a unit, where the image had no pixel size."""
-        if not rows.layers or not counted_only(map(str, rows.frame.columns)):
-            self.view.remarks.unsized.say("")
-            return
-        can = can_give_size(self._viewer)
-        ask = [("Pixel size…", self._give_size)] if can else []
-        self.view.remarks.unsized.say(NO_SIZE, GIVE_SIZE, *ask)
-
-    def _give_size(self) -> None:
-        self.view.remarks.unsized.say(OPENING)
-        self._give.start()  # napari takes its time
-
-    def _open_size(self) -> None:
-        rows = self.view.rows
-        if rows.layers:
-            give_size(self._viewer, rows.layers[0])
-        self._tell_size(rows)
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
@@ -276,6 +250,8 @@ class ToolTablesWidget(QWidget):
             heard = (
                 (getattr(events, "features", None), told),
                 (getattr(events, "name", None), self._layers_changed),
+                (getattr(events, "scale", None), self.sizing.look),
+                (getattr(events, "units", None), self.sizing.look),
             )
             for event, act in heard:
                 if event is not None:

@@ -1,4 +1,4 @@
-"""What docks and tables have to do with the scene: how it is seen, how large its pixels are."""
+"""What docks and tables have to do with the scene: how it is seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-__all__ = ["GIVE_SIZE", "NO_SIZE", "OPENING", "Fitting", "can_give_size", "give_size", "look_at"]
+__all__ = ["Fitting", "camera_of", "look_at"]
 
 _View = tuple[tuple[float, ...], float]
 """Centre and zoom of a camera."""
@@ -25,14 +25,6 @@ _SPARE = 0.05
 whole."""
 _SETTLED_MS = 100
 """So long the canvas takes until it has given way."""
-NO_SIZE = "No pixel size: sizes are in pixels."
-GIVE_SIZE = (
-    "Give the image and its objects their scale and units (napari’s “Layer metadata” does it), "
-    "then measure again."
-)
-OPENING = "“Layer metadata” opens…"
-_PLUGIN, _WIDGET = "napari-metadata", "Layer metadata"
-"""napari's own place for scale and units; it comes with most installations."""
 
 
 class Fitting(QObject):
@@ -61,7 +53,7 @@ class Fitting(QObject):
         self._seen = None
         if not len(self._viewer.layers):
             return
-        camera, seen = _camera(self._viewer), _view(self._viewer)
+        camera, seen = camera_of(self._viewer), _view(self._viewer)
         self._viewer.fit_to_view()
         center, zoom = _view(self._viewer)
         camera.center, camera.zoom = seen
@@ -77,13 +69,14 @@ class Fitting(QObject):
             self._viewer.fit_to_view()
 
 
-def _camera(viewer: ViewerModel) -> Camera:
+def camera_of(viewer: ViewerModel) -> Camera:
+    """Return the camera of a viewer, wherever this napari keeps it."""
     camera: Camera = getattr(viewer, "scene", viewer).camera
     return camera
 
 
 def _view(viewer: ViewerModel) -> _View:
-    camera = _camera(viewer)
+    camera = camera_of(viewer)
     return tuple(camera.center), float(camera.zoom)
 
 
@@ -106,7 +99,7 @@ def look_at(
     shown = [axis for axis in dims.displayed if axis >= first]
     if not middle and _in_sight(layer, place, [axis - first for axis in shown]):
         return
-    camera = _camera(viewer)
+    camera = camera_of(viewer)
     center = np.array(camera.center, float)
     for offset, axis in enumerate(reversed(shown), 1):
         center[-offset] = world[axis - first]
@@ -120,7 +113,7 @@ def _filled(viewer: ViewerModel, center: np.ndarray) -> np.ndarray:
     low, high = viewer.layers.extent.world[:, list(viewer.dims.displayed)]
     canvas = getattr(viewer, "canvas", None)  # since napari 0.9
     size = viewer._canvas_size if canvas is None else canvas.viewbox_size(viewer.layers)
-    half = np.asarray(size, float) / _camera(viewer).zoom / 2
+    half = np.asarray(size, float) / camera_of(viewer).zoom / 2
     whole = high - low <= 2 * half
     inside: np.ndarray = np.clip(center, low + half, np.maximum(high - half, low + half))
     return np.where(whole, (low + high) / 2, inside)
@@ -133,20 +126,3 @@ def _in_sight(layer: Layer, place: Sequence[float], axes: Sequence[int]) -> bool
     low, high = np.asarray(layer.corner_pixels)[:, list(axes)]
     at = np.asarray(place, float)[list(axes)]
     return bool(((low <= at) & (at <= high)).all())
-
-
-def can_give_size(viewer: ViewerModel) -> bool:
-    """Whether napari has a place where the scale and the units of a layer are written."""
-    from npe2 import PluginManager
-
-    return hasattr(viewer, "window") and _PLUGIN in PluginManager.instance()
-
-
-def give_size(viewer: ViewerModel, layer: object) -> None:
-    """Open that place for `layer`."""
-    chosen = next((one for one in viewer.layers if one is layer), None)
-    if chosen is not None:
-        viewer.layers.selection.active = chosen
-    window = getattr(viewer, "window", None)
-    if window is not None:
-        window.add_plugin_dock_widget(_PLUGIN, _WIDGET)
