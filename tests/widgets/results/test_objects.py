@@ -355,6 +355,20 @@ def test_title_count_filter_and_plot_are_of_the_same_table(dock, labels, model_v
     assert dock.view.remarks.count.text() == "1 of 2 objects"
 
 
+def test_what_a_filter_leaves_out_is_neither_chosen_nor_drawn(dock, labels, model_viewer, qtbot):
+    before = labels.colormap
+    dock.plot_button.click()
+    dock._picked_in_plot(np.array([0, 1]))
+    dock.view.filter.setText("area > 10")
+    qtbot.waitUntil(lambda: dock.view.chosen.tolist() == [1])
+    assert dock.plots._chosen.tolist() == [1]
+    assert dock.view.remarks.count.text() == "1 of 2 objects, 1 chosen"
+    np.testing.assert_allclose(labels.colormap.map(2)[:3], to_rgb(CHOSEN), atol=0.01)
+    click_canvas(dock, model_viewer, labels.data_to_world((0, 3, 3)))
+    assert dock.view.chosen.tolist() == dock.plots._chosen.tolist() == []
+    assert labels.colormap == before
+
+
 def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):
     before, kept = labels.colormap, list(model_viewer.mouse_drag_callbacks)
     dock = ToolTablesWidget(model_viewer)

@@ -278,7 +278,7 @@ class ToolTablesWidget(QWidget):
     def _picked_in_viewer(self, rows: np.ndarray, more: bool) -> None:
         chosen = np.union1d(self.view.chosen, rows) if more else rows
         self.view.choose(chosen)
-        self._chosen(chosen)
+        self._chosen(self.view.chosen)
 
     def _picked_in_plot(self, rows: np.ndarray) -> None:
         self.view.choose(rows)

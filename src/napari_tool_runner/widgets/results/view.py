@@ -154,8 +154,8 @@ class TableView(QWidget):
             part.setHidden(bool(text))
 
     def choose(self, rows: np.ndarray, *, scroll: bool = True) -> None:
-        """Mark rows as chosen, without telling of it."""
-        self.chosen = np.asarray(rows, int)
+        """Mark rows as chosen, without telling of it; those that are left out are not."""
+        self.chosen = self._among_shown(np.asarray(rows, int))
         self._mark()
         lines = self.model.lines(self.chosen)
         if scroll and len(lines):
@@ -231,10 +231,16 @@ class TableView(QWidget):
         chooser.selectionChanged.connect(self._selected)
 
     def _reset(self) -> None:
+        before, self.chosen = self.chosen, self._among_shown(self.chosen)
         self._mark()
         self._tell_count()
         self.remarks.tell(self.rows, self.model.shown, self.filter.text())
         self.rows_changed.emit()
+        if len(self.chosen) < len(before):
+            self.chosen_changed.emit(self.chosen, -1)
+
+    def _among_shown(self, rows: np.ndarray) -> np.ndarray:
+        return rows[np.isin(rows, self.model.shown)]
 
     def _mark(self) -> None:
         chooser = self.table.selectionModel()
