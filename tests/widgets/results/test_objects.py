@@ -14,7 +14,7 @@ from napari.layers import Labels
 from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
-from napari_tool_runner.widgets.results import looks, pixel_size
+from napari_tool_runner.widgets.results import looks, pixel_size, scene
 from napari_tool_runner.widgets.results.again import note_measured
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
@@ -367,6 +367,52 @@ def test_what_a_filter_leaves_out_is_neither_chosen_nor_drawn(dock, labels, mode
     click_canvas(dock, model_viewer, labels.data_to_world((0, 3, 3)))
     assert dock.view.chosen.tolist() == dock.plots._chosen.tolist() == []
     assert labels.colormap == before
+
+
+@pytest.fixture
+def spread(model_viewer):
+    """Four objects far apart in a picture, a fifth in another slice."""
+    pixels = np.zeros((2, 400, 400), np.uint8)
+    for number, (slice_, y, x) in enumerate(
+        [(0, 2, 2), (0, 2, 390), (0, 390, 200), (0, 20, 30), (1, 200, 200)], 1
+    ):
+        pixels[slice_, y : y + 5, x : x + 5] = number
+    layer = model_viewer.add_labels(pixels, name="Spread")
+    sizes = [100, 100, 100, 100, 25]
+    layer.features = pd.DataFrame({"index": np.arange(1, 6), "area": sizes})
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("rows", "zoomed", "away"), [([0, 3], False, 0), ([0, 1, 2, 3], True, 0), ([0, 1, 4], True, 1)]
+)
+def test_objects_that_are_shown_together_are_all_in_sight(
+    qtbot, dock, spread, model_viewer, monkeypatch, rows, zoomed, away
+):
+    told: list[str] = []
+    monkeypatch.setattr("napari_tool_runner.widgets.results.objects.notify", told.append)
+    camera = getattr(model_viewer, "scene", model_viewer).camera
+    qtbot.waitUntil(lambda: dock.view.rows.layers == (spread,))
+    model_viewer.dims.set_point(0, 0)
+    camera.center, camera.zoom = (0, 300, 100), 4
+    dock.view._pick(np.array(rows))
+    qtbot.waitUntil(lambda: dock.link._task is None)
+    half = scene._half(model_viewer)
+    for y, x in [((4, 4), (4, 392), (392, 202), (22, 32), (202, 202))[row] for row in rows]:
+        assert (np.abs(np.subtract((y, x), camera.center[-2:])) <= half).all()
+    assert (camera.zoom < 4) is zoomed
+    said = [f"{away} of {len(rows)} may be out of sight: choose their rows one by one."]
+    assert told == (said if away else [])
+    before = tuple(camera.center), camera.zoom
+    dock.view._pick(np.array(rows))
+    qtbot.waitUntil(lambda: dock.link._task is None)
+    assert (tuple(camera.center), camera.zoom) == before, "they are in sight"
+
+
+def test_in_three_dimensions_all_is_in_sight(qtbot, dock, spread, model_viewer):
+    qtbot.waitUntil(lambda: dock.view.rows.layers == (spread,))
+    model_viewer.dims.ndisplay = 3
+    assert scene.look_at_all(model_viewer, spread, [(0, 4, 4), (1, 202, 202)]) == 0
 
 
 def test_the_dock_lets_go_of_the_viewer(qtbot, labels, model_viewer):

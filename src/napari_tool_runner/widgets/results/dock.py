@@ -90,6 +90,7 @@ class ToolTablesWidget(QWidget):
         self.chooser.activated.connect(self._picked)
         self.view.chosen_changed.connect(self._chosen)
         self.link.picked.connect(self._picked_in_viewer)
+        self.view.together.connect(self.link.bring)
         self._soon = soon(self.refresh, 0, self)
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)

@@ -14,8 +14,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_tool_runner.exchange import layer_kind, whereabouts
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.parts.background import Task, soon
+from napari_tool_runner.widgets.parts.texts import notify
 from napari_tool_runner.widgets.results.looks import Highlight, compile_ahead
-from napari_tool_runner.widgets.results.scene import look_at
+from napari_tool_runner.widgets.results.scene import look_at, look_at_all
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -28,6 +29,8 @@ __all__ = ["ObjectLink", "forget", "is_click"]
 
 AT_ONCE = 2000
 """Of so many rows objects stand out while the window waits."""
+TOGETHER = 50
+"""So many objects are looked for to be seen together: each is looked for in all pixels."""
 
 
 class ObjectLink(QObject):
@@ -115,6 +118,30 @@ class ObjectLink(QObject):
         self._task.done.connect(partial(self._found, layer, middle))
         self._task.failed.connect(self._lost)
         self._task.start()
+
+    def bring(self, rows: np.ndarray) -> None:
+        """Bring the objects of several rows into sight together, as far as one slice has them."""
+        table = self._rows
+        if table is None or not table.layers or not len(rows):
+            return
+        layer = table.layers[table.owners[rows[0]]]
+        own = rows[table.owners[rows] == table.owners[rows[0]]][:TOGETHER]
+        frames = [None] * len(own) if table.frames is None else table.frames[own].tolist()
+        if self._task is not None:
+            self._task.drop()
+        wanted = list(zip(table.numbers[own].tolist(), frames, strict=True))
+        self._task = Task(partial(_places, layer, wanted), self)
+        self._task.done.connect(partial(self._found_all, layer, len(rows)))
+        self._task.failed.connect(self._lost)
+        self._task.start()
+
+    def _found_all(self, layer: Layer, count: int, places: list[Sequence[float]]) -> None:
+        self._task = None
+        if not places or layer not in self._viewer.layers:
+            return
+        away = look_at_all(self._viewer, layer, places) + count - len(places)
+        if away:
+            notify(f"{away:,} of {count:,} may be out of sight: choose their rows one by one.")
 
     def _lost(self, _: object) -> None:
         self._task = None
@@ -204,6 +231,12 @@ def forget(heard: list[tuple[Any, Callable[..., None]]]) -> None:
     while heard:
         event, act = heard.pop()
         event.disconnect(act)
+
+
+def _places(layer: Layer, wanted: list[tuple[int, int | None]]) -> list[Sequence[float]]:
+    find = whereabouts(layer)
+    places = (find(number, frame) for number, frame in wanted)
+    return [place for place in places if place is not None]
 
 
 def _choice(layer: object) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-__all__ = ["Fitting", "camera_of", "look_at"]
+__all__ = ["Fitting", "camera_of", "look_at", "look_at_all"]
 
 _View = tuple[tuple[float, ...], float]
 """Centre and zoom of a camera."""
@@ -108,12 +108,49 @@ def look_at(
     camera.center = tuple(center)
 
 
+def look_at_all(viewer: ViewerModel, layer: Layer, places: Sequence[Sequence[float]]) -> int:
+    """Bring places of `layer` into sight together; returns how many lie in other slices.
+
+    The slice is that of the first. The view moves where they fit in at this zoom; else all
+    layers are fitted in.
+    """
+    look_at(viewer, layer, places[0], middle=False)
+    dims = viewer.dims
+    world = np.array([layer.data_to_world(place) for place in places], float)
+    first = dims.ndim - world.shape[1]
+    here = np.ones(len(world), bool)
+    for axis in range(first, dims.ndim):
+        if axis not in dims.displayed:
+            apart = np.abs(world[:, axis - first] - dims.point[axis])
+            here &= apart <= dims.range[axis].step / 2
+    seen = world[here][:, [axis - first for axis in dims.displayed if axis >= first]]
+    camera = camera_of(viewer)
+    if len(dims.displayed) != 2 or seen.shape[1] != 2:
+        viewer.fit_to_view()
+        return int((~here).sum())
+    center, half = np.array(camera.center, float), _half(viewer)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    if (low < center[-2:] - half).any() or (high > center[-2:] + half).any():
+        center[-2:] = _filled(viewer, (low + high) / 2)
+        if (low < center[-2:] - half).any() or (high > center[-2:] + half).any():
+            viewer.fit_to_view()
+        else:
+            camera.center = tuple(center)
+    return int((~here).sum())
+
+
+def _half(viewer: ViewerModel) -> np.ndarray:
+    """Return half of what the canvas shows, in the world."""
+    canvas = getattr(viewer, "canvas", None)  # since napari 0.9
+    size = viewer._canvas_size if canvas is None else canvas.viewbox_size(viewer.layers)
+    half: np.ndarray = np.asarray(size, float) / camera_of(viewer).zoom / 2
+    return half
+
+
 def _filled(viewer: ViewerModel, center: np.ndarray) -> np.ndarray:
     """Return the centre nearest to `center` around which the layers fill the canvas."""
     low, high = viewer.layers.extent.world[:, list(viewer.dims.displayed)]
-    canvas = getattr(viewer, "canvas", None)  # since napari 0.9
-    size = viewer._canvas_size if canvas is None else canvas.viewbox_size(viewer.layers)
-    half = np.asarray(size, float) / camera_of(viewer).zoom / 2
+    half = _half(viewer)
     whole = high - low <= 2 * half
     inside: np.ndarray = np.clip(center, low + half, np.maximum(high - half, low + half))
     return np.where(whole, (low + high) / 2, inside)

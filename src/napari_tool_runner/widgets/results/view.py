@@ -61,6 +61,8 @@ class TableView(QWidget):
 
     chosen_changed = Signal(object, int)
     """A person chose other rows; carries them, and the one that was chosen last (or −1)."""
+    together = Signal(object)
+    """Several rows were chosen whose objects are to be seen together; carries them."""
     rows_changed = Signal()
     """Another table is shown, or other rows of it."""
 
@@ -319,7 +321,9 @@ class TableView(QWidget):
 
     def _pick(self, rows: np.ndarray) -> None:
         self.choose(rows)
-        self.chosen_changed.emit(self.chosen, int(rows[0]))
+        self.chosen_changed.emit(self.chosen, int(rows[0]) if len(rows) == 1 else -1)
+        if len(rows) > 1:
+            self.together.emit(rows)
 
     def _refilter(self, change: Callable[[str, str], str], term: str) -> None:
         self.filter.setText(change(self.filter.text(), term))
