@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import sys
+import threading
 
 __all__ = ["Fault"]
 
@@ -32,6 +34,7 @@ class Fault:
         self._told = (counter, folder, kind, at)
         self._folder, self._kind, self._at = folder, kind, at
         self._counter = os.open(counter, os.O_RDWR)
+        self._lock = threading.Lock()
         sys.addaudithook(self)
 
     def boot(self, code: str) -> str:
@@ -47,12 +50,20 @@ class Fault:
         """How many things were done."""
         return int.from_bytes(os.pread(self._counter, 8, 0), "little")
 
+    def _counted(self) -> int:
+        """Count one more; of threads, and processes, each gets a number of its own."""
+        with self._lock:
+            fcntl.lockf(self._counter, fcntl.LOCK_EX)
+            count = self.count + 1
+            os.pwrite(self._counter, count.to_bytes(8, "little"), 0)
+            fcntl.lockf(self._counter, fcntl.LOCK_UN)
+        return count
+
     def __call__(self, event: str, args: tuple[object, ...]) -> None:
         """Look at what is about to be done."""
         if event not in _CHANGES or not self._is_ours(event, args):
             return
-        count = self.count + 1
-        os.pwrite(self._counter, count.to_bytes(8, "little"), 0)
+        count = self._counted()
         if self._kind == "kill" and count == self._at:
             os.kill(os.getpid(), signal.SIGKILL)
         if self._kind == "full" and count >= self._at and event in _MAKES:

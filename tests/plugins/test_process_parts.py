@@ -98,6 +98,18 @@ def test_what_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @posix
+def test_what_is_just_being_started_is_ended(
+    sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lets go of the pipe before it is executed, and has no mark until then."""
+    seen = iter([[], [], [], []])
+    monkeypatch.setattr(watchdog, "marked_ids", lambda _: next(seen, [sleeper.pid]))
+    monkeypatch.setattr(watchdog, "_GRACE", 0.2)
+    watched("test-owner:")
+    assert sleeper.wait(10) in (-signal.SIGTERM, -signal.SIGKILL)
+
+
+@posix
 def test_a_fork_that_holds_the_pipe_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     read, write = os.pipe()
     parents = iter([1, 1, 2])  # napari ends while the watchdog waits

@@ -29,7 +29,7 @@ from napari_tool_runner.exchange.coordinates import table_kinds
 from napari_tool_runner.exchange.units import canonical, dimension, is_shown
 from napari_tool_runner.names import file_name, safe_name, unique_name
 from napari_tool_runner.quoting import html_text, one_line
-from napari_tool_runner.plugins.warm.pool import _kind
+from napari_tool_runner.plugins.warm.asked import _kind
 from napari_tool_runner.tools.candidate import holds_macros
 from napari_tool_runner.tools.toolbox.entries import ToolEntry
 from napari_tool_runner.tools.toolbox.search import SearchIndex

@@ -24,6 +24,8 @@ MARK = "NAPARI_TOOL_RUNNER_RUN"
 """Variable that every program gets: ``<owner>:<number>:``, unique to its run."""
 
 _GRACE = 2.0
+_ROUNDS, _PAUSE = 5, 0.2
+"""What was being started closes the pipe first, and has its mark once it is executed."""
 
 
 def _watch(owner: str, descriptor: int) -> None:
@@ -56,6 +58,12 @@ def _watch(owner: str, descriptor: int) -> None:
         for program in programs:
             subprocess.run(["taskkill", "/PID", str(program), "/T", "/F"], check=False)
         return
+    for _ in range(_ROUNDS):
+        _end_all(owner, programs)
+        time.sleep(_PAUSE)
+
+
+def _end_all(owner: str, programs: set[int]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         left = _end(owner, programs, number)
         deadline = time.monotonic() + _GRACE
