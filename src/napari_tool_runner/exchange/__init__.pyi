@@ -33,7 +33,14 @@ from .parts import Index, cut
 from .resampling import resample_onto
 from .sharing import sha256_once
 from .sizing import Objects
-from .snapshots import geometry_record, grid_of, layer_kind, snapshot, snapshot_from_record
+from .snapshots import (
+    geometry_record,
+    grid_of,
+    layer_kind,
+    snapshot,
+    snapshot_from_record,
+    without_rows,
+)
 from .titles import column_title, counted_only
 from .units import is_length, unit_here
 from .wanted import lying_apart, misfit, misfits, refused_colours, wants_objects
@@ -117,4 +124,5 @@ __all__ = [
     "whereabouts",
     "why_guess",
     "with_known_axes",
+    "without_rows",
 ]

@@ -34,7 +34,14 @@ from napari_tool_runner.tools.model import LayerKind
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
 
-__all__ = ["geometry_record", "grid_of", "layer_kind", "snapshot", "snapshot_from_record"]
+__all__ = [
+    "geometry_record",
+    "grid_of",
+    "layer_kind",
+    "snapshot",
+    "snapshot_from_record",
+    "without_rows",
+]
 
 _KEPT = {
     LayerKind.IMAGE: ("colormap", "contrast_limits", "gamma", "metadata"),
@@ -132,7 +139,7 @@ def _of_layer(layer: _Layer, name: str) -> LayerSnapshot:
     return replace(
         snap,
         source=snap.source if snap.path else str(where),
-        key=f"layer:{id(layer)}:{identity}:{_change_count(layer)}",
+        key=f"layer:{id(layer)}:{identity}:{_counted(layer, _EVENTS)}:{_counted(layer, _OF_ROWS)}",
     )
 
 
@@ -344,10 +351,13 @@ def _coordinate_ndim(data: object, kind: LayerKind) -> int:
     return width - 1 if kind is LayerKind.TRACKS else width
 
 
-_EVENTS = (
-    "data", "paint", "labels_update", "features", "properties", "reload", "refresh",
-    *PLACE,
-)  # fmt: skip
+def without_rows(key: str) -> str:
+    """Return what of the key of a layer changes with its data and place, not with its features."""
+    return key.rpartition(":")[0]
+
+
+_EVENTS = ("data", "paint", "labels_update", "reload", "refresh", *PLACE)
+_OF_ROWS = ("features", "properties")
 
 
 class _Counter:
@@ -359,22 +369,25 @@ class _Counter:
         self.count += 1
 
 
-_counters: weakref.WeakKeyDictionary[object, _Counter] = weakref.WeakKeyDictionary()
+_counters: weakref.WeakKeyDictionary[object, dict[tuple[str, ...], _Counter]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def _change_count(layer: object) -> int:
-    """Return how many changes `layer` announced since it was first asked for.
+def _counted(layer: object, names: tuple[str, ...]) -> int:
+    """Return how many of these events `layer` announced since it was first asked for.
 
-    Events of its data and geometry count. Writing into a layer's array behind its
-    back (``layer.data[0] = 1`` without ``layer.refresh()``) cannot be seen.
+    Writing into a layer's array behind its back (``layer.data[0] = 1`` without
+    ``layer.refresh()``) cannot be seen.
     """
-    counter = _counters.get(layer)
+    counters = _counters.setdefault(layer, {})
+    counter = counters.get(names)
     if counter is None:
         counter = _Counter()
         events = getattr(layer, "events", None)
-        for name in _EVENTS:
+        for name in names:
             connect = getattr(getattr(events, name, None), "connect", None)
             if connect is not None:
                 connect(counter)
-        _counters[layer] = counter
+        counters[names] = counter
     return counter.count

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Mapping
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import layer_kind, snapshot
+from napari_tool_runner.exchange import layer_kind, snapshot, without_rows
 from napari_tool_runner.jobs.record import METADATA_KEY
 
 __all__ = ["maker_of", "note_maker", "told_maker"]
@@ -44,5 +44,6 @@ def _state(layer: object) -> tuple[str, int]:
         key = snapshot(layer).key
     except UnsupportedLayerError:
         return "", 0
-    features = 0 if layer_kind(layer).is_pixels else id(getattr(layer, "features", None))
-    return key, features
+    if layer_kind(layer).is_pixels:  # what is measured of objects changes none of them
+        return without_rows(key), 0
+    return key, id(getattr(layer, "features", None))
