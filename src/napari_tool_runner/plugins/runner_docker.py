@@ -319,15 +319,22 @@ class _DockerSession:
     ) -> int | None:
         """Run a program in a container; None: it did nothing any more, and is to start cold."""
         pool, context, grace = self._service.pool, self._context, settings.GRACE.of(self._config)
-        tool, end = self._process.tool, partial(pool.discard, warm)
-        told = (warm, self._image, tool, argv, context, self._config, environment, end)
         stuck = False
+        handing = handing_in(
+            warm,
+            self._image,
+            self._process.tool,
+            argv,
+            context,
+            self._config,
+            environment,
+            partial(pool.discard, warm),
+        )
         try:
-            with handing_in(*told) as how:
+            with handing as how:
                 try:
-                    return run_in(
-                        *(pool, warm, how.args, how.heard(context), how.environment), grace=grace
-                    )
+                    heard = how.heard(context)
+                    return run_in(pool, warm, how.args, heard, how.environment, grace=grace)
                 finally:
                     stuck = how.stuck
         except RunnerExecError:

@@ -23,11 +23,7 @@ from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.forms.form_model import without_data
 from napari_tool_runner.widgets.forms.layers import has_colours
 from napari_tool_runner.widgets.parts.texts import short
-from napari_tool_runner.widgets.results.again import (
-    can_measure_again,
-    measure_again,
-    note_measured,
-)
+from napari_tool_runner.widgets.results.again import again_buttons, note_measured
 from napari_tool_runner.widgets.results.mark import Mark
 from napari_tool_runner.widgets.results.measures import best_size, is_measured
 from napari_tool_runner.widgets.results.scene import look_at
@@ -220,10 +216,7 @@ class NextSteps:
                 if found.giants:
                     buttons += self._mend(shown, layer, found, tool, given)
                 buttons += self._doubtful(shown, layer, found, given)
-                if can_measure_again(layer):
-                    buttons.append(("Measure again", partial(measure_again, layer)))
-                else:
-                    buttons += self._offer("Measure them…", _MEASURE, layer)
+                buttons += again_buttons(layer) or self._offer("Measure them…", _MEASURE, layer)
         return tuple(buttons)
 
     def _measured(

@@ -24,6 +24,7 @@ from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.results.scene import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -390,6 +391,5 @@ def view_events(viewer: ViewerModel | None) -> list[Any]:
     """Return the events that tell that another part is seen."""
     if viewer is None:
         return []
-    # napari 0.9 moved the camera into the scene
-    dims, camera = viewer.dims.events, getattr(viewer, "scene", viewer).camera.events
+    dims, camera = viewer.dims.events, camera_of(viewer).events
     return [dims.current_step, dims.order, dims.ndisplay, camera.zoom, camera.center]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +11,9 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-__all__ = ["can_measure_again", "has_changed", "measure_again", "note_measured", "size_changed"]
+    from napari_tool_runner.widgets.parts.messages import Button
+
+__all__ = ["again_buttons", "has_changed", "note_measured", "size_changed"]
 
 
 class _Measured:
@@ -50,13 +53,15 @@ def size_changed(layer: object) -> bool:
     return layer in _measured and _measured[layer].size != _size(layer)
 
 
-def can_measure_again(layer: object) -> bool:
-    """Whether a layer has changed since it was measured, and there is still who measured it."""
-    return (has_changed(layer) or size_changed(layer)) and _measured[layer].act() is not None
+def again_buttons(layer: object) -> tuple[Button, ...]:
+    """Offer to measure a layer that has changed since, if there is still who measured it."""
+    changed = has_changed(layer) or size_changed(layer)
+    if not changed or _measured[layer].act() is None:
+        return ()
+    return (("Measure again", partial(_measure_again, layer)),)
 
 
-def measure_again(layer: object) -> None:
-    """Measure the objects of a layer as before."""
+def _measure_again(layer: object) -> None:
     act = _measured[layer].act()
     if act is not None:
         act(*_measured[layer].given)

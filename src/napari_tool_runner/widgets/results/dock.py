@@ -17,7 +17,7 @@ from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
-from napari_tool_runner.widgets.results.again import can_measure_again, has_changed, measure_again
+from napari_tool_runner.widgets.results.again import again_buttons, has_changed
 from napari_tool_runner.widgets.results.looks import color_by
 from napari_tool_runner.widgets.results.measures import is_measured
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
@@ -227,9 +227,7 @@ class ToolTablesWidget(QWidget):
             self.view.say_instead("")
             return
         layer = rows.layers[0]
-        label = "Measure again" if can_measure_again(layer) else ""
-        text = CHANGED.format(short(rows.title))
-        self.view.say_instead(text, label, partial(measure_again, layer))
+        self.view.say_instead(CHANGED.format(short(rows.title)), *again_buttons(layer))
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]

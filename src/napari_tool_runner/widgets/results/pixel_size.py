@@ -25,14 +25,13 @@ from napari_tool_runner.exchange import counted_only, is_length, layer_kind, sna
 from napari_tool_runner.jobs import made_of, relatives
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short
-from napari_tool_runner.widgets.results.again import can_measure_again, measure_again, size_changed
+from napari_tool_runner.widgets.results.again import again_buttons, size_changed
 from napari_tool_runner.widgets.results.scene import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-    from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.results.remark import Remark
     from napari_tool_runner.widgets.results.rows import Rows
 
@@ -204,9 +203,7 @@ class Sizing(QObject):
         layers = self._rows.layers if self._rows is not None else ()
         bare = self._rows is not None and counted_only(map(str, self._rows.frame.columns))
         if any(map(size_changed, layers)) or (bare and any(map(_has_size, layers))):
-            buttons: list[Button] = []
-            if can_measure_again(layers[0]):
-                buttons.append(("Measure again", partial(measure_again, layers[0])))
+            buttons = [*again_buttons(layers[0])]
             if self._undo is not None:
                 buttons.append(("Undo", self._take_back))
             self._remark.say(f"{self._told} {RESIZED}".strip(), _HOW, *buttons)

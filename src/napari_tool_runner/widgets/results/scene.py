@@ -130,12 +130,16 @@ def look_at_all(viewer: ViewerModel, layer: Layer, places: Sequence[Sequence[flo
         return int((~here).sum())
     center, half = np.array(camera.center, float), _half(viewer)
     low, high = seen.min(axis=0), seen.max(axis=0)
-    if (low < center[-2:] - half).any() or (high > center[-2:] + half).any():
+
+    def are_seen() -> bool:
+        return bool((low >= center[-2:] - half).all() and (high <= center[-2:] + half).all())
+
+    if not are_seen():
         center[-2:] = _filled(viewer, (low + high) / 2)
-        if (low < center[-2:] - half).any() or (high > center[-2:] + half).any():
-            viewer.fit_to_view()
-        else:
+        if are_seen():
             camera.center = tuple(center)
+        else:
+            viewer.fit_to_view()
     return int((~here).sum())
 
 

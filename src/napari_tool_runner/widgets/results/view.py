@@ -44,6 +44,7 @@ from napari_tool_runner.widgets.results.remarks import Remarks
 from napari_tool_runner.widgets.results.saving import KINDS, as_text, save_table
 
 if TYPE_CHECKING:
+    from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.results.rows import Rows
 
 __all__ = ["TableView"]
@@ -147,11 +148,9 @@ class TableView(QWidget):
         if not same:
             self._fit_columns()
 
-    def say_instead(
-        self, text: str, label: str = "", act: Callable[[], object] | None = None
-    ) -> None:
-        """Say in the place of a table why there is none, with a button; empty: there is."""
-        self.instead.say(text, "", *([(label, act)] if label and act else []))
+    def say_instead(self, text: str, *buttons: Button) -> None:
+        """Say in the place of a table why there is none, with buttons; empty: there is."""
+        self.instead.say(text, "", *buttons)
         for part in (self.body, self.remarks):
             part.setHidden(bool(text))
 
