@@ -16,7 +16,7 @@ from napari._app_model import get_app_model
 from napari.settings import get_settings
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QAction, QShortcut
-from qtpy.QtWidgets import QAbstractButton, QApplication
+from qtpy.QtWidgets import QAbstractButton, QApplication, QWidget
 from run_tools import invert_tool, sleep_tool
 from widget_tools import long_tool, opened
 
@@ -230,17 +230,44 @@ def test_a_slice_and_what_is_seen_of_the_real_canvas(qtbot, viewer, manager, tmp
     np.testing.assert_array_equal(np.asarray(part.data), 255 - stack[box])
 
 
-def test_the_panel_is_found_by_its_name_and_search_has_the_keyboard(qtbot, viewer):
-    get_settings().experimental.command_palette_fuzzy_search = "Disabled"
-    palette = next(
+PANEL = ("napari-tool-runner.panel", "napari-tool-runner.panel_start")
+BY_WORDS = (  # in the palette with its fuzzy search; others of each kind are found, too
+    "tool runner | Tool Runner | tool-runner | toolrunner | runner | napari tool runner | "
+    "napari-tool-runner | tool run | find tool | find tools | find a tool | tool finder | tools | "
+    "run tool | run tools | search tool | search tools | tool search | open tool runner | "
+    "tool runner panel | toolbox"
+)
+
+
+def _palette() -> QWidget:
+    """napari's own command palette."""
+    (found,) = (
         widget
         for widget in QApplication.allWidgets()
         if type(widget).__name__ == "QCommandPalette"
     )
-    commands = palette.commandPalette() if hasattr(palette, "commandPalette") else palette
-    first = next(iter(commands._list.iter_top_hits("tool runner")))
-    assert first.id == "napari-tool-runner.panel"
-    get_app_model().commands.execute_command(first.id).result()
+    return found
+
+
+def _first(typed: str) -> str:
+    """The command that napari's palette shows first."""
+    return next(iter(_palette()._list.iter_top_hits(typed))).id
+
+
+def test_the_palette_finds_the_panel_first_by_the_words_that_people_type(viewer):
+    wrong = {typed: _first(typed) for typed in map(str.strip, BY_WORDS.split("|"))}
+    assert not {typed: found for typed, found in wrong.items() if found not in PANEL}
+    for typed, name in (("tool history", "Tool History"), ("tables", "Tool Tables")):
+        assert _first(typed).endswith(name.replace("Tool ", "").lower()) or name in _first(typed)
+    assert "threshold" in _first("threshold")
+    assert "gaussian" in _first("gaussian filter")
+
+
+def test_the_panel_is_found_by_its_name_and_search_has_the_keyboard(qtbot, viewer):
+    get_settings().experimental.command_palette_fuzzy_search = "Disabled"
+    for typed in ("tool runner", "runner", "find tool", "napari tool runner", "panel"):
+        assert _first(typed) == PANEL[0]
+    get_app_model().commands.execute_command(PANEL[0]).result()
     (dock,) = (
         widget
         for widget in viewer.window.dock_widgets.values()
