@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Mapping, Sequence, Set
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.proxies import bare
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     ColorParameter,
@@ -80,6 +81,7 @@ def coerce(parameter: Parameter, value: object, name: str = "") -> object:
     if isinstance(parameter, DataColumnParameter):
         return _columns(parameter, value)
     if isinstance(parameter, DataParameter):
+        value = [*map(bare, value)] if type(value) is list else bare(value)
         return None if isinstance(value, str) and value == "" else value
     return str(value)
 

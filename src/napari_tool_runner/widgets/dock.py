@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from napari_tool_runner.config import Config
 from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.authoring.authors import Authors, holding
 from napari_tool_runner.widgets.commands import expect_tools, known_toolbox, show_tools
 from napari_tool_runner.widgets.docks import why_no_tool
@@ -78,8 +79,7 @@ class ToolRunnerWidget(QWidget):
         presets: PresetStore | None = None,
     ) -> None:
         super().__init__(parent)
-        self._viewer = napari_viewer
-        self._manager = manager
+        self._viewer = napari_viewer = bare(napari_viewer)
         self._presets = presets if presets is not None else PresetStore()
         self.favourites = favourites if favourites is not None else Favourites()
         self._pages: OrderedDict[str, ToolWidget] = OrderedDict()
@@ -90,7 +90,7 @@ class ToolRunnerWidget(QWidget):
         self.made_by = MadeByBar(napari_viewer, self.show_history, self.show_tool)
         parts = self.message, (self.stack, 1), self.made_by
         column_in_sight(self, *parts, margins=(0, _SPACING, 0, 0), spacing=_SPACING)
-        self._session_toolbox = toolbox is None
+        self._manager, self._session_toolbox = manager, toolbox is None
         self._wanted = ""
         self._fill: Callable[[ToolWidget], object] | None = None
         self._loading: Task | None = None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import add_result, job_manager, merged, named_layers, prepare
+from napari_tool_runner.proxies import bare
 from napari_tool_runner.tools import find_tool
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def run_in_viewer(
     ToolRunnerError
         What `run` raises; with ``wait=False`` or `callback` only what is wrong before the start.
     """
-    settings = load_config(config)
+    viewer, settings = bare(viewer), load_config(config)
     found = find_tool(tool, config=settings)
     given = named_layers(viewer, found, merged(values, more))
     job = prepare(found, given, runner=runner, config=settings, cache=cache)

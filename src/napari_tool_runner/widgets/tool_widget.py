@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import JobState, RunOptions, take_back
+from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.forms.extents import ExtentBar
 from napari_tool_runner.widgets.forms.form import FormWidget
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
@@ -89,7 +90,7 @@ class ToolWidget(QWidget):
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self.tool = tool
+        self.tool, viewer = tool, bare(viewer)
         # the viewer may be closed while a job of ours still runs
         self._viewer = weakref.ref(viewer) if viewer is not None else lambda: None
         self._manager = manager

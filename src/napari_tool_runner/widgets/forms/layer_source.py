@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_tool_runner.proxies import bare
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -40,7 +42,7 @@ class LayerSource(QObject):
 
     def __init__(self, viewer: ViewerModel | None, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._viewer = viewer
+        self._viewer = bare(viewer)
         self._shown: list[tuple[int, str, bool]] = []
         self._chosen: tuple[int, list[bool]] | None = None
         for event in self._events():
@@ -57,7 +59,7 @@ class LayerSource(QObject):
         assert self._viewer is not None  # what it was made of lies there
         chosen = set(self._viewer.layers.selection)
         layer = Layer.create(*made.as_layer_data_tuple())
-        self._viewer.add_layer(layer)  # which may return a proxy of it
+        self._viewer.add_layer(layer)
         self._viewer.layers.selection = chosen
         return layer
 

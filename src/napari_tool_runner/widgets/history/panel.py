@@ -25,6 +25,7 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
 from napari_tool_runner.names import safe_name
+from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.history.actions import Form, HistoryActions, record_of
 from napari_tool_runner.widgets.history.facts import JobDetails
 from napari_tool_runner.widgets.history.model import HistoryFilter, HistoryModel
@@ -97,7 +98,9 @@ class HistoryPanel(QWidget):
         self.model = HistoryModel(manager, workspaces or (lambda: load_config().workspaces), self)
         self.filter = HistoryFilter(self.model, self)
         self.view = HistoryView(self.filter)
-        self.actions_ = HistoryActions(napari_viewer, manager, open_tool or (lambda _: None), self)
+        self.actions_ = HistoryActions(
+            bare(napari_viewer), manager, open_tool or (lambda _: None), self
+        )
         self._build()
         self._make_actions()
         self._search_timer = soon(self._search, _SEARCH_MS, self)

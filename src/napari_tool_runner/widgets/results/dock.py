@@ -12,6 +12,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_tool_runner.names import unique_name
+from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
@@ -52,7 +53,7 @@ class ToolTablesWidget(QWidget):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
-        self._viewer = napari_viewer
+        self._viewer = napari_viewer = bare(napari_viewer)
         self._loose: dict[str, Rows] = {}
         self._shown: object = None
         """Title of a table of no layer, or the layers whose objects are shown."""
