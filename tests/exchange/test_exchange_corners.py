@@ -24,16 +24,7 @@ from napari_tool_runner.errors import (
     OutputError,
     UnsupportedLayerError,
 )
-from napari_tool_runner.exchange import (
-    carriers,
-    cut,
-    export,
-    joining,
-    load,
-    merge_parts,
-    placing,
-    snapshot,
-)
+from napari_tool_runner.exchange import carriers, cut, export, load, merge_parts, placing, snapshot
 from napari_tool_runner.exchange.blocks import blocks, chunk_sizes, plan_type, read, transposed
 from napari_tool_runner.exchange.carriers import write_pixels
 from napari_tool_runner.exchange.carriers.geojson import write_geojson
@@ -43,6 +34,7 @@ from napari_tool_runner.exchange.carriers.zarr_store import SealedStore
 from napari_tool_runner.exchange.coordinates import coordinate_data, track_columns
 from napari_tool_runner.exchange.drawing import shapes_as_labels
 from napari_tool_runner.exchange.exporting import _in_pixels_of
+from napari_tool_runner.exchange.featured import features_for
 from napari_tool_runner.exchange.geometry import plain_geometry, same_place, select
 from napari_tool_runner.exchange.model import Content, Pixels, ShapeList, SurfaceData
 from napari_tool_runner.tools.formats import FORMATS
@@ -396,12 +388,12 @@ def test_a_table_without_vectors() -> None:
 
 def test_measurements_join_what_is_there() -> None:
     points = Points([[1, 2], [3, 4]], features={"name": ["a", "b"], "size": [1.0, 2.0]})
-    joined = joining.features_for(points, columns(index=[1, 0], size=[2.0, 1.0], area=[20, 10]))
+    joined = features_for(points, columns(index=[1, 0], size=[2.0, 1.0], area=[20, 10]))
     assert list(joined.columns) == ["name", "size", "index", "area"], "an equal column is one"
     assert joined["area"].tolist() == [10, 20]
-    assert joining.features_for(object(), columns(index=[0])) is None
+    assert features_for(object(), columns(index=[0])) is None
     labels = Labels(np.zeros((2, 2), int))
-    with_background = joining.features_for(labels, columns(label=[0, 1], area=[5, 6]))
+    with_background = features_for(labels, columns(label=[0, 1], area=[5, 6]))
     assert with_background["index"].tolist() == [0, 1]
 
 

@@ -71,6 +71,23 @@ def test_places_of_things_without_pixels():
     assert whereabouts(tracks)(1, None) == [1, 7, 8]
 
 
+def test_points_and_tracks_say_in_which_frame_and_when_they_are():
+    told = {"axis_labels": ("t", "y", "x"), "units": ("minute", "um", "um"), "scale": (0.5, 1, 1)}
+    places = [[0, 1, 2], [3, 1, 2]]
+    frame, _ = features_of(Points(places, features={"strength": [8.0, 9.0]}, **told))
+    assert list(frame) == ["frame", "time_s", "strength"]
+    assert frame["frame"].tolist() == [0, 3]
+    assert frame["time_s"].tolist() == [0, 90]
+    assert column_title("time_s") == "time (s)"
+    own, _ = features_of(Points(places, features={"frame": ["a", "b"]}, **told))
+    assert own["frame"].tolist() == ["a", "b"]
+    volume, _ = features_of(Points(places, features={"q": [1, 2]}, axis_labels=("z", "y", "x")))
+    assert list(volume) == ["q"]
+    tracks, _ = features_of(Tracks([[7, 0, 1, 2], [7, 1, 1, 3]], features={"q": [1, 2]}))
+    assert list(tracks) == ["track_id", "frame", "q"]
+    assert tracks["frame"].tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("name", "title"),
     [
@@ -85,6 +102,8 @@ def test_places_of_things_without_pixels():
         ("centroid_y", "centroid_y (px)"),
         ("centroid-0", "centroid-0 (px)"),
         ("centroid_um", "centroid (µm)"),
+        ("length_um of GFP", "length of GFP (µm)"),
+        ("mean by Other tool", "mean by Other tool"),
     ],
 )
 def test_titles_say_units(name, title):

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from napari_tool_runner.exchange import Counted, LoadedOutput
-from napari_tool_runner.jobs import AddedResult
+from napari_tool_runner.jobs import AddedResult, Measured
 from napari_tool_runner.jobs.in_place import note_made
 from napari_tool_runner.jobs.lineage import note_made_of
 from napari_tool_runner.tools.model import LayerKind
@@ -93,6 +93,7 @@ def test_what_was_measured_is_plotted_and_measured_again_when_it_was_replaced(mo
     given = Given({"labels": "snapshot", "image": "snapshot"})
     given.tool, given.sources = tool, {"labels": mask, "image": image}
     mask.features = {"index": [0, 1], "area_um2": [np.nan, 5.0], "mean": [0, 1.5]}
+    Measured(mask, (), None).note(mask)
     steps = NextSteps(model_viewer, TOOLS, page)
     found = steps.after(AddedResult(joined={"t": mask}), "measure_regions", given)
     assert labels(found) == ["Plot area…", "Table"]

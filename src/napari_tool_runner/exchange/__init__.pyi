@@ -18,12 +18,12 @@ from .counting import (
     speck_words,
 )
 from .exporting import Exported, export
-from .featured import column_names, features_of, features_without, whereabouts
+from .featured import column_names, features_for, features_of, features_without, whereabouts
 from .files import lent_original
 from .geometry import PLACE, crop
 from .glance import Thumbnail, figures_of, thumbnail_of
 from .handover import HandOver, fitting_kinds, open_snapshot, plan, takes_features
-from .joining import features_for, id_column, joined_by, objects_in
+from .joining import id_column, joined_by, objects_in
 from .knowing import guess_notes, is_guess, learned, sized_as, why_guess, with_known_axes
 from .loading import load
 from .merging import in_its_slice, label_offsets, merge_parts

@@ -1,22 +1,16 @@
-"""A table whose rows are objects of a layer becomes that layer's ``features``.
-
-Which layer that is a descriptor says, or the numbers of the objects do: `joined_by`.
-"""
+"""Whose objects the rows of a table are, where no descriptor says so: their numbers do."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner._lazy import np
-from napari_tool_runner.exchange.blocks import blocks, first_holding, nbytes, read
+from napari_tool_runner.exchange.blocks import blocks, nbytes, read
 from napari_tool_runner.exchange.columns import object_ids, tells_objects
-from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.sizing import MANY, Objects, Said, by_sizes, in_order, sizes_in
-from napari_tool_runner.exchange.snapshots import layer_kind
 from napari_tool_runner.exchange.wanted import is_bright
-from napari_tool_runner.names import unique_name
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -24,136 +18,22 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.exchange.model import LayerSnapshot, Table
 
-__all__ = ["Joined", "features_for", "id_column", "joined_by", "objects_in"]
+__all__ = ["Joined", "id_column", "is_whole", "joined_by", "objects_in"]
 
 _BARE = "; a labels layer of it takes them"
 _IGNORED = {2**bits - 1 for bits in (7, 8, 15, 16, 31, 32)}  # often pixels to leave out
 _MOST = 4 * 2**30  # bytes of an image whose objects are looked for
 
 
-@runtime_checkable
-class _Featured(Protocol):
-    data: object
-
-    @property
-    def features(self) -> pd.DataFrame: ...
-
-
-def features_for(
-    layer: object, columns: Mapping[str, object], column: str = ""
-) -> pd.DataFrame | None:
-    """Return `layer`'s features with the columns of a table added.
-
-    Parameters
-    ----------
-    layer : Labels or Points layer
-        For labels, rows are matched by a column of label ids (``label``, ``index``,
-        ``id``…), which becomes napari's column ``index``; label 0, the background, gets
-        an empty row. For points, by such a column where there is one, else by order.
-    columns : mapping
-        Column name -> values, each of shape (N,).
-    column : str
-        Which of them holds the numbers of the objects; empty: its name tells.
-
-    Returns
-    -------
-    DataFrame or None
-        None when the rows cannot be told to belong to the layer's objects. Columns
-        that the layer had stay as they are; a new one of the same name with other
-        values gets a number.
-    """
-    import pandas as pd
-
-    table = pd.DataFrame({name: np.asarray(values) for name, values in columns.items()})
-    for name in table.columns:  # rows without a value would make floats of them
-        if table[name].dtype.kind in "iu" and (table[name].abs() > 2**53).any():
-            signed = table[name].dtype.kind == "i"
-            table[name] = table[name].astype(pd.Int64Dtype() if signed else pd.UInt64Dtype())
-    if not isinstance(layer, _Featured):
-        return None
-    if layer_kind(layer) is LayerKind.LABELS:
-        return _for_labels(layer.features, table, column or id_column(table))
-    return _for_rows(layer.features, table, len(items(layer.data)))
-
-
-def _for_labels(
-    present: pd.DataFrame, table: pd.DataFrame, key: str | None
-) -> pd.DataFrame | None:
-    import pandas as pd
-
-    if key is None or table[key].duplicated().any():
-        return None
-    known = not present.empty and "index" in present.columns
-    kind = _holding([table[key], present["index"]] if known else [table[key]])
-    if kind is None:
-        return None
-    # a column of the same name numbers rows, as pandas writes it
-    free = unique_name("index", {str(name) for name in table.columns}, " {}", 2)
-    table = table.rename(columns={"index": free, key: "index"} if key != "index" else {})
-    table = table.astype({"index": kind})
-    if 0 not in set(table["index"]):
-        table = pd.concat([pd.DataFrame({"index": np.zeros(1, kind)}), table], ignore_index=True)
-    if not known:
-        return table
-    merged = present.astype({"index": kind}).merge(
-        _renamed(table.set_index("index"), present.set_index("index")).reset_index(),
-        on="index",
-        how="outer",
-    )
-    return merged.sort_values("index", ignore_index=True)
-
-
-def _holding(columns: Sequence[pd.Series[int]]) -> np.dtype | None:
-    """Return the type that holds the ids of all `columns`; None: none does, or one has others."""
-    if not all(column.dtype.kind in "iuf" and _whole(column.to_numpy()) for column in columns):
-        return None
-    low = min(int(column.min()) for column in columns if len(column))
-    high = max(int(column.max()) for column in columns if len(column))
-    return first_holding(low, high, ("int64", "uint64"))
-
-
-def _for_rows(present: pd.DataFrame, table: pd.DataFrame, count: int) -> pd.DataFrame | None:
-    import pandas as pd
-
-    key = id_column(table)
-    if len(table) != count or (key is not None and table[key].duplicated().any()):
-        return None
-    if key is not None:
-        table = table.sort_values(key, ignore_index=True)
-    if present.empty:
-        return table
-    return pd.concat([present.reset_index(drop=True), _renamed(table, present)], axis=1)
-
-
 def id_column(table: pd.DataFrame) -> str | None:
     """Return the column that holds the ids of objects, None when there is none."""
     named = object_ids(table.columns)
-    return next((name for name in named if _whole(table[name].to_numpy())), None)
+    return next((name for name in named if is_whole(table[name].to_numpy())), None)
 
 
-def _whole(values: np.ndarray) -> bool:
+def is_whole(values: np.ndarray) -> bool:
+    """Whether all of `values` are whole numbers."""
     return values.dtype.kind in "iuf" and bool(np.all(values % 1 == 0))
-
-
-def _renamed(table: pd.DataFrame, present: pd.DataFrame) -> pd.DataFrame:
-    """Give columns that exist with other values a new name; drop those that are equal."""
-    names: dict[object, str] = {}
-    equal: list[object] = []
-    for name in table.columns:
-        if name not in present.columns:
-            continue
-        aligned = present[name].reindex(table.index)
-        if aligned.equals(table[name]) or np.array_equal(
-            aligned.to_numpy(), table[name].to_numpy(), equal_nan=False
-        ):
-            equal.append(name)
-            continue
-        taken = {str(other) for other in (*present.columns, *table.columns)}
-        names[name] = unique_name(str(name), taken, " {}", 2)
-    return table.drop(columns=equal).rename(columns=names)
-
-
-# -- whose objects the rows are, where no descriptor says so --------------------------------
 
 
 class Joined(NamedTuple):
@@ -336,7 +216,7 @@ def _numbers(values: np.ndarray) -> set[int] | str | None:
     # floats do not hold each larger whole number
     if values.dtype.kind == "f" and not (np.isfinite(values) & (np.abs(values) < 2**53)).all():
         return "not whole in each row"
-    if not _whole(values):
+    if not is_whole(values):
         return "not whole in each row"
     numbers = {int(value) for value in values.tolist()}
     return numbers if len(numbers) == len(values) else "the same in several rows"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 __all__ = ["column_title", "counted_only"]
 
 _UNIT_AT_END = re.compile(r"(.*[^\W_])_([nµμum]m|px|ms|s)([23²³]?)")
+_WHOSE = re.compile(r"(.+?)( (?:of|by) .+)", re.DOTALL)
 _CENTRE = re.compile(r"centroid[-_]([xyz]|\d)")
 _COUNTED = {"pixels": "area", "voxels": "volume"}
 """Columns of objects that count -> what they tell."""
@@ -18,13 +19,16 @@ def column_title(name: str, *, of_objects: bool = False) -> str:
     """Return a column's name as a title: ``area_um2`` is ``area (µm²)``.
 
     A centre without a unit is in pixels, as it is where coordinates are read; the ``pixels``
-    `of_objects` are their ``area (pixels)``.
+    `of_objects` are their ``area (pixels)``. ``length_um of GFP`` is ``length of GFP (µm)``.
     """
     if of_objects and name in _COUNTED:
         return f"{_COUNTED[name]} ({name})"
     if _CENTRE.fullmatch(name):
         return f"{name} (px)"
-    found = _UNIT_AT_END.fullmatch(name)
+    found, whose = _UNIT_AT_END.fullmatch(name), _WHOSE.fullmatch(name)
+    if found is None and whose is not None:
+        title, begin, unit = column_title(whose[1], of_objects=of_objects).partition(" (")
+        return f"{title}{whose[2]}{begin}{unit}"
     if found is None:
         return name
     sign = {"um": "µm", "μm": "µm"}.get(found[2], found[2])

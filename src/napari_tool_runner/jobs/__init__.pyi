@@ -13,6 +13,7 @@ from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
 from .makers import told_maker
 from .manager import JobManager, job_manager, prepare
+from .measured import Measured, has_changed, measured_of, size_changed
 from .outputs import JobOutput, JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
@@ -30,6 +31,7 @@ from .past.repeat import (
 )
 from .past.scan import JobRow, Scan, Stamp, live_row
 from .past.snippets import as_command, as_given, as_json, as_python
+from .placed import placed_result
 from .preview import dry_run
 from .question import Question
 from .record import JobState, RecordedInput, RunRecord
@@ -37,7 +39,7 @@ from .request import ConfigLike, Request, RunOptions, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
-from .viewer import add_result, named_layers, placed_result, take_back, taken_back
+from .viewer import add_result, named_layers, take_back, taken_back
 from .viewer_like import ViewerLike
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "JobState",
     "LivePreview",
     "Making",
+    "Measured",
     "NewTools",
     "Origin",
     "PreviewLayers",
@@ -95,6 +98,7 @@ __all__ = [
     "facts_of",
     "files_of",
     "find_record",
+    "has_changed",
     "history",
     "is_ours",
     "is_preview",
@@ -105,6 +109,7 @@ __all__ = [
     "known_record",
     "live_row",
     "made_of",
+    "measured_of",
     "merged",
     "named_layers",
     "new_tool",
@@ -130,6 +135,7 @@ __all__ = [
     "run_job",
     "run_test",
     "run_tests",
+    "size_changed",
     "submit",
     "sweep",
     "sweepable",

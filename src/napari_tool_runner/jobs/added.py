@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_tool_runner.exchange import Counted
+    from napari_tool_runner.jobs.measured import Measured
     from napari_tool_runner.jobs.viewer_like import LayerLike
 
 __all__ = ["AddedResult"]
@@ -57,8 +58,10 @@ class AddedResult:
         Layers of objects, and how many these are.
     files : list of str
         Labels of the outputs that are no layer; they are in the workspace.
+    origins : dict
+        Title of one of `tables` -> what another one has that comes in its place.
     measures : list of tuple
-        Layers that were joined, and the columns that came to their features.
+        Layers that were joined, and what was measured of them.
     hidden : list
         Results that it was made of, or made anew, which would be seen through it.
     restores : list of callable
@@ -79,7 +82,8 @@ class AddedResult:
     joined: dict[str, object] = field(default_factory=dict)
     counted: list[tuple[object, Counted]] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
-    measures: list[tuple[LayerLike, frozenset[object]]] = field(default_factory=list)
+    origins: dict[str, object] = field(default_factory=dict)
+    measures: list[tuple[LayerLike, Measured]] = field(default_factory=list)
     hidden: list[LayerLike] = field(default_factory=list)
     restores: list[Callable[[], None]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
@@ -112,8 +116,9 @@ class AddedResult:
             names = ", ".join(f"“{_name(layer)}”" for layer in self.hidden)
             parts.append(f"{names} below {'is' if len(self.hidden) == 1 else 'are'} hidden.")
         if self.joined:
-            measured = [_Measured(layer, *features_of(layer)) for layer in self.joined.values()]
-            parts.append(f"Measured {', '.join(map(_named, measured))}.")
+            measured = [_Objects(layer, *features_of(layer)) for layer in self.joined.values()]
+            again = any(one.instead is not None for _, one in self.measures)
+            parts.append(f"Measured {', '.join(map(_named, measured))}{' again' * again}.")
             for one in measured:
                 parts += [*_giants(one.features), *_cut(one), *_soft(one)]
         if self.tables:
@@ -146,7 +151,7 @@ def _number(layer: object, found: Counted) -> str:
     return f": {found.count:,} {noun}{'s' * (found.count != 1)}"
 
 
-class _Measured(NamedTuple):
+class _Objects(NamedTuple):
     """A layer, what is known of its objects, and their numbers (see `features_of`)."""
 
     layer: object
@@ -154,7 +159,7 @@ class _Measured(NamedTuple):
     numbers: np.ndarray
 
 
-def _named(one: _Measured) -> str:
+def _named(one: _Objects) -> str:
     count = len(one.numbers)
     return f"{count:,} object{'s' * (count != 1)} of “{_name(one.layer)}”"
 
@@ -169,14 +174,14 @@ def _giants(features: pd.DataFrame) -> list[str]:
     return [giant_words(int(giants.sum()), int(sizes.max()), middle)] if giants.any() else []
 
 
-def _cut(one: _Measured) -> list[str]:
+def _cut(one: _Objects) -> list[str]:
     """Say how many objects touch the edge of their layer, where their sizes were measured."""
     sized = bool(pixel_column(one.features))
     cut = int(np.isin(one.numbers, at_edge(one.layer)).sum()) if sized else 0
     return [edge_words(cut)] if cut else []
 
 
-def _soft(one: _Measured) -> list[str]:
+def _soft(one: _Objects) -> list[str]:
     """Say what sizes are worth, where they were measured, by the tool that found the objects."""
     told = getattr(one.layer, "metadata", {}).get(METADATA_KEY)
     if not is_ours(one.layer) or not isinstance(told, Mapping) or not pixel_column(one.features):

@@ -21,9 +21,9 @@ from napari_tool_runner.jobs.job import Job
 from napari_tool_runner.jobs.locality import choices, differ, middle
 from napari_tool_runner.jobs.manager import job_manager
 from napari_tool_runner.jobs.past.room import let_go
+from napari_tool_runner.jobs.placed import placed_result
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.request import make_request
-from napari_tool_runner.jobs.viewer import placed_result
 from napari_tool_runner.jobs.workspace import PREVIEW, TRIED
 from napari_tool_runner.processes import process_mark
 from napari_tool_runner.tools.wording import label_of

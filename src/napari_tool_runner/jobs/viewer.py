@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.exchange import (
-    column_names,
-    features_for,
-    features_without,
-    in_its_slice,
-    layer_kind,
-)
+from napari_tool_runner.exchange import layer_kind
 from napari_tool_runner.jobs.added import AddedResult
 from napari_tool_runner.jobs.given import given_then
 from napari_tool_runner.jobs.in_place import (
@@ -34,6 +27,7 @@ from napari_tool_runner.jobs.in_place import (
 )
 from napari_tool_runner.jobs.lineage import highest_relative, note_made_of
 from napari_tool_runner.jobs.makers import note_maker
+from napari_tool_runner.jobs.measured import Measured, origin_of, without_data
 from napari_tool_runner.jobs.past.room import room
 from napari_tool_runner.jobs.record import METADATA_KEY
 from napari_tool_runner.names import unique_name
@@ -43,22 +37,14 @@ from napari_tool_runner.tools.tree import map_data
 from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import Geometry, LoadedOutput
+    from napari_tool_runner.exchange import LoadedOutput
     from napari_tool_runner.jobs.in_place import Looks
     from napari_tool_runner.jobs.job import Job
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
     from napari_tool_runner.jobs.record import RecordedInput
     from napari_tool_runner.jobs.viewer_like import LayerLike, ViewerLike
 
-__all__ = [
-    "add_layer",
-    "add_result",
-    "lift",
-    "named_layers",
-    "placed_result",
-    "take_back",
-    "taken_back",
-]
+__all__ = ["add_layer", "add_result", "lift", "named_layers", "take_back", "taken_back"]
 
 _STAYS = ("visible", "opacity", "blending")
 """Of the look of any layer: what a layer takes over that comes in the place of another."""
@@ -168,21 +154,26 @@ def taken_back() -> frozenset[str]:
     return frozenset(_taken_back)
 
 
-def take_back(viewer: ViewerLike, added: AddedResult) -> None:
+def take_back(viewer: ViewerLike, added: AddedResult) -> list[str]:
     """Take what a result became out of the viewer again; what was changed by hand stays.
 
-    What it replaced and hid is there again.
+    What it replaced and hid is there again. Returns sentences about what stays.
     """
     _taken_back.add(added.job)
-    for layer in added.layers:
-        if layer in viewer.layers and layer not in added.replaced and not was_edited(layer):
+    told: list[str] = []
+    for layer in [layer for layer in viewer.layers if layer in added.layers]:
+        if was_edited(layer):
+            told.append(f"“{layer.name}” was changed by hand and stays.")
+        elif layer not in added.replaced:
             viewer.layers.remove(layer)
-    for joined, names in added.measures:
-        joined.features = features_without(joined, names)
+    for joined, measured in added.measures:
+        if not measured.take_back(joined):
+            told.append(f"“{joined.name}” was measured once more: its newer columns stay.")
     for restore in added.restores:
         restore()
     for layer in added.hidden:
         layer.visible = True
+    return told
 
 
 def _join(
@@ -203,16 +194,19 @@ def _join(
     if table.numbers:
         key = unique_name("label", set(columns), " {}", 2)
         given = {**columns, key: table.numbers}
-    features = None if target is None else features_for(target, given, key)
-    if target is None or features is None:
-        added.tables[table.layer_name] = columns
-        if target is not None:  # a label comes again in each frame
-            added.owners[table.layer_name] = target
-    else:
-        known = column_names(target)
-        target.features = features
-        added.measures.append((target, column_names(target) - known))
-        added.joined[table.name] = target
+    origin = (added.job, table.name) if job is None else origin_of(job, table.name, element)
+    tool = table.layer_name if job is None else job.tool.name
+    if target is not None:
+        measured = Measured(target, origin, job)
+        if measured.join(target, given, key, tool):
+            added.measures.append((target, measured))
+            added.joined[table.name] = target
+            return
+        added.owners[table.layer_name] = target  # a label comes again in each frame
+        measured.note(target)
+    added.tables[table.layer_name] = columns
+    if job is not None:
+        added.origins[table.layer_name] = (*origin, str(without_data(job)))
 
 
 def _notes(result: JobResult, job: Job | None) -> tuple[str, ...]:
@@ -370,30 +364,3 @@ def _input_layer(name: str, job: Job, viewer: ViewerLike) -> LayerLike | None:
         if layer_kind(shown) is LayerKind.LABELS and str(origin) in paths - {"None"}:
             return shown
     return None
-
-
-# -- the result of one slice of a stack, put back to where the slice lies ------------------
-
-
-def placed_result(job: Job, result: JobResult) -> JobResult:
-    """Return `result` with the axes that a single slice left out; else unchanged.
-
-    Without its place a flat result would be shown on every slice of the viewer.
-    """
-    extent, grid = job.request.extent, job.request.grid
-    if extent is None or grid is None or extent.mode == "whole":
-        return result
-    pieces = extent.indices(grid.shape, grid.axes)
-    if len(pieces) != 1 or job.request.pieces:  # put together by the engine: it has its axes
-        return result
-    index = {axis: entry for axis, entry in enumerate(pieces[0]) if isinstance(entry, int)}
-    if not index:
-        return result
-    outputs = {name: _placed(output, grid, index) for name, output in result.outputs.items()}
-    return replace(result, outputs=outputs)
-
-
-def _placed(output: JobOutput, grid: Geometry, index: Mapping[int, int]) -> JobOutput:
-    elements = {name: _placed(part, grid, index) for name, part in output.elements.items()}
-    loaded = output.loaded and in_its_slice(output.loaded, grid, index)
-    return replace(output, loaded=loaded, elements=elements)

@@ -23,10 +23,10 @@ from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.forms.form_model import without_data
 from napari_tool_runner.widgets.forms.layers import has_colours
 from napari_tool_runner.widgets.parts.texts import short
-from napari_tool_runner.widgets.results.again import again_buttons, note_measured
+from napari_tool_runner.widgets.results.again import again_buttons, note_act
 from napari_tool_runner.widgets.results.mark import Mark
 from napari_tool_runner.widgets.results.measures import best_size, is_measured
-from napari_tool_runner.widgets.results.scene import look_at
+from napari_tool_runner.widgets.results.scene import look_at, reveal
 from napari_tool_runner.widgets.results.showing import plot_features, show_features
 
 if TYPE_CHECKING:
@@ -196,8 +196,10 @@ class NextSteps:
         buttons: list[Button] = []
         viewer = self._viewer()
         for layer in viewer.layers if viewer is not None else ():
+            if layer in (*shown.joined.values(), *shown.owners.values()):
+                self._remember(layer, tool, given)
             if layer in shown.joined.values():
-                buttons += self._measured(viewer, layer, tool, given)
+                buttons += self._measured(viewer, layer)
         for layer in shown.layers if tool in _BETTER else ():
             buttons += self.onward(layer, tool)
         for layer, found in shown.counted:
@@ -219,14 +221,15 @@ class NextSteps:
                 buttons += again_buttons(layer) or self._offer("Measure them…", _MEASURE, layer)
         return tuple(buttons)
 
-    def _measured(
-        self, viewer: ViewerModel, layer: Layer, tool: str, given: _Given | None
-    ) -> list[Button]:
-        """Offer a plot and a table of what `tool` measured, and remember how it did."""
+    def _remember(self, layer: Layer, tool: str, given: _Given | None) -> None:
+        """Remember how `tool` measured a layer."""
         if given is not None and tool in self._toolbox:
             more = without_data(given.tool, given.values)
             sources = {name: weakref.ref(one) for name, one in given.sources.items()}
-            note_measured(layer, self._measure_again, tool, more, sources)
+            note_act(layer, self._measure_again, tool, more, sources)
+
+    def _measured(self, viewer: ViewerModel, layer: Layer) -> list[Button]:
+        """Offer a plot and a table of what was measured."""
         table: Button = "Table", partial(show_features, viewer, layer)
         size = best_size(features_of(layer)[0]) if is_measured(layer) else ""
         if not size:
@@ -296,7 +299,7 @@ class NextSteps:
         found: Labels | None = next((one for one in layers if one is layer), None)
         if viewer is None or found is None:
             return None
-        found.visible = True
+        reveal(viewer, found)
         viewer.layers.selection.active = found
         found.selected_label = number
         place = whereabouts(found)(number, None)

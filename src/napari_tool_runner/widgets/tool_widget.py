@@ -289,7 +289,7 @@ class ToolWidget(QWidget):
         self.form.model.notes = shown.notes
         show_log, open_folder, _ = job_buttons(job, self._show_log)
         buttons: list[Button] = [*self.steps.after(shown, self.tool.id, job.request)]
-        if shown.joined or shown.layers:
+        if shown.joined or shown.layers or shown.tables:
             buttons.append(("Undo", partial(self._undo, shown)))
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
         if job.recorded().earlier:
@@ -297,9 +297,9 @@ class ToolWidget(QWidget):
         self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", shown.sign, buttons)
 
     def _undo(self, shown: AddedResult) -> None:
-        if self.viewer is not None:
-            take_back(self.viewer, shown)
-        self.run_bar.say("Taken back. The history still has the run and its results.", "info")
+        stays = take_back(self.viewer, shown) if self.viewer is not None else []
+        told = ["Taken back.", *stays, "The history still has the run and its results."]
+        self.run_bar.say(" ".join(told), "info")
 
     def _show_log(self, job: Job) -> None:
         self.log.follow(job)

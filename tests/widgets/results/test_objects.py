@@ -11,11 +11,12 @@ import pytest
 from matplotlib.colors import to_rgb
 from napari.layers import Labels
 
+from napari_tool_runner.jobs import Measured
 from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
-from napari_tool_runner.widgets.results import looks, pixel_size, scene
-from napari_tool_runner.widgets.results.again import note_measured
+from napari_tool_runner.widgets.results import looks, pixel_size, scene, showing
+from napari_tool_runner.widgets.results.again import note_act
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
 from napari_tool_runner.widgets.results.rows import rows_of_columns
@@ -230,7 +231,8 @@ class Measuring:
 
 def test_what_was_measured_of_other_objects_is_measured_again(qtbot, dock, labels, model_viewer):
     owners = [Measuring()]
-    note_measured(labels, owners[0].measure, "tool", {"more": 1})
+    Measured(labels, (), None).note(labels)
+    note_act(labels, owners[0].measure, "tool", {"more": 1})
     features = labels.features.copy()
     labels.features = {}
     dock.refresh()
@@ -242,11 +244,11 @@ def test_what_was_measured_of_other_objects_is_measured_again(qtbot, dock, label
     dock.refresh()
     labels.data = labels.data * 2  # as a result that replaces it
     labels.features = {}
-    qtbot.waitUntil(dock.view.instead.isVisible)
+    qtbot.waitUntil(dock.view.changed.isVisible)
     assert dock.chooser.currentText() == "Nuclei"
-    assert "“Nuclei” have changed" in dock.view.instead.text()
+    assert "“Nuclei” have changed" in dock.view.changed.text()
     assert not dock.view.body.isVisible()
-    dock.view.instead.button.click()
+    dock.view.changed.button.click()
     assert owners[0].done == [("tool", {"more": 1})]
     model_viewer.layers.selection.active = points
     qtbot.waitUntil(dock.view.body.isVisible)
@@ -254,10 +256,70 @@ def test_what_was_measured_of_other_objects_is_measured_again(qtbot, dock, label
     dock.show_layers(labels)
     owners.clear()
     dock.refresh()
-    assert dock.view.instead.isVisible()
-    assert not dock.view.instead.button.isVisible(), "nobody is there who measures"
+    assert dock.view.changed.isVisible()
+    assert not dock.view.changed.button.isVisible(), "nobody is there who measures"
     labels.features = features
     qtbot.waitUntil(dock.view.body.isVisible)
+
+
+def test_painting_after_measuring_is_told_beside_the_table(qtbot, dock, labels):
+    owner = Measuring()
+    Measured(labels, (), None).note(labels)
+    note_act(labels, owner.measure)
+    changed = dock.view.changed
+    assert changed.isHidden()
+    labels.fill((0, 3, 3), 0)  # the eraser
+    qtbot.waitUntil(changed.isVisible)
+    assert "“Nuclei” have changed since they were measured." in changed.text()
+    assert dock.view.body.isVisible()
+    assert shown_rows(dock) == 2
+    labels.undo()
+    qtbot.waitUntil(changed.isHidden)
+    labels.paint((0, 9, 9), 3)
+    qtbot.waitUntil(changed.isVisible)
+    changed.button.click()
+    assert owner.done == [()]
+    Measured(labels, (), None).note(labels)
+    labels.features = labels.features.assign(mean=1.0)
+    qtbot.waitUntil(changed.isHidden)
+
+
+def test_a_table_of_no_layer_that_is_made_again_takes_the_place_of_the_last(
+    dock, labels, model_viewer, monkeypatch
+):
+    monkeypatch.setattr(showing, "tables_dock", lambda _: dock)
+    monkeypatch.setattr(showing, "_open_dock", lambda _: dock)
+    show = partial(showing.show_table, model_viewer, "Counts")
+    first = show({"n": [1]}, None, "counted so")
+    again = show({"n": [1, 2]}, None, "counted so")
+    other = show({"n": [1, 2, 3]}, None, "counted otherwise")
+    assert [dock.chooser.itemText(i) for i in range(dock.chooser.count())] == [
+        "Nuclei",
+        "Counts",
+        "Counts [1]",
+    ]
+    first()
+    assert len(dock.table("Counts")) == 2, "it is another one by now"
+    again()
+    assert len(dock.table("Counts")) == 1
+    other()
+    assert dock.table("Counts [1]") is None
+
+
+@pytest.mark.parametrize("ask", ["row", "together"])
+def test_a_hidden_layer_is_shown_when_its_objects_are_asked_for(dock, labels, monkeypatch, ask):
+    told: list[str] = []
+    monkeypatch.setattr(scene, "notify", told.append)
+    labels.visible = False
+    dock.view.choose(np.array([0]))
+    dock.link.choose(np.array([0]))
+    assert not labels.visible, "nobody asked to see it"
+    if ask == "row":
+        click_row(dock, 1)
+    else:
+        dock.view._pick(np.array([0, 1]))
+    assert labels.visible
+    assert told == ["“Nuclei” was hidden: it is shown now."]
 
 
 def test_the_table_opens_once_by_itself_when_something_was_measured(

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_tool_runner.jobs import Measured
 from napari_tool_runner.jobs.lineage import note_made_of
-from napari_tool_runner.widgets.results.again import note_measured
+from napari_tool_runner.widgets.results.again import note_act
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.pixel_size import (
     NO_SIZE,
@@ -48,7 +49,8 @@ def objects(model_viewer, picture):
 @pytest.fixture
 def page(objects):
     page = Page()
-    note_measured(objects, page.measure)
+    Measured(objects, (), None).note(objects)
+    note_act(objects, page.measure)
     return page
 
 

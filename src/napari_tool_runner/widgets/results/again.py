@@ -1,4 +1,4 @@
-"""What was measured of layers, and how it is measured again when they have changed."""
+"""How what was measured of layers is measured again when they have changed."""
 
 from __future__ import annotations
 
@@ -6,66 +6,58 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.jobs import has_changed, measured_of
+from napari_tool_runner.widgets.parts.texts import short
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from napari.layers import Layer
-
+    from napari_tool_runner.jobs import Measured
     from napari_tool_runner.widgets.parts.messages import Button
 
-__all__ = ["again_buttons", "has_changed", "note_measured", "size_changed"]
+__all__ = ["again_buttons", "note_act", "what_changed"]
+
+CHANGED = "The objects of “{}” have changed since they were measured{}."
+
+_acts: weakref.WeakKeyDictionary[
+    Measured, tuple[weakref.WeakMethod[Callable[..., object]], tuple[object, ...]]
+] = weakref.WeakKeyDictionary()
 
 
-class _Measured:
-    """How a layer was measured, in which pixel size, and whether it got other objects since."""
-
-    def __init__(
-        self, act: Callable[..., object], given: tuple[object, ...], size: tuple[object, ...]
-    ) -> None:
-        self.act, self.given, self.size = weakref.WeakMethod(act), given, size
-        self.changed = False
-
-    def heard(self, _: object = None) -> None:
-        self.changed = True
-
-
-_measured: weakref.WeakKeyDictionary[object, _Measured] = weakref.WeakKeyDictionary()
-
-
-def note_measured(layer: Layer, act: Callable[..., object], *given: object) -> None:
-    """Remember that `layer` was measured as it is, and that `act` on `given` does it again.
+def note_act(layer: object, act: Callable[..., object], *given: object) -> None:
+    """Remember that `act` on `given` does again what was measured last of `layer`.
 
     `act` is a method, whose owner is not kept by it; nothing `given` holds a layer.
     """
-    if layer in _measured:
-        layer.events.data.disconnect(_measured[layer].heard)
-    _measured[layer] = _Measured(act, given, _size(layer))
-    layer.events.data.connect(_measured[layer].heard)
+    measured = measured_of(layer)
+    for one in measured:
+        if one.job == measured[-1].job:
+            _acts[one] = weakref.WeakMethod(act), given
 
 
-def has_changed(layer: object) -> bool:
-    """Whether a layer was measured, and has other objects now."""
-    return layer in _measured and _measured[layer].changed
+def what_changed(layers: Iterable[object]) -> str:
+    """Say which of `layers` have other objects than those that were measured; else nothing."""
+    changed = next(filter(has_changed, layers), None)
+    if changed is None:
+        return ""
+    measured = measured_of(changed)
+    within = next(one.within for one in measured if one.has_changed(changed))
+    told = f" in “{short(within)}”" if within and len(measured) > 1 else ""
+    return CHANGED.format(short(str(getattr(changed, "name", changed))), told)
 
 
-def size_changed(layer: object) -> bool:
-    """Whether a layer was measured, and has another pixel size now."""
-    return layer in _measured and _measured[layer].size != _size(layer)
+def again_buttons(*layers: object) -> tuple[Button, ...]:
+    """Offer to measure again what changed since, if there is still who measured it."""
+    for layer in layers:
+        for one in measured_of(layer):
+            stale = one.has_changed(layer) or one.is_resized(layer)
+            if stale and one in _acts and _acts[one][0]() is not None:
+                return (("Measure again", partial(_measure_again, one)),)
+    return ()
 
 
-def again_buttons(layer: object) -> tuple[Button, ...]:
-    """Offer to measure a layer that has changed since, if there is still who measured it."""
-    changed = has_changed(layer) or size_changed(layer)
-    if not changed or _measured[layer].act() is None:
-        return ()
-    return (("Measure again", partial(_measure_again, layer)),)
-
-
-def _measure_again(layer: object) -> None:
-    act = _measured[layer].act()
+def _measure_again(measured: Measured) -> None:
+    reference, given = _acts[measured]
+    act = reference()
     if act is not None:
-        act(*_measured[layer].given)
-
-
-def _size(layer: object) -> tuple[object, ...]:
-    return (*getattr(layer, "scale", ()), *map(str, getattr(layer, "units", ())))
+        act(*given)

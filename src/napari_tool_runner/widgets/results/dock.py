@@ -11,14 +11,15 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
+from napari_tool_runner.jobs import has_changed
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import short, tooltip
-from napari_tool_runner.widgets.results.again import again_buttons, has_changed
+from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.results.again import again_buttons, what_changed
 from napari_tool_runner.widgets.results.looks import color_by
 from napari_tool_runner.widgets.results.measures import is_measured
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
@@ -44,8 +45,11 @@ WIDE = 520
 PLOTTED = 320
 """So high a dock below the canvas becomes when it shows a plot."""
 FLOATING = QSize(760, 380)
-CHANGED = "The objects of “{}” have changed since they were measured."
 RULE = "Without it the table is that of what was measured or selected last."
+
+
+_EDITED = ("data", "paint", "set_data")
+"""Events of a layer whose objects may have changed; an undo is told by the last one only."""
 
 
 class ToolTablesWidget(QWidget):
@@ -55,6 +59,7 @@ class ToolTablesWidget(QWidget):
         super().__init__()
         self._viewer = napari_viewer = bare(napari_viewer)
         self._loose: dict[str, Rows] = {}
+        self._origins: dict[str, object] = {}
         self._shown: object = None
         """Title of a table of no layer, or the layers whose objects are shown."""
         self._choices: list[object] = []
@@ -93,6 +98,7 @@ class ToolTablesWidget(QWidget):
         self.link.picked.connect(self._picked_in_viewer)
         self.view.together.connect(self.link.bring)
         self._soon = soon(self.refresh, 0, self)
+        self._look = soon(self._tell_changed, 0, self)
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)
         self.sizing = Sizing(napari_viewer, self.view.remarks.unsized, self)
@@ -142,11 +148,26 @@ class ToolTablesWidget(QWidget):
 
     # -- what there is -------------------------------------------------------------
 
-    def add_table(self, rows: Rows) -> str:
-        """Show a table that is no layer's; returns its title, which no other has."""
-        title = unique_name(rows.title, set(self._loose), " [{}]", 1)
+    def add_table(self, rows: Rows, origin: object = None) -> str:
+        """Show a table that is no layer's; returns its title, which no other has.
+
+        It comes in the place of one of the same `origin`, which is the same made again.
+        """
+        title = self.made_before(origin)
+        title = title or unique_name(rows.title, set(self._loose), " [{}]", 1)
+        if origin is not None:
+            self._origins[title] = origin
         self.fill(title, rows)
         return title
+
+    def made_before(self, origin: object) -> str:
+        """Return the title of the table of no layer that has an `origin`; empty: none has."""
+        titles = (title for title, known in self._origins.items() if known == origin)
+        return next(titles, "")
+
+    def table(self, title: str) -> Rows | None:
+        """Return the table of no layer that has this title now."""
+        return self._loose.get(title)
 
     def fill(self, title: str, rows: Rows) -> None:
         """Show `rows` as the table `title`, in the place of what it was."""
@@ -158,6 +179,7 @@ class ToolTablesWidget(QWidget):
     def remove_table(self, title: str) -> None:
         """Take a table of no layer away."""
         self._loose.pop(title, None)
+        self._origins.pop(title, None)
         self.refresh()
 
     @property
@@ -218,17 +240,16 @@ class ToolTablesWidget(QWidget):
             rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
         self.link.follow(rows)
         self.view.show_rows(rows)
-        self._tell_changed(rows)
+        self._tell_changed()
         self.sizing.tell(rows)
         self._hear_layers()
 
-    def _tell_changed(self, rows: Rows) -> None:
-        """Offer to measure again in the place of a table whose objects were replaced."""
-        if not rows.layers or any(map(has_table, rows.layers)):
-            self.view.say_instead("")
-            return
-        layer = rows.layers[0]
-        self.view.say_instead(CHANGED.format(short(rows.title)), *again_buttons(layer))
+    def _tell_changed(self) -> None:
+        """Offer to measure again what has changed: objects were painted, moved or replaced."""
+        rows = self.view.rows
+        text = what_changed(rows.layers)
+        buttons = again_buttons(*rows.layers) if text else ()
+        self.view.say_changed(text, *buttons, alone=bool(text) and not rows.frame.size)
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
@@ -246,17 +267,21 @@ class ToolTablesWidget(QWidget):
         forget(self._heard_layers)
         for layer in {*self._viewer.layers, *self.view.rows.layers}:
             events = getattr(layer, "events", None)
-            told = partial(self._features_changed, layer)
-            heard = (
-                (getattr(events, "features", None), told),
-                (getattr(events, "name", None), self._layers_changed),
-                (getattr(events, "scale", None), self.sizing.look),
-                (getattr(events, "units", None), self.sizing.look),
-            )
-            for event, act in heard:
+            heard: dict[str, Callable[..., None]] = {
+                "features": partial(self._features_changed, layer),
+                "name": self._layers_changed,
+                "scale": self.sizing.look,
+                "units": self.sizing.look,
+                **dict.fromkeys(_EDITED, self._edited),
+            }
+            for name, act in heard.items():
+                event = getattr(events, name, None)
                 if event is not None:
                     event.connect(act)
                     self._heard_layers.append((event, act))
+
+    def _edited(self, _: object = None) -> None:
+        self._look.start()  # each stroke tells it
 
     def _features_changed(self, layer: object, _: object = None) -> None:
         shown = self._shown if isinstance(self._shown, tuple) else ()

@@ -16,7 +16,7 @@ from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.texts import notify
 from napari_tool_runner.widgets.results.looks import Highlight, compile_ahead
-from napari_tool_runner.widgets.results.scene import look_at, look_at_all
+from napari_tool_runner.widgets.results.scene import look_at, look_at_all, reveal
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -107,6 +107,7 @@ class ObjectLink(QObject):
 
     def _show(self, rows: Rows, row: int, middle: bool) -> None:
         layer, number = rows.layers[rows.owners[row]], int(rows.numbers[row])
+        reveal(self._viewer, layer)
         frame = None if rows.frames is None else int(rows.frames[row])
         if layer_kind(layer) is LayerKind.LABELS:
             with self._silent():
@@ -125,6 +126,7 @@ class ObjectLink(QObject):
         if table is None or not table.layers or not len(rows):
             return
         layer = table.layers[table.owners[rows[0]]]
+        reveal(self._viewer, layer)
         own = rows[table.owners[rows] == table.owners[rows[0]]][:TOGETHER]
         frames = [None] * len(own) if table.frames is None else table.frames[own].tolist()
         if self._task is not None:

@@ -22,10 +22,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.exchange import counted_only, is_length, layer_kind, snapshot
-from napari_tool_runner.jobs import made_of, relatives
+from napari_tool_runner.jobs import made_of, relatives, size_changed
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short
-from napari_tool_runner.widgets.results.again import again_buttons, size_changed
+from napari_tool_runner.widgets.results.again import again_buttons
 from napari_tool_runner.widgets.results.scene import camera_of
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ class Sizing(QObject):
         layers = self._rows.layers if self._rows is not None else ()
         bare = self._rows is not None and counted_only(map(str, self._rows.frame.columns))
         if any(map(size_changed, layers)) or (bare and any(map(_has_size, layers))):
-            buttons = [*again_buttons(layers[0])]
+            buttons = [*again_buttons(*layers)]
             if self._undo is not None:
                 buttons.append(("Undo", self._take_back))
             self._remark.say(f"{self._told} {RESIZED}".strip(), _HOW, *buttons)

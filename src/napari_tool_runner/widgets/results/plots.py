@@ -37,6 +37,8 @@ HINTS = {
     SCATTER: "Click on a point, or circle several.",
     LINE: "Click, or drag across a part.",
 }
+FRAMES = ("frame", "t", "time_s")
+"""Columns of which each value has several objects."""
 BINS = 50
 BY = "the column that is plotted across, of the rows that are shown"
 LOWEST, TITLED = 56, 110
@@ -72,6 +74,7 @@ class PlotPanel(Themed, QWidget):
                 QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
             )
             box.activated.connect(self._draw)
+        self.kind.activated.connect(self._turn)
         self.color_button = IconButton("picture", "Colour the objects by this column")
         self.color_button.clicked.connect(self._want_color)
         self.hint = plain_label("Loading plots…", wrap=True)
@@ -145,6 +148,16 @@ class PlotPanel(Themed, QWidget):
                 box.addItem(short(title), name)
                 box.setItemData(at, tooltip(title), Qt.ItemDataRole.ToolTipRole)
             box.setCurrentIndex(names.index(chosen) if chosen else -1)
+
+    def _turn(self, _: int) -> None:
+        """Let a line begin with means of frames, unless another column was chosen."""
+        assert self._rows is not None
+        names = number_columns(self._rows.frame)
+        usual, frames = best_size(self._rows.frame), next((n for n in FRAMES if n in names), "")
+        before, now = (usual, frames) if self.kind.currentText() == LINE else (frames, usual)
+        if frames and self.across.currentData() == before:
+            self.across.setCurrentIndex(self.across.findData(now))
+            self._draw()
 
     def _ready(self, _: object) -> None:
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg

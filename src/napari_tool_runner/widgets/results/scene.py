@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QEvent, QObject
 
 from napari_tool_runner.widgets.parts.background import soon
+from napari_tool_runner.widgets.parts.texts import notify, short
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from qtpy.QtWidgets import QWidget
 
-__all__ = ["Fitting", "camera_of", "look_at", "look_at_all"]
+__all__ = ["Fitting", "camera_of", "look_at", "look_at_all", "reveal"]
 
 _View = tuple[tuple[float, ...], float]
 """Centre and zoom of a camera."""
@@ -106,6 +107,13 @@ def look_at(
     if len(dims.displayed) == 2:
         center[-2:] = _filled(viewer, center[-2:])
     camera.center = tuple(center)
+
+
+def reveal(viewer: ViewerModel, layer: Layer) -> None:
+    """Show a layer that was hidden, whose objects are asked for, and tell it."""
+    if layer in viewer.layers and not layer.visible:
+        layer.visible = True
+        notify(f"“{short(layer.name)}” was hidden: it is shown now.")
 
 
 def look_at_all(viewer: ViewerModel, layer: Layer, places: Sequence[Sequence[float]]) -> int:

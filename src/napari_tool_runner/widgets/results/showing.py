@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,17 +41,38 @@ def tables_dock(viewer: ViewerModel) -> ToolTablesWidget | None:
 
 
 def show_table(
-    viewer: ViewerModel, title: str, columns: Mapping[str, object], owner: object = None
-) -> str:
-    """Show a table of no layer; returns its title there, empty where there is no window.
+    viewer: ViewerModel,
+    title: str,
+    columns: Mapping[str, object],
+    owner: object = None,
+    origin: object = None,
+) -> Callable[[], None]:
+    """Show a table of no layer; returns what takes it back.
 
     Parameters
     ----------
     owner : layer, optional
         Whose objects its rows are.
+    origin : object
+        What one has that is the same made before: it comes in the place of that.
     """
     dock = tables_dock(viewer)
-    return "" if dock is None else dock.add_table(rows_of_columns(title, columns, owner))
+    if dock is None:
+        return lambda: None
+    before = dock.table(dock.made_before(origin))
+    taken = dock.add_table(rows_of_columns(title, columns, owner), origin)
+    shown = dock.table(taken)
+
+    def take_back() -> None:
+        there = _open_dock(viewer)
+        if there is None or there.table(taken) is not shown:
+            return
+        if before is None:
+            there.remove_table(taken)
+        else:
+            there.fill(taken, before)
+
+    return take_back
 
 
 def show_features(viewer: ViewerModel, layer: object) -> ToolTablesWidget | None:

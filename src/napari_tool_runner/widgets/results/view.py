@@ -108,8 +108,8 @@ class TableView(QWidget):
         self.body.setChildrenCollapsible(False)
         self.body.addWidget(self.table)
         self.table.setMinimumSize(160, 60)
-        self.instead = Remark()
-        parts = self.bar, self.remarks, self.problem, self.instead, (self.body, 1)
+        self.changed = Remark()
+        parts = self.bar, self.remarks, self.problem, self.changed, (self.body, 1)
         filled(QVBoxLayout(self), *parts, spacing=4).addStretch(0)
         copies = QShortcut(QKeySequence(QKeySequence.StandardKey.Copy), self.table)
         copies.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -148,11 +148,11 @@ class TableView(QWidget):
         if not same:
             self._fit_columns()
 
-    def say_instead(self, text: str, *buttons: Button) -> None:
-        """Say in the place of a table why there is none, with buttons; empty: there is."""
-        self.instead.say(text, "", *buttons)
+    def say_changed(self, text: str, *buttons: Button, alone: bool = False) -> None:
+        """Say above a table that it does not hold any more, with buttons; or `alone`: none is."""
+        self.changed.say(text, "", *buttons)
         for part in (self.body, self.remarks):
-            part.setHidden(bool(text))
+            part.setHidden(alone)
 
     def choose(self, rows: np.ndarray, *, scroll: bool = True) -> None:
         """Mark rows as chosen, without telling of it; those that are left out are not."""

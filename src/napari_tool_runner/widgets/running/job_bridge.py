@@ -216,7 +216,8 @@ def show_result(
     if CONTOURS in switches:
         show_contours([layer for layer in added.layers if layer not in added.replaced])
     for title, columns in added.tables.items():
-        show_table(viewer, title, columns, added.owners.get(title))
+        owner, origin = added.owners.get(title), added.origins.get(title)
+        added.restores.append(show_table(viewer, title, columns, owner, origin))
     for layer in added.joined.values() if job is not None else ():
         open_measured(viewer, layer)
     return added
