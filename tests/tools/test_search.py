@@ -50,7 +50,7 @@ def names(text: str, limit: int | None = None) -> list[str]:
 def test_every_field_finds() -> None:
     assert names("gaussian")[0] == "Gaussian filter"
     assert names("blurs")[0] == "Gaussian filter"
-    assert names("filtering") == ["Gaussian filter"]
+    assert set(names("filtering")) == {"Gaussian filter", "Median filter"}
     assert names("pepper") == ["Median filter"]
     assert names("png") == ["Threshold"]
     assert names("3443") == ["Auto-threshold"]

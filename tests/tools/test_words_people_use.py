@@ -124,6 +124,107 @@ PAIRS = {
     "unsharp_mask": "sharpen | unsharp | enhance edges | sharpness",
 }
 
+# these found another tool or none, before phrases were met in any order and between other words
+MORE = {
+    "calculate_images": (
+        "mask image | merge channels | delta F/F | invert | sum of two channels | composite | "
+        "bleedthrough | spectral unmixing"
+    ),
+    "colocalize": (
+        "cooccurrence | double labelled | scatter of two channels | Kolokalisation | are two "
+        "proteins together | protein interaction | cytofluorogram"
+    ),
+    "colour_to_grey": (
+        "H&E | colour deconvolution | single channel | Graustufen | stain separation | IHC | "
+        "histology | monochrome"
+    ),
+    "compare_labels": (
+        "validate segmentation | average precision | AP50 | benchmark segmentation | "
+        "agreement between annotators"
+    ),
+    "correct_bleaching": (
+        "fluorescence decay | signal gets weaker over time | flickering | intensity drops "
+        "over time | movie gets darker"
+    ),
+    "correct_drift": (
+        "registration of time series | template matching movie | shaky movie | jittering "
+        "movie | focus drift | remove motion"
+    ),
+    "count_points": "mRNA per cell | transcripts per cell | lipid droplets per cell",
+    "cut_out_objects": "extract single cells | montage | duplicate region | tiles",
+    "deconvolve": "deconvolutionlab | Entfaltung | Huygens | wiener",
+    "denoise_tv": (
+        "grainy image | n2v | noise2void | CARE | too noisy | SNR | anisotropic diffusion | "
+        "shot noise | edge preserving smoothing | BM3D"
+    ),
+    "detect_spots": (
+        "local maximum | particle detection | gamma-H2AX | localisation | synapses | "
+        "centrosomes | exosomes | Punkte finden"
+    ),
+    "distance_transform": "EDM | voronoi | chamfer",
+    "enhance_contrast": "auto levels | levels | dim image",
+    "fill_holes": "Löcher füllen | hollow nuclei",
+    "find_objects": (
+        "DAPI | Hoechst | Zellen zählen | compter les cellules | count seeds | noyaux | Kerne "
+        "| organoids | yeast | bacteria | plaque assay | confluence | mitochondria | voronoi "
+        "otsu | voronoi-otsu labeling | U-Net"
+    ),
+    "gaussian_filter": "Weichzeichner | average filter | mean filter | lowpass filter",
+    "label_components": "separate labels | give each object a number",
+    "label_outlines": "skeleton | labels to ROI | export ROI | find boundaries | Umriss",
+    "label_surfaces": "3D print | 3D viewer | volume rendering",
+    "measure_regions": (
+        "measurements | set measurements | area fraction | mean grey value | N/C ratio | "
+        "elongation | orientation | cell shape | morphometrics | wound area | organoid "
+        "diameter | Fläche messen | MorphoLibJ | diameter of vesicles | raw integrated "
+        "density | texture | mitochondria shape | lumen area | percentage of area"
+    ),
+    "median_filter": "bad pixels | cosmic rays | impulse noise",
+    "morphology": (
+        "structuring element | shrink labels | grow labels | dilate labels | binary "
+        "operations | cell expansion | thicken"
+    ),
+    "project": (
+        "maximum intensity | make 2D image from stack | extended depth of field | EDF | stack "
+        "to single image | combine slices | best focus | kymograph | orthogonal view"
+    ),
+    "register_images": (
+        "chromatic correction | Bildregistrierung | correlate LM and EM | CLEM | bUnwarpJ | "
+        "superimpose | phase correlation | misaligned channels"
+    ),
+    "remove_small_objects": (
+        "minimum size | remove noise specks | exclude edges | keep largest | remove objects "
+        "touching the edge | clean up mask | min area"
+    ),
+    "rescale": (
+        "shrink image | resolution | change size | image too big | anisotropy | reslice | "
+        "enlarge image"
+    ),
+    "sort_objects": (
+        "positive negative cells | Ki67 positive | phenotype | percentage positive | "
+        "subpopulations | live dead | mitotic cells | random forest | marker positive | flow "
+        "cytometry | infected cells | transfection efficiency"
+    ),
+    "split_touching": (
+        "cells are merged | separate clusters | undersegmentation | fused nuclei | two nuclei "
+        "as one"
+    ),
+    "subtract_background": (
+        "flatfield | BaSiC | CIDRE | uneven background | correct illumination | dark field "
+        "correction | bg subtraction | uneven lighting | baseline | non-uniform illumination "
+        "| inhomogeneous illumination"
+    ),
+    "threshold": (
+        "Schwellwert | seuillage | Sauvola | Niblack | convert to mask | Phansalkar | cutoff "
+        "| intensity cutoff"
+    ),
+    "track_points": (
+        "speed of vesicles | mean squared displacement | diffusion coefficient | laptrack | "
+        "vesicle speed | how fast | cell motility | Verfolgung | link spots"
+    ),
+    "unsharp_mask": "blurry | high pass | image not sharp | out of focus image | crisp",
+}
+
 
 @pytest.fixture(scope="module")
 def box() -> Toolbox:
@@ -132,7 +233,12 @@ def box() -> Toolbox:
 
 @pytest.mark.parametrize(
     ("typed", "tool"),
-    [(typed.strip(), tool) for tool, texts in PAIRS.items() for typed in texts.split("|")],
+    [
+        (typed.strip(), tool)
+        for pairs in (PAIRS, MORE)
+        for tool, texts in pairs.items()
+        for typed in texts.split("|")
+    ],
 )
 def test_the_fitting_tool_is_first(box: Toolbox, typed: str, tool: str) -> None:
     found = [entry.id for entry in box.search_entries(typed, 3)]
@@ -156,6 +262,21 @@ def test_every_line_of_the_table_leads_to_a_tool_that_ships(box: Toolbox) -> Non
         assert any(box._index._together(tool) for tool in tools), phrase
 
 
+@pytest.mark.parametrize("typed", ["skeleton", "skeletonise", "kymograph", "stitch tiles", "FFT"])
+def test_what_no_tool_does_is_said_with_the_nearest(box: Toolbox, typed: str) -> None:
+    found = box.find(typed, 3)
+    assert found.entries
+    assert not found.whole
+
+
+def test_the_order_of_words_and_words_between_are_no_matter() -> None:
+    for typed in ("touching nuclei", "nuclei that are touching", "touching mouse nuclei"):
+        assert ("touching", "nuclei") in [one.words for one in meanings(typed)] or (
+            "nuclei",
+            "touching",
+        ) in [one.words for one in meanings(typed)], typed
+
+
 def test_labels_and_options_are_found(box: Toolbox) -> None:
     assert box.search_entries("minimum cross entropy", 1)[0].id == "threshold"
 
@@ -165,3 +286,8 @@ def test_words_that_say_nothing_are_left_out() -> None:
     assert [one.words for one in meanings("how do I")] == [("how",), ("do",), ("i",)]
     assert words_of("Z-Project, Éclat") == ["z", "project", "eclat"]
     assert {stem(word) for word in ("track", "tracks", "tracking", "tracked")} == {"track"}
+    assert {stem(word) for word in ("bin", "binning", "binned")} == {"bin"}
+    assert {stem(word) for word in ("label", "labels", "labelled", "labeling")} == {"label"}
+    assert stem("flickering") == stem("flicker")
+    assert stem("measurements") == stem("measure")
+    assert stem("Segmentierung".lower()) == stem("segment")

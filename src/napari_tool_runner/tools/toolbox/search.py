@@ -4,7 +4,8 @@ Words of all fields but the help form one vocabulary. Each word of the query fin
 of the vocabulary (equal, of one stem, beginning, inside, or misspelt), and these their tools;
 the help is looked through as it is, which is as fast and needs no preparation. What people
 call it otherwise (`words`) finds tools, too. A tool is found when every word or phrase of the
-query found it; where there is none, when some did.
+query found it, but for those that say on what something is done; where there is none, when some
+did.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ _EQUAL, _STEM, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.9, 0.8, 0.5, 0.4
 _FEW = 4
 """Fewer tools than this, and likely misspellings are looked for too."""
 _LIKELY = 40
+_SUBJECT = 0.1
+"""How much of its score a word counts that says on what something is done."""
 _KEPT = 256
 """Words whose tools are remembered."""
 _MOST_LETTERS = 40
@@ -78,13 +81,30 @@ class SearchIndex:
         query = fold(text).strip()
         if not words_of(query):
             return Hits(self._entries[:limit])
-        found = [self._meaning(one) for one in meanings(query)]
+        meant = meanings(query)
+        found = [self._meaning(one) for one in meant]
+        needed = [n for n, one in enumerate(meant) if not one.subject]
+        if any(max(found[n].values(), default=0) >= _DESCRIPTION for n in needed):
+            # what is done tells the tool, what it is done to little
+            for n in {*range(len(meant))}.difference(needed):
+                found[n] = {number: _SUBJECT * score for number, score in found[n].items()}
+        else:
+            needed = [*range(len(meant))]
         each = {number: [one.get(number, 0.0) for one in found] for one in found for number in one}
-        whole = {number: sum(scores) for number, scores in each.items() if all(scores)}
+        whole = {
+            number: sum(scores)
+            for number, scores in each.items()
+            if all(scores[n] for n in needed)
+        }
         if not whole:
             whole = self._letters(query)
         some = {} if whole else {number: sum(scores) for number, scores in each.items()}
-        return Hits(self._best(query, whole or some, limit), not some)
+        lacking = any(one.lacks and not self._has(one.words) for one in meant)
+        return Hits(self._best(query, whole or some, limit), not some and not lacking)
+
+    def _has(self, words: Sequence[str]) -> bool:
+        """Whether a tool says itself that it does what `words` are."""
+        return max(self._together(words).values(), default=0) >= _LABEL
 
     def _best(
         self, query: str, scores: dict[int, float], limit: int | None

@@ -13,7 +13,11 @@ from typing import NamedTuple
 __all__ = ["Meaning", "fold", "meanings", "stem", "words_of"]
 
 _WORD = re.compile(r"[^\W_]+")
-_ENDING = re.compile(r"(?:i[sz]ations?|ations?|ings?|ers?|ies|ed|es|s|e)$")
+_ENDING = re.compile(
+    r"(?:i[sz]ations?|[ai][st]ions?|acion(?:es)?|ierung(?:en)?|ieren|ments?|ings?|ers?|ies|y|ed|es|s|e)$"
+)
+_DOUBLED = re.compile(r"(?:([bdgmnprt])\1|(?<=\w{3})(l)l)$")
+_ROUNDS = 3
 _PIECE = 100
 _LEAST = 3
 """Letters that are left of a word without its ending."""
@@ -31,10 +35,16 @@ class Meaning(NamedTuple):
         As they were typed.
     instead : tuple of (float, tuple of str)
         How much it counts that a tool has all of those words; typed ones count 1.
+    subject : bool
+        It is what is worked on: it tells less than what is done.
+    lacks : bool
+        No tool that ships does it; those are the nearest.
     """
 
     words: tuple[str, ...]
     instead: tuple[tuple[float, tuple[str, ...]], ...] = ()
+    subject: bool = False
+    lacks: bool = False
 
 
 def fold(text: str) -> str:
@@ -54,78 +64,129 @@ def words_of(text: str) -> list[str]:
 
 @cache
 def stem(word: str) -> str:
-    """Return an English word without its ending, so that *tracking* is *track*."""
-    cut = _ENDING.sub("", word, count=1)
-    return cut if len(cut) >= _LEAST else word
+    """Return an English word without its endings, so that *trackers* are *track*."""
+    for _ in range(_ROUNDS):
+        cut = _ENDING.sub("", word, count=1)
+        if cut == word or len(cut) < _LEAST:
+            break
+        doubled = len(cut) > _LEAST and not word.endswith("y")
+        word = _DOUBLED.sub(r"\1\2", cut) if doubled else cut
+    return word
+
+
+_Tools = tuple[tuple[str, ...], ...]
 
 
 class _Table(NamedTuple):
     same: dict[str, str]
-    means: dict[tuple[str, ...], tuple[tuple[str, ...], ...]]
-    longest: int
+    means: dict[tuple[str, ...], _Tools]
+    lacks: frozenset[tuple[str, ...]]
+    by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]]
     unsaid: frozenset[str]
+    subjects: frozenset[str]
 
 
 @cache
 def _table() -> _Table:
     told = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
-    unsaid = frozenset(told["unsaid"])
+    unsaid = frozenset(map(stem, told["unsaid"]))
     same = {
         stem(word): stem(name) for name, words in told["same"].items() for word in (name, *words)
     }
-    means: dict[tuple[str, ...], tuple[tuple[str, ...], ...]] = {}
-    for phrase, tools in told["means"].items():
+    means: dict[tuple[str, ...], _Tools] = {}
+    lacks = set[tuple[str, ...]]()
+    for phrase, tools in (told["means"] | told["lacks"]).items():
         known = tuple(tuple(words_of(tool)) for tool in tools)
         plain = tuple(map(stem, _said(phrase, unsaid)))
         means[plain] = known
+        if phrase in told["lacks"]:
+            lacks.add(plain)
         if len(plain) > 1:
             means.setdefault(tuple(same.get(word, word) for word in plain), known)
-    return _Table(same, means, max(map(len, means)), unsaid)
+    by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]] = {}
+    for phrase in means:
+        by_length.setdefault(len(phrase), []).append((frozenset(phrase), phrase))
+    subjects = frozenset(map(stem, told["subjects"]))
+    return _Table(same, means, frozenset(lacks), by_length, unsaid, subjects)
 
 
 def _said(text: str, unsaid: frozenset[str]) -> list[str]:
     typed = words_of(text)
-    return [word for word in typed if word not in unsaid] or typed
+    return [word for word in typed if stem(word) not in unsaid] or typed
 
 
 def meanings(text: str) -> list[Meaning]:
     """Return what the words of a query mean; the last one may be only begun."""
-    said = _said(text, _table().unsaid)
-    found: list[Meaning] = []
-    place = 0
-    while place < len(said):
-        count, meaning = _longest(said[place:])
-        found.append(meaning)
-        place += count
-    return found
-
-
-def _longest(words: Sequence[str]) -> tuple[int, Meaning]:
-    """Return how many of the first words are a phrase, and what it means."""
     table = _table()
-    plain = [stem(word) for word in words]
+    said = _said(text, table.unsaid)
+    plain = [stem(word) for word in said]
     known = [table.same.get(word, word) for word in plain]
-    for count in range(min(table.longest, len(words)), 0, -1):
-        tools = table.means.get(tuple(plain[:count]))
-        if tools is None and count > 1:
-            tools = table.means.get(tuple(known[:count]))
-        begun = _begun(table, words) if tools is None and count == len(words) else None
-        if tools := tools or begun:
-            first = _PHRASE_MEANS if count > 1 else _WORD_MEANS
-            each = (first, *(_NEXT - _LESS * rank for rank in range(len(tools))))
-            sure = 1 if begun is None else _BEGUN
-            instead = ((sure * weight, tool) for weight, tool in zip(each, tools, strict=False))
-            return count, Meaning(tuple(words[:count]), tuple(instead))
-    return 1, Meaning((words[0],))
+    free = set(range(len(said)))
+    found: dict[tuple[int, ...], Meaning] = {}
+    for count in range(min(max(table.by_length), len(said)), 1, -1):
+        fits = (one for words, one in table.by_length.get(count, ()) if words <= {*plain, *known})
+        for _, phrase, places in sorted(_as_typed(one, plain, known) for one in fits):
+            if free.issuperset(places):
+                free.difference_update(places)
+                found[places] = _meant(table, tuple(said[at] for at in places), phrase)
+        last = range(len(said) - count, len(said))
+        if free.issuperset(last) and (phrase := _begun(table, said[-count:])):
+            free.difference_update(last)
+            found[tuple(last)] = _meant(table, tuple(said[-count:]), phrase, _BEGUN)
+    for place in free:
+        own, head, sure = (plain[place],), (known[place],), 1.0
+        phrase = next((one for one in (own, head) if one in table.means), ())
+        if not phrase and place == len(said) - 1 and (phrase := _begun(table, said[place:])):
+            sure = _BEGUN
+        subject = known[place] in table.subjects
+        found[place,] = _meant(table, (said[place],), phrase, sure, subject=subject)
+    return [found[places] for places in sorted(found)]
 
 
-def _begun(table: _Table, words: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
-    """Return what the first phrase means that begins with `words`, of which the last is cut."""
+def _as_typed(
+    phrase: tuple[str, ...], plain: Sequence[str], known: Sequence[str]
+) -> tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]:
+    """Return how far a phrase is from what was typed, the phrase, and where its words stand.
+
+    Nearest is what has its words next to each other, the same ones (none that stands for
+    another), in this order, first.
+    """
+    places, others = list[int](), 0
+    for word in phrase:
+        exact = [n for n, one in enumerate(plain) if one == word and n not in places]
+        fits = exact or [n for n, one in enumerate(known) if one == word and n not in places]
+        others += not exact
+        places += fits[:1]
+    there = tuple(sorted(places))
+    if len(there) < len(phrase):  # one word of the query for two of the phrase
+        return (len(plain),), phrase, (len(plain),)
+    between = there[-1] - there[0] - len(there) + 1
+    return (between, others, places != [*there], there[0]), phrase, there
+
+
+def _meant(
+    table: _Table,
+    typed: tuple[str, ...],
+    phrase: tuple[str, ...],
+    sure: float = 1.0,
+    *,
+    subject: bool = False,
+) -> Meaning:
+    """Return what typed words mean that are, or begin, a phrase of the table; empty: none."""
+    tools = table.means.get(phrase, ())
+    first = _PHRASE_MEANS if len(typed) > 1 else _WORD_MEANS
+    each = (first, *(_NEXT - _LESS * rank for rank in range(len(tools))))
+    instead = tuple((sure * weight, tool) for weight, tool in zip(each, tools, strict=False))
+    return Meaning(typed, instead, subject, phrase in table.lacks)
+
+
+def _begun(table: _Table, words: Sequence[str]) -> tuple[str, ...]:
+    """Return the first phrase that begins with `words`, of which the last is cut; else none."""
     *whole, last = words
     if len(last) < _LEAST - bool(whole):
-        return None
+        return ()
     before = tuple(map(stem, whole))
-    for phrase, tools in table.means.items():
-        if len(phrase) == len(words) and phrase[:-1] == before and phrase[-1].startswith(last):
-            return tools
-    return None
+    for _, phrase in table.by_length.get(len(words), ()):
+        if phrase[:-1] == before and phrase[-1].startswith(last):
+            return phrase
+    return ()

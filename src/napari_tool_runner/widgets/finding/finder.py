@@ -124,7 +124,7 @@ class ToolFinder(QWidget):
             self.count.setText(
                 f"{len(hits.entries)}{more} found, best first"
                 if hits.whole
-                else "No tool fits all the words. Nearest:"
+                else "No tool does just that. Nearest:"
             )
             self.tree.setCurrentIndex(self.model.first_tool())
             return
