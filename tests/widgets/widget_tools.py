@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+from qtpy.QtCore import QPoint, QRect
+from qtpy.QtWidgets import QDockWidget
+
 from napari_tool_runner.tools.model import (
     BooleanParameter,
     Case,
@@ -178,3 +183,32 @@ def begun(qtbot, page):
     with qtbot.waitSignal(page.job_started, timeout=30_000) as started:
         page.run()
     return started.args[0]
+
+
+def around(widget) -> QDockWidget:
+    """The dock that holds a widget."""
+    while not isinstance(widget, QDockWidget):
+        widget = widget.parentWidget()
+    return widget
+
+
+def _place(part, window) -> QRect:
+    return QRect(part.mapTo(window, QPoint()), part.size())
+
+
+def is_whole(page, room: QRect) -> bool:
+    """Whether all of the run bar is seen in `room`, in its own height, and nothing over it."""
+    bar, window = page.run_bar, page.window()
+    told = [] if bar.message.isHidden() else [bar.message.label]
+    told += bar.message.buttons
+    pressed = bar.run_button, bar.cancel_button, bar.where
+    parts = [*told, bar.phase, *pressed]
+    high = all(part.height() >= part.minimumSizeHint().height() for part in parts)
+    within = all(
+        _place(part, page).intersected(page.rect()) == _place(part, page)
+        and room.contains(QRect(part.mapToGlobal(QPoint()), part.size()))
+        for part in parts
+    )
+    rows = [*told[:1], bar.phase, bar.run_button]
+    apart = all(_place(a, window).bottom() < _place(b, window).top() for a, b in pairwise(rows))
+    return high and within and apart

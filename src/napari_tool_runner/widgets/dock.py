@@ -49,8 +49,6 @@ __all__ = ["ToolRunnerWidget", "history_dock", "open_in_dock", "runner_dock", "s
 
 _KEPT_PAGES = 6
 _SPACING = 4
-_TALLEST = 400
-"""Pixels of height that the dock asks for at most, however long a sentence under Run is."""
 
 
 class ToolRunnerWidget(QWidget):
@@ -85,7 +83,7 @@ class ToolRunnerWidget(QWidget):
         self._pages: OrderedDict[str, ToolWidget] = OrderedDict()
         # napari gives half of the height to nothing when a docked widget does not ask for it
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.message = MessageLabel()
+        self.message = MessageLabel(lines=4)
         self.stack = QStackedWidget()
         self.made_by = MadeByBar(napari_viewer, self.show_history, self.show_tool)
         parts = self.message, (self.stack, 1), self.made_by
@@ -359,14 +357,11 @@ class ToolRunnerWidget(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Return room for what never scrolls, also beside other docks."""
         page = self.page
-        inside = page.layout() if page is not None else None
-        if inside is None:
+        if page is None:
             return QSize(280, 200)
         around = [self.made_by, *([] if self.message.isHidden() else [self.message])]
         rest = sum(part.minimumSizeHint().height() + _SPACING for part in around)
-        width = max(280, self.width())
-        height = max(inside.minimumSize().height(), inside.minimumHeightForWidth(width))
-        return QSize(280, min(max(200, height + rest), _TALLEST))
+        return QSize(280, page.minimumSizeHint().height() + rest)
 
 
 def runner_dock(viewer: ViewerModel) -> ToolRunnerWidget | None:

@@ -6,7 +6,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
@@ -22,6 +22,7 @@ from napari_tool_runner.widgets.next_steps import NextSteps, origin_of
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import finish_typing
 from napari_tool_runner.widgets.parts.layouts import filled
+from napari_tool_runner.widgets.parts.scrolling import Footed
 from napari_tool_runner.widgets.parts.texts import copy_text
 from napari_tool_runner.widgets.running.admission import Admission, ToolTrust
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["ToolWidget"]
 
 
-class ToolWidget(QWidget):
+class ToolWidget(Footed):
     """A tool's page.
 
     Parameters
@@ -112,10 +113,11 @@ class ToolWidget(QWidget):
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
-        above = self.header, (self.form, 1), line
-        self._column = filled(QVBoxLayout(self), *above, spacing=2)
+        self._column = self.column_above(self.run_bar)
+        for part, stretch in ((self.header, 0), (self.form, 1), (line, 0)):
+            self._column.addWidget(part, stretch)
         # it may show itself at once: with its parent, behind the form for the Tab key
-        self.extent_bar = ExtentBar(tool, self.form, viewer, self)
+        self.extent_bar = ExtentBar(tool, self.form, viewer, self.above)
         self._column.addWidget(self.extent_bar)
         self.form.changed.connect(self._judge)  # before previews, which ask whether it can run
         self.live_bar = LiveBar(
@@ -123,7 +125,7 @@ class ToolWidget(QWidget):
         )
         self._column.addWidget(self.live_bar)
         self._column.addLayout(filled(QVBoxLayout(), self.log, margins=(6, 0, 6, 0)))
-        self._column.addWidget(self.run_bar)
+        self.log.opened.connect(partial(self.reveal, self.log))
         self.sweeps = SweepOpener(self.form, self.extent_bar, self.run_bar, viewer, self)
 
         self.preset_menu = PresetMenu(tool, self.form, self._presets, self)
@@ -394,7 +396,3 @@ class ToolWidget(QWidget):
             self.run()
         else:
             self.form.show_problems()
-
-    def sizeHint(self) -> QSize:
-        """Return a modest size; the dock decides."""
-        return QSize(320, 560)

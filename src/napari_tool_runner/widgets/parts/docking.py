@@ -34,6 +34,8 @@ _W = TypeVar("_W", bound=QWidget)
 _MOVES = (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.WindowStateChange)
 _NARROW = 240
 """A dock below the canvas that is not so wide floats: no table is read in it."""
+_SETTLED = 50
+"""Milliseconds after which docks have their places that moved."""
 _LOWEST = 0.6
 """So much of the height of a window (of what the screen shows of it) a dock has that floats."""
 
@@ -166,28 +168,39 @@ def screen_room(window: QWidget) -> QRect:
 
 
 class _Foot(QObject):
-    """Keeps free what of a panel the screen does not show."""
+    """Keeps free what of a panel the screen does not show, and the panel where it is seen."""
 
     def __init__(self, panel: QWidget, layout: QLayout) -> None:
         super().__init__(panel)
         self._panel, self._layout = panel, layout
         self._own = layout.contentsMargins().bottom()
-        self._window: Callable[[], QWidget | None] = lambda: None
-        """A reference that keeps no window of napari's alive."""
+        self._heard: list[weakref.ref[QWidget]] = []
+        """The panel's window and dock: references that keep nothing of napari's alive."""
         self._narrow = soon(self._leave_canvas, 0, self)
+        self._move = soon(self._share, _SETTLED, self)
+        self._shrinks = False
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Look again when the panel or its window moved."""
+        """Look again when the panel, its dock or its window moved."""
         if event is not None and event.type() in _MOVES:
-            window, known = self._panel.window(), self._window()
-            if window is not None and window is not known and window is not self._panel:
-                if known is not None:
-                    known.removeEventFilter(self)
-                self._window = weakref.ref(window)
-                window.installEventFilter(self)
-                self._narrow.start()
-            self._settle()
+            dock = _around(self._panel)
+            if dock is not None and dock.widget() is self._panel:
+                self._hear(dock)
+                self._settle()
+                self._move.start()
         return False
+
+    def _hear(self, dock: QDockWidget) -> None:
+        window = self._panel.window()
+        there = [dock] if window is None or window is dock else [dock, window]
+        known = [part for heard in self._heard if (part := heard()) is not None]
+        if there != known:
+            for part in known:
+                part.removeEventFilter(self)
+            for part in there:
+                part.installEventFilter(self)
+            self._heard = [weakref.ref(part) for part in there]
+            self._narrow.start()
 
     def _settle(self) -> None:
         margins = self._layout.contentsMargins()
@@ -205,6 +218,30 @@ class _Foot(QObject):
             if canvas.width() < _NARROW and dock.width() > wanted:
                 window.resizeDocks([dock], [wanted], Qt.Orientation.Horizontal)
 
+    def _share(self) -> None:
+        """Stand as a tab on a dock of the same column, where that is too high for the screen.
+
+        The window is as high as its highest column needs it to be.
+        """
+        window, dock = self._panel.window(), _around(self._panel)
+        if not isinstance(window, QMainWindow) or dock is None:
+            return
+        if _is_dragged():
+            self._move.start()
+            return
+        over = window.frameGeometry().height() - screen_room(window).height()
+        needed = window.minimumSizeHint().height()
+        if over > 0 and self._shrinks:
+            window.resize(window.width(), max(needed, window.height() - over))
+        self._shrinks = False
+        if over > 0 and needed >= window.height():
+            place = _better_place(window, dock)
+            if place is not None:
+                window.tabifyDockWidget(place, dock)
+                dock.raise_()
+                self._shrinks = True
+                self._move.start()
+
     def _beyond(self) -> int:
         """Return how much of the panel a screen does not show that is lower than the window."""
         window = self._panel.window()
@@ -215,6 +252,42 @@ class _Foot(QObject):
             return 0  # a person moved it there
         foot = self._panel.mapToGlobal(QPoint(0, self._panel.height())).y()
         return max(0, foot - room.bottom() - 1)
+
+
+def _mates(window: QMainWindow, dock: QDockWidget) -> list[QDockWidget]:
+    """Return the docks above and below `dock`, of which each shows something."""
+    area, on_it = window.dockWidgetArea(dock), window.tabifiedDockWidgets(dock)
+    return [
+        one
+        for one in window.findChildren(QDockWidget)
+        if one not in (dock, *on_it)
+        and window.dockWidgetArea(one) == area
+        and not one.isFloating()
+        and one.isVisible()
+        and not one.visibleRegion().isEmpty()
+    ]
+
+
+def _better_place(window: QMainWindow, dock: QDockWidget) -> QDockWidget | None:
+    """Return the dock on which `dock` takes no height from its column, or is seen at least."""
+
+    def least(one: QDockWidget) -> int:
+        group = (one, *window.tabifiedDockWidgets(one))
+        return max(each.minimumSizeHint().height() for each in group)
+
+    mates = _mates(window, dock)
+    best = max(mates, key=_seen, default=None)
+    if best is None or _seen(dock) < least(dock):
+        return best if best is not None and _seen(best) > _seen(dock) else None
+    lowest = all(one.height() <= least(one) for one in (dock, *mates))
+    cut = any(_seen(one) < least(one) for one in mates)
+    return best if (lowest or cut) and not window.tabifiedDockWidgets(dock) else None
+
+
+def _seen(dock: QDockWidget) -> int:
+    """Return how much of the height of `dock` the screen shows."""
+    place = QRect(dock.mapToGlobal(QPoint()), dock.size())
+    return place.intersected(screen_room(dock)).height()
 
 
 def _around(widget: QWidget) -> QDockWidget | None:

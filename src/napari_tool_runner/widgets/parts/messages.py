@@ -12,6 +12,7 @@ from superqt import QFlowLayout
 
 from napari_tool_runner.widgets.parts.icons import pixmap, sign_color, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
+from napari_tool_runner.widgets.parts.scrolling import Scrolled
 from napari_tool_runner.widgets.parts.texts import shown
 
 if TYPE_CHECKING:
@@ -60,9 +61,15 @@ class Sign(QWidget):
 
 
 class MessageLabel(QWidget):
-    """A sentence and its sign; hidden while it has nothing to say."""
+    """A sentence and its sign; hidden while it has nothing to say.
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    Parameters
+    ----------
+    lines : int
+        So many at most take room, where what stands beside has to stay whole; then it scrolls.
+    """
+
+    def __init__(self, parent: QWidget | None = None, *, lines: int = 0) -> None:
         super().__init__(parent)
         self._kind: MessageKind = "info"
         self._sign = Sign()
@@ -70,7 +77,12 @@ class MessageLabel(QWidget):
         self._text.setIndent(0)  # AlignTop would indent the first line
         self._text.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        row = filled(QHBoxLayout(self), self._sign, (self._text, 1), spacing=5)
+        told: QWidget = self._text
+        if lines:
+            told = QWidget()
+            filled(QVBoxLayout(told), self._text)
+            told = Scrolled(told, lines=lines)
+        row = filled(QHBoxLayout(self), self._sign, (told, 1), spacing=5)
         row.setAlignment(self._sign, Qt.AlignmentFlag.AlignTop)
         self.hide()
 
@@ -100,12 +112,16 @@ class MessageBar(QWidget):
     ----------
     stays : bool
         The sentence stays when one of its buttons is pressed.
+    lines : int
+        As for `MessageLabel`.
     """
 
-    def __init__(self, parent: QWidget | None = None, *, stays: bool = False) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, *, stays: bool = False, lines: int = 0
+    ) -> None:
         super().__init__(parent)
         self._stays = stays
-        self.label = MessageLabel()
+        self.label = MessageLabel(lines=lines)
         self._box = QWidget()
         self._row = QFlowLayout(self._box)  # in a second row before a word is cut
         self._row.setContentsMargins(19, 0, 0, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QFontDatabase, QTextCursor
 from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
@@ -48,6 +48,9 @@ class LogView(QWidget):
     Lines are not sent here one by one: a timer asks the job's own buffer for what is
     new and appends it in one go, so that 50,000 lines a second cost nothing.
     """
+
+    opened = Signal()
+    """The lines are shown."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -93,6 +96,7 @@ class LogView(QWidget):
         self._watch()
         if on:
             self._to_end()
+            self.opened.emit()
 
     def show_failure(self, job: Job) -> None:
         """Show the log of a job that failed, until the next one begins."""

@@ -108,7 +108,7 @@ class RunBar(QWidget):
         policy.setRetainSizeWhenHidden(True)
         self.progress.setSizePolicy(policy)
         self.progress.hide()
-        self.message = MessageBar(stays=True)
+        self.message = MessageBar(stays=True, lines=8)
         told = (self.phase, 1), self.elapsed, self.sweep_button, log_head
         words = filled(QHBoxLayout(), *told, spacing=6)
         # together as wide as the dock mostly is, with the name of the service to its end
