@@ -99,7 +99,7 @@ class Setting(Generic[T_co]):
         return self.read(section.get(self.key.rpartition(".")[2]))
 
 
-OWN_SERVICES = ("LOCAL", "CONDA", "DOCKER", "CONDA_DOCKER")
+OWN_SERVICES = ("LOCAL", "CONDA", "UV", "DOCKER", "CONDA_DOCKER")
 """The runner services of this package, each of ``plugins/runner_NAME.py`` without ``_``."""
 
 
@@ -178,7 +178,7 @@ RUNNER_SERVICE: Setting[str | None] = Setting(
     "chosen for each tool by its requirements and by what this computer has; the choice and "
     "why are told",
     field=Field("running.service", "Where tools run",
-                "LOCAL, CONDA, DOCKER or CONDA_DOCKER; empty to choose for each tool."),
+                "LOCAL, CONDA, UV, DOCKER or CONDA_DOCKER; empty to choose for each tool."),
 )
 PLUGIN_DIRS: Setting[tuple[Path, ...]] = Setting(
     "runner.plugin_dirs", PATHS, (), "folders whose `runner_*.py` files are loaded", "none",
@@ -212,17 +212,17 @@ LOCAL_PATH: Setting[tuple[Path, ...]] = Setting(
 )
 PASS_ON: Setting[tuple[str, ...]] = Setting(
     "runner.pass_on", TEXTS, (),
-    "names of your variables that programs get, too: of licences, say", "none", "LOCAL, CONDA",
+    "names of your variables that programs get, too: of licences, say", "none", "LOCAL, CONDA, UV",
 )
 ENCLOSE = Setting(
     "runner.enclose", FLAG, True,
     "whether programs see their job and its inputs only, where bubblewrap makes that possible",
-    services="LOCAL, CONDA",
+    services="LOCAL, CONDA, UV",
 )
 WARM = Setting(
     "runner.warm", FLAG, False,
     "whether programs in Python start with imports done, on Linux (on trial)",
-    services="LOCAL, CONDA, DOCKER",
+    services="LOCAL, CONDA, UV, DOCKER",
 )
 CHANNELS: Setting[tuple[str, ...]] = Setting(
     "runner.channels", TEXTS, ("conda-forge", "bioconda"),
@@ -247,11 +247,11 @@ PLATFORM = Setting(
 )
 OFFLINE = Setting(
     "runner.offline", FLAG, False, "never touch the network; only what is here is used",
-    services="CONDA",
+    services="CONDA, UV",
 )
 ENVIRONMENTS_DIR: Setting[Path | None] = Setting(
     "runner.environments_dir", PATH, None, "where environments are kept",
-    "the user's data folder", "CONDA",
+    "the user's data folder", "CONDA, UV",
 )
 CONDA_DIR: Setting[Path | None] = Setting(
     "runner.conda_dir", PATH, None,
@@ -267,7 +267,7 @@ NETWORK = Setting(
     "runner.network", FLAG, False,
     "whether programs in containers or in an enclosure may use the network; tools that say that "
     "they need it always may",
-    services="LOCAL, CONDA, DOCKER",
+    services="LOCAL, CONDA, UV, DOCKER",
     field=Field("limits.network", "Network",
                 "Whether programs may use the network.",
                 "Programs may use the network"),

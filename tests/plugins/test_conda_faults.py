@@ -14,7 +14,7 @@ import pytest
 
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins import CancelToken, as_service
-from napari_tool_runner.plugins.conda.store import EnvironmentStore
+from napari_tool_runner.plugins.environments import EnvironmentStore
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.tools.model import PackageRequirement
 from plugins.runner_helpers import make_process, make_tool, script, wait_until

@@ -27,7 +27,8 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.names import held
 from napari_tool_runner.plugins import CancelToken, Resources
-from napari_tool_runner.plugins.conda import activation, apart, bounds, maker, store
+from napari_tool_runner.plugins import environments as store
+from napari_tool_runner.plugins.conda import activation, apart, bounds, maker
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.conda.failures import cause_of
@@ -41,7 +42,7 @@ from napari_tool_runner.plugins.conda.orders import (
     tell_error,
 )
 from napari_tool_runner.plugins.conda.records import clean_records
-from napari_tool_runner.plugins.conda.store import EnvironmentStore
+from napari_tool_runner.plugins.environments import EnvironmentStore
 from napari_tool_runner.plugins.process import Event, Progress
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.plugins.runner_local import LocalRunnerService

@@ -24,7 +24,7 @@ from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins import as_service
 from napari_tool_runner.plugins.conda import bounds, maker
 from napari_tool_runner.plugins.conda.orders import Limits
-from napari_tool_runner.plugins.conda.store import EnvironmentStore
+from napari_tool_runner.plugins.environments import EnvironmentStore
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_conda import CondaRunnerService
 from napari_tool_runner.tools.model import PackageRequirement

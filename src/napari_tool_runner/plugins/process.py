@@ -31,6 +31,7 @@ from napari_tool_runner.tools.tree import leaves
 if TYPE_CHECKING:
     from napari_tool_runner.config_layers import Config
     from napari_tool_runner.tools.dialect import PlannedOutput
+    from napari_tool_runner.tools.model import Requirement
     from napari_tool_runner.tools.tree import BoundValues, Leaf
 
 __all__ = [
@@ -356,13 +357,12 @@ def _write_line(event: Event) -> None:
         stream.write(f"{event.text}\n")
 
 
-def _requirement(entry: PackageRequirement | ContainerRequirement) -> dict[str, str]:
+def _requirement(entry: Requirement) -> dict[str, str]:
     if isinstance(entry, ContainerRequirement):
         return {"origin": "container", "type": entry.type, "uri": entry.image}
-    spec = entry.text or (f"{entry.name}={entry.version}" if entry.version else entry.name)
-    found = {"origin": "package", "type": entry.type, "package": spec, "init": entry.init}
-    if entry.env:
-        found["env"] = entry.env
+    found = {"origin": "package", "type": entry.type, "package": entry.asked, "init": ""}
+    if isinstance(entry, PackageRequirement):
+        found |= {"init": entry.init} | ({"env": entry.env} if entry.env else {})
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -18,23 +16,14 @@ from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import origins
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
 from napari_tool_runner.plugins.conda.spec import CondaSpec, read_spec
-from napari_tool_runner.plugins.conda.store import EnvironmentStore, existing_parent
-from napari_tool_runner.plugins.contract import (
-    Availability,
-    Origin,
-    Place,
-    Plan,
-    RunnerService,
-    Stored,
-)
+from napari_tool_runner.plugins.contract import Availability, Origin, Place, Plan, Stored
+from napari_tool_runner.plugins.environment_service import EnvironmentService, outer_variables
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
-from napari_tool_runner.plugins.programs.environment import host_environment
 from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
-from napari_tool_runner.storage import user_data
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -44,25 +33,16 @@ __all__ = ["CondaRunnerService", "CondaRunnerServiceBuilder"]
 _RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
 
 
-class CondaRunnerService(RunnerService):
+class CondaRunnerService(EnvironmentService):
     """Runs tools in conda environments, one for each different set of packages."""
 
     service_name = "CONDA"
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
-        self._stores: dict[Path, EnvironmentStore] = {}
         # and its packages
         self._existing: dict[tuple[Path, float], tuple[Activation, list[dict[str, object]]]] = {}
-        self._lock = threading.Lock()
         self._maker = EnvironmentMaker()
-
-    @property
-    def store(self) -> EnvironmentStore:
-        """The environments that this service makes."""
-        folder = settings.ENVIRONMENTS_DIR.of(self.config) or user_data() / "environments"
-        with self._lock:
-            return self._stores.setdefault(folder, EnvironmentStore(folder))
 
     @contextmanager
     def session(self, process: Process) -> Iterator[Session]:
@@ -89,23 +69,14 @@ class CondaRunnerService(RunnerService):
         ) as activation:
             yield _CondaSession(process.tool, activation, context, self.config)
 
-    @property
-    def lends(self) -> bool:
-        """Whether its programs are enclosed."""
-        return is_enclosing(self.config)
-
     def check(self) -> Availability:
         """Say whether environments can be made here."""
         # asked for by windows: nothing heavy is imported
         if find_spec("rattler") is None:
             return Availability(False, "py-rattler is missing: install the package py-rattler.")
+        if why := self._unwritable():
+            return why
         folder = self.store.folder
-        if not os.access(existing_parent(folder), os.W_OK | os.X_OK):
-            return Availability(
-                False,
-                f"Environments cannot be made in {folder}: set 'environments_dir' in the runner "
-                "section to a folder that can be written.",
-            )
         walls = f"{enclosure_words(self.config)} {_making(self.config)}"
         return Availability(
             True,
@@ -171,16 +142,7 @@ class CondaRunnerService(RunnerService):
 
     def stored(self) -> list[Stored]:
         """Return environments that nobody uses now, and the cache of packages."""
-        store = self.store
-        found = [
-            Stored("environment", info.key, info.size, partial(store.remove, info.key))
-            for info in store.environments()
-            if not info.in_use
-        ]
-        if size := store.cache_size():
-            what = f"conda packages in {store.folder}"
-            found.append(Stored("cache", what, size, store.clean_caches))
-        return found
+        return self._kept("conda packages", *self.store.conda_caches)
 
     def fingerprint(
         self, tool: Tool, context: ExecContext, args: Sequence[str]
@@ -195,7 +157,7 @@ class CondaRunnerService(RunnerService):
             if made is None:
                 return None
             prefix = made.prefix
-        variables = _outer_variables(context, self.config)
+        variables = outer_variables(context, self.config)
         found = programs_state(context, self.config, variables, [prefix])
         return found and {**found, "key": wanted.key}
 
@@ -204,24 +166,14 @@ class CondaRunnerService(RunnerService):
         self, tool: Tool, wanted: Wanted, context: ExecContext
     ) -> Iterator[Activation]:
         """Hold an environment that we make, made now when it is missing."""
-        store, key = wanted.store, wanted.key
-        while True:
-            # first held, then looked at: so nobody removes what was found
-            release = store.hold(key)
-            found = store.find(key)
-            if found is not None:
-                break
-            release()
-            self._maker.make(tool, wanted, context)
-        try:
+        make = partial(self._maker.make, tool, wanted, context)
+        with wanted.store.held(wanted.key, make) as found:
             context.provenance["environment"] = {
-                "key": key,
+                "key": wanted.key,
                 "prefix": str(found.prefix),
                 **{name: found.data.get(name) for name in _RECORDED},
             }
             yield Activation(found.prefix, found.data.get("activation", {}))
-        finally:
-            release()
 
     def _existing_prefix(self, spec: CondaSpec) -> Path | None:
         folder = settings.CONDA_DIR.of(self.config)
@@ -260,11 +212,6 @@ def _making(config: Mapping[str, object], spec: CondaSpec | None = None) -> str:
     return f"{told}, and so do lines that make one, with the network and your pip.conf."
 
 
-def _outer_variables(context: ExecContext, config: Mapping[str, object]) -> dict[str, str]:
-    passed = settings.PASS_ON.of(config)
-    return host_environment(isolated=True, network=context.network, passed=passed)
-
-
 class _CondaSession:
     def __init__(
         self,
@@ -282,7 +229,7 @@ class _CondaSession:
         context, config = self._context, self._config
         if context.resources.memory_bytes is not None:
             context.say("CONDA does not enforce the memory limit.")
-        variables = self._activation.apply(_outer_variables(context, config))
+        variables = self._activation.apply(outer_variables(context, config))
         return run_here(self._tool, args, context, config, variables, [self._activation.prefix])
 
 

@@ -29,7 +29,7 @@ __all__ = ["CondaDockerRunnerService", "CondaDockerRunnerServiceBuilder"]
 
 
 class CondaDockerRunnerService(RunnerService):
-    """Hands each job to DOCKER, CONDA or LOCAL; see `choose_service`.
+    """Hands each job to DOCKER, CONDA, UV or LOCAL; see `choose_service`.
 
     The ``runner`` section goes to the chosen service as it is.
     """
@@ -52,7 +52,7 @@ class CondaDockerRunnerService(RunnerService):
     def check(self) -> Availability:
         """Say which of the services it chooses from work."""
         details: dict[str, str] = {}
-        for name in ("CONDA", "DOCKER"):
+        for name in ("CONDA", "UV", "DOCKER"):
             found = runnerServices.service(name, self.config).check()
             details[name] = "works" if found.ok else found.message
         words = "; ".join(f"{name}: {what}" for name, what in details.items())

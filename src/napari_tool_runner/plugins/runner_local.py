@@ -24,7 +24,7 @@ from napari_tool_runner.plugins.programs.local_path import local_path
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.plugins.warm.pool import stored
-from napari_tool_runner.tools.model import ContainerRequirement
+from napari_tool_runner.tools.model import ContainerRequirement, PythonRequirement
 from napari_tool_runner.tools.own_folder import folder_is_shared
 
 if TYPE_CHECKING:
@@ -188,6 +188,8 @@ def _program_places(args: Sequence[str], path: str) -> set[Path]:
 def _words(entry: Requirement) -> str:
     if isinstance(entry, ContainerRequirement):
         return f"container {entry.image}"
+    if isinstance(entry, PythonRequirement):
+        return f"from PyPI {entry.asked}"
     if entry.text:
         return f"packages {entry.text}"
     return f"package {entry.name} {entry.version}".strip()

@@ -37,7 +37,7 @@ from napari_tool_runner.plugins.discovery import (
     plugin_problems,
     registering,
 )
-from napari_tool_runner.tools.model import PackageRequirement
+from napari_tool_runner.tools.model import PackageRequirement, PythonRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
@@ -85,7 +85,7 @@ class RunnerServiceProvider:
         Parameters
         ----------
         service_id : str
-            ``LOCAL``, ``CONDA``, ``DOCKER``, ``CONDA_DOCKER`` or the name of a plugin.
+            ``LOCAL``, ``CONDA``, ``UV``, ``DOCKER``, ``CONDA_DOCKER`` or the name of a plugin.
         **config : object
             The ``runner`` section of the configuration. The folders of its
             ``plugin_dirs`` are loaded first.
@@ -290,7 +290,8 @@ def choose_service(
     """Choose by what `tool` requires and what this computer has.
 
     A tool without requirements runs with LOCAL. Otherwise its requirements are tried in
-    the order of the descriptor, packages with CONDA and containers with DOCKER; when
+    the order of the descriptor: conda packages with CONDA, those of PyPI with UV, containers
+    with DOCKER; when
     none of their services works here, the first is returned with ``available=False``.
 
     Parameters
@@ -330,6 +331,11 @@ def _fitting_services(tool: Tool) -> Iterator[tuple[str, str]]:
     for entry in tool.requirements:
         if isinstance(entry, PackageRequirement):
             name, what = "CONDA", "the tool requires conda packages"
+        elif isinstance(entry, PythonRequirement):
+            what = "the tool requires packages from PyPI"
+            name = "UV"
+            if entry.source:
+                what = f"{entry.source} beside the tool names packages from PyPI"
         elif entry.type == "docker":
             name, what = "DOCKER", f"the tool requires the container {entry.image}"
         else:

@@ -19,6 +19,7 @@ from napari_tool_runner.tools.model import (
     Output,
     Parameter,
     ParameterBase,
+    PythonRequirement,
     Repeat,
     Requirement,
     SelectParameter,
@@ -75,8 +76,9 @@ def _requirement_text(entry: Requirement) -> str:
     """Return a requirement in one phrase."""
     if isinstance(entry, ContainerRequirement):
         return f"{entry.type} image {entry.image}"
-    spec = entry.text or (f"{entry.name}={entry.version}" if entry.version else entry.name)
-    return f"conda {spec}"
+    if isinstance(entry, PythonRequirement):
+        return f"PyPI {entry.asked}".rstrip()
+    return f"conda {entry.asked}"
 
 
 def _item_lines(items: Sequence[InputItem], prefix: str, known: Formats) -> Iterator[str]:

@@ -50,6 +50,7 @@ __all__ = [
     "PackageRequirement",
     "Parameter",
     "ParameterBase",
+    "PythonRequirement",
     "Repeat",
     "Requirement",
     "Section",
@@ -552,6 +553,45 @@ class PackageRequirement:
     env: str = ""
     init: str = ""
 
+    @property
+    def asked(self) -> str:
+        """What it asks for, in one line."""
+        named = f"{self.name}={self.version}" if self.version else self.name
+        return self.text or named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonRequirement:
+    """Packages from PyPI, with the Python that they work with.
+
+    Parameters
+    ----------
+    requirements : tuple of str
+        Names with versions, extras and markers (PEP 508); no addresses.
+    python : str
+        Versions of Python (``>=3.11``); empty: any.
+    indexes : tuple of str
+        Addresses of indexes that are asked before the user's own.
+    pins : tuple of str
+        ``name==version`` of a lock, which count where a package is needed, each perhaps
+        with ``--hash=sha256:…``.
+    source : str
+        Name of the file beside the descriptor that says so; empty: the descriptor.
+    """
+
+    origin: ClassVar[str] = "package"
+    type: str = "pip"
+    requirements: tuple[str, ...] = ()
+    python: str = ""
+    indexes: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def asked(self) -> str:
+        """What it asks for, in one line."""
+        return " ".join((*self.requirements, *([f"(Python {self.python})"] * bool(self.python))))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerRequirement:
@@ -562,7 +602,7 @@ class ContainerRequirement:
     image: str = ""
 
 
-Requirement: TypeAlias = PackageRequirement | ContainerRequirement
+Requirement: TypeAlias = PackageRequirement | PythonRequirement | ContainerRequirement
 
 
 HelpFormat: TypeAlias = Literal["plain", "rst", "markdown", "url"]

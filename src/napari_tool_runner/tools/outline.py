@@ -49,6 +49,8 @@ def xml_outline(candidate: Candidate, root: Path, *, whole: bool = False) -> Out
     for child in _each(sources, "package", "requirement", "container"):
         if child.tag == "container":
             kinds[child.get("type", "docker")] = None
+        elif child.tag == "package" and child.get("type") == "pip":
+            kinds["pip"] = None
         elif child.get("type", "package") in {"package", "conda"}:
             kinds["conda"] = None
     return Outline(

@@ -26,6 +26,7 @@ __all__ = [
     "importable",
     "imported_file",
     "is_private_name",
+    "programs_named",
     "tool_places",
 ]
 
@@ -347,6 +348,11 @@ def _named_programs(tool: Tool, folder: Path) -> list[Path]:
     texts = [tool.command]
     with suppress(OSError, DescriptorError):
         texts.append(read_bytes(tool.source_path, _TEXT).decode("utf-8", "replace"))
+    return [one for one in programs_named(texts, folder) if one != tool.source_path]
+
+
+def programs_named(texts: Iterable[str], folder: Path) -> list[Path]:
+    """Return the files of programs below `folder`, through no link, that texts name."""
     names = dict.fromkeys(name for text in texts for name in _NAME.findall(text) if "." in name)
     found: dict[Path, None] = {}
     for name in list(names)[:_MOST_NAMES]:
@@ -355,7 +361,6 @@ def _named_programs(tool: Tool, folder: Path) -> list[Path]:
             if _is_program(parts[start:], folder):
                 found[folder.joinpath(*parts[start:])] = None
                 break
-    found.pop(tool.source_path, None)
     return list(found)
 
 

@@ -185,7 +185,19 @@ def read_tool(
             f"The language of this file was guessed: it is read as {dialect.name}.",
         )
         tool = replace(tool, notes=(*tool.notes, note))
-    return bounded(tool)
+    return bounded(tool if tool.requirements else _with_needs(tool))
+
+
+def _with_needs(tool: Tool) -> Tool:
+    """Add what the script that the command starts says of itself."""
+    from napari_tool_runner.tools.model import Note, Severity
+    from napari_tool_runner.tools.python_needs import needs_of_script
+
+    needs = needs_of_script(tool.command, tool.folder)
+    if needs is None:
+        return tool
+    notes = (Note(Severity.WARNING, "requirements", one) for one in needs.left_out)
+    return replace(tool, requirements=(needs.requirement,), notes=(*tool.notes, *notes))
 
 
 def _with_language(note: Note, dialect: Dialect) -> Note:

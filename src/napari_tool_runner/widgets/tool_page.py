@@ -16,7 +16,13 @@ from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import open_snapshot, snapshot
 from napari_tool_runner.quoting import shell_line
 from napari_tool_runner.tools.dialect import DataFile
-from napari_tool_runner.tools.model import ContainerRequirement, DataParameter, LayerKind, Severity
+from napari_tool_runner.tools.model import (
+    ContainerRequirement,
+    DataParameter,
+    LayerKind,
+    PythonRequirement,
+    Severity,
+)
 from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.tree import leaves, map_data
 from napari_tool_runner.widgets.forms.layers import as_list, axes_told, path_of
@@ -110,6 +116,9 @@ def _facts(tool: Tool) -> str:
 def _requirement(one: Requirement) -> str:
     if isinstance(one, ContainerRequirement):
         return f"the container image <code>{_e(one.image)}</code>"
+    if isinstance(one, PythonRequirement):
+        told = f", as {_e(one.source)} says" if one.source else ""
+        return f"from PyPI <code>{_e(one.asked or 'nothing but Python')}</code>{told}"
     what = one.text or " ".join(part for part in (one.name, one.version) if part)
     return f"the conda package <code>{_e(what)}</code>"
 

@@ -9,7 +9,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.parser import BytesHeaderParser
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed, settings
 from napari_tool_runner.errors import JobCancelledError, OutputError, PreparationError
-from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.conda import apart
 from napari_tool_runner.plugins.conda.activation import (
     Activation,
@@ -34,21 +33,23 @@ from napari_tool_runner.plugins.conda.orders import (
     Solution,
     packages_text,
 )
+from napari_tool_runner.plugins.conda.package_paths import files_of
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,
     environment_key,
     read_spec,
 )
-from napari_tool_runner.plugins.conda.store import existing_parent, files_of
 from napari_tool_runner.plugins.contract import Fetch, Plan
+from napari_tool_runner.plugins.environment_service import room_for, waiting
 from napari_tool_runner.plugins.preflight import preflight_cancel
 from napari_tool_runner.plugins.process import ExecContext, Mount, Progress
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment
+from napari_tool_runner.plugins.uv.indexes import pip_files
 
 if TYPE_CHECKING:
-    from napari_tool_runner.plugins.conda.store import Environment, EnvironmentStore
+    from napari_tool_runner.plugins.environments import Environment, EnvironmentStore
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["EnvironmentMaker", "Wanted", "wanted_environment"]
@@ -109,12 +110,7 @@ class EnvironmentMaker:
         PreparationError, JobCancelledError
         """
         store, key = wanted.store, wanted.key
-
-        def waiting() -> None:
-            context.say("Another job is making the same environment; waiting for it.")
-            context.report(Progress("Waiting for the environment"))
-
-        with store.building(key, context.cancel, waiting):
+        with store.building(key, context.cancel, waiting(context)):
             found = store.find(key)
             if found is not None:
                 return found
@@ -270,7 +266,7 @@ def _run_command(
     # which index it may ask, and which file is shown, says the user, never what packages set
     own = {name: told for name, told in os.environ.items() if name.startswith("PIP_")}
     variables = activation.apply(host_environment(isolated=True, network=True)) | own
-    shown = [path for path in _pip_files() if path.is_file()]
+    shown = [path for path in pip_files() if path.is_file()]
     variables.update(PIP_USER="0", PIP_REQUIRE_VIRTUALENV="0", PIP_DISABLE_PIP_VERSION_CHECK="1")
     if shown:
         variables["PIP_CONFIG_FILE"] = str(shown[0])
@@ -283,15 +279,6 @@ def _run_command(
             f"The set-up command of the tool failed with exit code {code}: {line}.",
             hint="The log says why; it is run again at the next try.",
         )
-
-
-def _pip_files() -> Iterator[Path]:
-    """Yield where the user's own file for pip may lie, which names the index to ask."""
-    if told := os.environ.get("PIP_CONFIG_FILE"):
-        yield Path(told).absolute()
-    folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    for name in (f"{folder}/pip/pip.conf", "~/.pip/pip.conf"):
-        yield Path(name).expanduser()
 
 
 def _pip_packages(prefix: Path) -> list[str]:
@@ -313,16 +300,7 @@ def _plan(wanted: Wanted, solution: Solution) -> Plan:
     what = f"{count} into the environment {wanted.key}"
     if not solution.missing:
         what += ", downloaded before"
-    folder = wanted.store.folder
-    free = shutil.disk_usage(existing_parent(folder)).free
     # archive and unpacked files together take about five times the archive
-    needed = 5 * solution.download_size
-    problems: list[str] = []
-    if needed > free:
-        problems.append(
-            f"The disk of {folder} has {size_text(free)} free, about {size_text(needed)} are "
-            "needed: free some room, or set 'environments_dir'."
-        )
-    remarks = (f"{size_text(free)} are free on the disk of {folder}.", solution.remark)
-    told = tuple(filter(None, remarks))
-    return Plan((Fetch(what, solution.download_size),), tuple(problems), told)
+    problems, room = room_for(5 * solution.download_size, wanted.store.folder)
+    told = tuple(filter(None, (room, solution.remark)))
+    return Plan((Fetch(what, solution.download_size),), problems, told)

@@ -38,9 +38,11 @@ from napari_tool_runner.tools.model import (
     Link,
     PackageRequirement,
     Parameter,
+    PythonRequirement,
     Requirement,
     Tool,
 )
+from napari_tool_runner.tools.python_needs import versions, wanted
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -58,7 +60,7 @@ _OUTPUT_ATTRIBUTES = frozenset(
     | {"layer", "ndim", "axes", "reference", "join", "size"}  # our own
 )
 _REQUIREMENTS = {
-    "package": {"", "conda"},
+    "package": {"", "conda", "pip"},
     "container": {"", "docker", "singularity"},
     "requirement": {"", "package"},
 }
@@ -298,6 +300,8 @@ def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
             found.append(ContainerRequirement(type=kind or "docker", image=text))
         elif child.tag == "requirement":
             found.append(PackageRequirement(name=text, version=child.get("version", "").strip()))
+        elif kind == "pip":
+            found.append(_from_pypi(child, notes))
         else:
             if re.search(r"\bpip3? +install\b", text):
                 what = "It holds “pip install”, which conda does not know; use init= for that."
@@ -305,6 +309,17 @@ def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
             env, init = child.get("env", "").strip(), child.get("init", "").strip()
             found.append(PackageRequirement(text=text, env=env, init=init))
     return tuple(found)
+
+
+def _from_pypi(element: Element, notes: Notes) -> PythonRequirement:
+    needed = wanted(_text(element).splitlines())
+    for one in needed.left_out:
+        notes.warning("requirements/package", one)
+    return replace(
+        needed.requirement,
+        python=versions(element.get("python", "")),
+        indexes=tuple(element.get("index", "").split()),
+    )
 
 
 def _help(root: Element) -> tuple[str, HelpFormat, tuple[Link, ...]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BadgeLookup", "needs_of"]
 
 _log = logging.getLogger(__name__)
-_NEEDS = {"conda": "conda", "docker": "container", "singularity": "container"}
+_NEEDS = {"conda": "conda", "pip": "PyPI", "docker": "container", "singularity": "container"}
 READY, FETCH, ABSENT = "✓", "↓", "✗"
 _WORDS = {
     READY: "is installed: the tool starts at once.",
@@ -34,7 +34,7 @@ _WORDS = {
 
 
 def needs_of(entry: ToolEntry) -> tuple[str, ...]:
-    """Return short words on what a tool needs: ``conda``, ``container``."""
+    """Return short words on what a tool needs: ``conda``, ``PyPI``, ``container``."""
     return tuple(dict.fromkeys(_NEEDS.get(kind, kind) for kind in entry.requirements))
 
 

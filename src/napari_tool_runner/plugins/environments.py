@@ -6,9 +6,10 @@
         demo-tool-1a2b3c4d5e6f/        one environment: a word and a hash of its content
             environment.json           written last: without it, nothing here counts
             environment.lock           the exact packages; kept when the rest is removed
+            pylock.toml                the same of packages from PyPI
             p4f1c9/                    the prefix; another one for each attempt to build it
         .locks/                        one program at a time builds; those that run hold it
-        .packages/  .repodata/         caches, on the same disk: packages are hard-linked
+        .packages/  .repodata/  .uv/   caches, on the same disk: packages are hard-linked
 
 An attempt that was killed leaves a prefix that nothing names, and packages that are unpacked
 in part: they are never used, and removed by the next attempt.
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,10 +35,12 @@ from napari_tool_runner.storage import lock_file, read_json, write_json
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import CancelToken
 
-__all__ = ["Environment", "EnvironmentInfo", "EnvironmentStore", "existing_parent", "files_of"]
+__all__ = ["PYLOCK", "Environment", "EnvironmentInfo", "EnvironmentStore"]
 
 MARKER = "environment.json"
 LOCK = "environment.lock"
+PYLOCK = "pylock.toml"
+_PROOFS = ("conda-meta", "pyvenv.cfg")  # one of them lies in each prefix
 _CACHES = "caches"
 _WAIT = "Wait for the jobs that run in it, or make it."
 
@@ -103,16 +105,29 @@ class EnvironmentStore:
         ------
         PreparationError
         """
-        folder = self.repodata / f"of-{os.getuid() if os.name == 'posix' else 'user'}"
+        return self.private(self.repodata / _of_user())
+
+    def private(self, folder: Path) -> Path:
+        """Make a folder that is this user's alone, and return it; raises PreparationError."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise self.unwritable(error) from error
         return folder
 
-    def lock_file(self, key: str) -> Path:
+    @property
+    def conda_caches(self) -> tuple[Path, ...]:
+        """What conda downloaded."""
+        return self.packages, self.repodata
+
+    @property
+    def uv_cache(self) -> Path:
+        """The cache of uv that is this user's alone: what lies in it is not looked at again."""
+        return self.folder / ".uv" / _of_user()
+
+    def lock_file(self, key: str, name: str = LOCK) -> Path:
         """Return the file with the exact packages of an environment."""
-        return self.folder / key / LOCK
+        return self.folder / key / name
 
     def find(self, key: str) -> Environment | None:
         """Return the environment `key`, None when it is not there or not complete."""
@@ -132,7 +147,7 @@ class EnvironmentStore:
                     self._read[key] = known
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        if not (known[1].prefix / "conda-meta").is_dir():
+        if not any(os.path.exists(known[1].prefix / proof) for proof in _PROOFS):
             return None
         return known[1]
 
@@ -146,7 +161,7 @@ class EnvironmentStore:
             with suppress(FileNotFoundError):
                 (home / MARKER).unlink()
             for entry in home.iterdir():
-                if entry.name != LOCK:
+                if entry.name not in (LOCK, PYLOCK):
                     _remove_tree(entry)
             self._remove_partial()
         except OSError as error:
@@ -225,6 +240,22 @@ class EnvironmentStore:
                         ) from None
             yield
 
+    @contextmanager
+    def held(self, key: str, make: Callable[[], object]) -> Iterator[Environment]:
+        """Hold the environment `key`, made by `make` when it is missing."""
+        while True:
+            # first held, then looked at: so nobody removes what was found
+            release = self.hold(key)
+            found = self.find(key)
+            if found is not None:
+                break
+            release()
+            make()
+        try:
+            yield found
+        finally:
+            release()
+
     def hold(self, key: str) -> Callable[[], None]:
         """Hold the environment; return what gives it free. A killed program holds nothing."""
         return join_lock(self._users(key), alone=False) or (lambda: None)
@@ -252,9 +283,9 @@ class EnvironmentStore:
             )
         return sorted(found, key=lambda info: -info.size)
 
-    def cache_size(self) -> int:
-        """Return the bytes of the package and repodata caches."""
-        return sum(sealed.usage(folder).used for folder in (self.packages, self.repodata))
+    def cache_size(self, *folders: Path) -> int:
+        """Return the bytes of caches; without `folders`, of conda's."""
+        return sum(sealed.usage(one).used for one in folders or self.conda_caches)
 
     def remove(self, key: str) -> int:
         """Remove an environment; return the bytes that became free.
@@ -279,8 +310,10 @@ class EnvironmentStore:
                 ) from error
         return freed
 
-    def clean_caches(self) -> int:
+    def clean_caches(self, *folders: Path) -> int:
         """Remove downloaded packages that no environment needs; return the freed bytes.
+
+        Without `folders`, those of conda.
 
         Environments go on: what they share with the cache by hard links stays theirs.
 
@@ -290,8 +323,8 @@ class EnvironmentStore:
             An environment is being made of them.
         """
         freed = 0
-        with self._held_alone(_CACHES, "An environment is being made of the conda packages."):
-            for folder in (self.packages, self.repodata):
+        with self._held_alone(_CACHES, "An environment is being made of these packages."):
+            for folder in folders or self.conda_caches:
                 freed += sealed.usage(folder).freed
                 _remove_tree(folder)
         return freed
@@ -350,36 +383,8 @@ class EnvironmentStore:
         return self.folder / ".locks" / f"{key}.use"
 
 
-def existing_parent(folder: Path) -> Path:
-    """Return `folder`, or the nearest folder above it that is there (and can be seen)."""
-    return next(
-        (entry for entry in (folder, *folder.parents) if os.path.exists(entry)),
-        Path(folder.anchor),
-    )
-
-
-def files_of(folder: Path, *, whole: bool = False) -> Iterator[os.DirEntry[str]]:
-    """Yield what is no folder below `folder`, however deep scripts made it; links are not entered.
-
-    `whole`: folders that we may not look into are made ours; else they are left out.
-    """
-    waiting = [os.fspath(folder)]
-    while waiting:
-        place = waiting.pop()
-        try:
-            if whole and os.lstat(place).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-                os.chmod(place, stat.S_IRWXU)
-            with os.scandir(place) as listing:
-                entries = list(listing)
-        except OSError:
-            if whole:
-                raise
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
-            else:
-                yield entry
+def _of_user() -> str:
+    return f"of-{os.getuid() if os.name == 'posix' else 'user'}"
 
 
 def _remove_tree(path: Path) -> None:

@@ -1,0 +1,175 @@
+"""UV: each tool in an environment from PyPI of its own, made by uv, started directly."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.addresses import public_url
+from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
+from napari_tool_runner.plugins.contract import Availability, Origin, Place, Plan, Stored
+from napari_tool_runner.plugins.environment_service import EnvironmentService, outer_variables
+from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
+from napari_tool_runner.plugins.programs.enclosure import enclosure_words
+from napari_tool_runner.plugins.programs.environment import path_with
+from napari_tool_runner.plugins.programs.fingerprint import programs_state
+from napari_tool_runner.plugins.programs.installed import with_prefixes
+from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
+from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+from napari_tool_runner.plugins.uv.indexes import users_indexes
+from napari_tool_runner.plugins.uv.maker import UvMaker, base_of, programs_of
+from napari_tool_runner.plugins.uv.spec import read_spec, wanted_environment
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["UvRunnerService", "UvRunnerServiceBuilder"]
+
+_RECORDED = ("specs", "python", "indexes", "packages", "lock")
+_WHEELS = "Only ready-made packages (wheels) are installed: nothing of them runs meanwhile."
+
+
+class UvRunnerService(EnvironmentService):
+    """Runs tools in environments from PyPI, one for each different set of packages."""
+
+    service_name = "UV"
+
+    def __init__(self, config: Mapping[str, object] | None = None) -> None:
+        super().__init__(config)
+        self._maker = UvMaker()
+
+    @contextmanager
+    def session(self, process: Process) -> Iterator[Session]:
+        """Make the environment of the tool, unless it is there; hold it for the job.
+
+        Raises
+        ------
+        PreparationError, ConfigError, JobCancelledError
+        """
+        context, tool = context_of(process), process.tool
+        wanted = wanted_environment(tool, self.config, self.store)
+        if wanted is None:
+            context.say(self.supports(tool).message)
+            with LocalRunnerService(self.config).session(process) as local:
+                yield local
+            return
+        make = partial(self._maker.make, tool, wanted, context)
+        with wanted.store.held(wanted.key, make) as found:
+            context.provenance["environment"] = {
+                "key": wanted.key,
+                "prefix": str(found.prefix),
+                **{name: found.data.get(name) for name in _RECORDED},
+            }
+            yield _UvSession(tool, found.prefix, context, self.config)
+
+    def check(self) -> Availability:
+        """Say whether environments can be made here."""
+        # asked for by windows: nothing heavy is imported
+        if find_spec("uv") is None:
+            return Availability(False, "uv is missing: install the package uv.")
+        if why := self._unwritable():
+            return why
+        folder = self.store.folder
+        told = f"Environments are made in {folder}. {enclosure_words(self.config)} {_WHEELS}"
+        return Availability(True, told, {"environments": str(folder), "uv": version("uv")})
+
+    def supports(self, tool: Tool) -> Availability:
+        """Say whether `tool` needs nothing else than packages of PyPI."""
+        if read_spec(tool) is not None:
+            return Availability(True)
+        told = LocalRunnerService(self.config).supports(tool).message
+        plain = "The tool requires nothing of PyPI: its program runs as with LOCAL."
+        return Availability(True, f"{plain} {told}".strip())
+
+    def is_ready(self, tool: Tool) -> bool | None:
+        """Say whether its environment was made before."""
+        wanted = wanted_environment(tool, self.config, self.store)
+        return wanted is None or wanted.store.find(wanted.key) is not None
+
+    def plan(self, tool: Tool) -> Plan:
+        """Pre-flight: what would be downloaded, and whether it fits on the disk.
+
+        Solves the environment when it is not there, so call it off the GUI's thread.
+        """
+        try:
+            wanted = wanted_environment(tool, self.config, self.store)
+            if wanted is None:
+                return Plan(remarks=(self.supports(tool).message,))
+            if wanted.store.find(wanted.key) is not None:
+                remarks = (f"The environment {wanted.key} is ready.", gpu_remark(self.config))
+                return Plan(remarks=tuple(text for text in remarks if text))
+            works = self.check()
+            if not works.ok:
+                return Plan(problems=(works.message,))
+            return self._maker.plan(wanted)
+        except JobCancelledError:
+            raise
+        except ToolRunnerError as error:
+            return Plan(problems=(str(error),))
+
+    def place(self, tool: Tool) -> Place:
+        """The indexes that its packages may come from."""
+        spec = read_spec(tool)
+        local = LocalRunnerService(self.config).place(tool)
+        if spec is None:
+            return local
+        places = users_indexes().before(spec.indexes).places
+        found = tuple(Origin("index", public_url(one), spec.text) for one in places)
+        return Place(self.service_name, found, rights=f"{local.rights} {_WHEELS}")
+
+    def stored(self) -> list[Stored]:
+        """Return environments that nobody uses now, and what uv downloaded for them."""
+        return self._kept("PyPI packages", self.store.uv_cache)
+
+    def fingerprint(
+        self, tool: Tool, context: ExecContext, args: Sequence[str]
+    ) -> Mapping[str, object] | None:
+        """Return what lies in the environment, once it is made, and all else that it sees."""
+        wanted = wanted_environment(tool, self.config, self.store)
+        if wanted is None:
+            return LocalRunnerService(self.config).fingerprint(tool, context, args)
+        made = wanted.store.find(wanted.key)
+        if made is None:
+            return None
+        shown, variables = _shown(made.prefix), outer_variables(context, self.config)
+        found = programs_state(context, self.config, variables, shown)
+        return found and {**found, "key": wanted.key, "lock": made.data.get("lock")}
+
+
+class _UvSession:
+    def __init__(
+        self, tool: Tool, prefix: Path, context: ExecContext, config: Mapping[str, object]
+    ) -> None:
+        self._tool = tool
+        self._prefix = prefix
+        self._context = context
+        self._config = config
+
+    def exec(self, args: list[str]) -> int:
+        context, config, prefix = self._context, self._config, self._prefix
+        if context.resources.memory_bytes is not None:
+            context.say("UV does not enforce the memory limit.")
+        variables = outer_variables(context, config)
+        variables["PATH"] = path_with([programs_of(prefix)], variables.get("PATH"))
+        variables["VIRTUAL_ENV"] = str(prefix)
+        return run_here(self._tool, args, context, config, variables, _shown(prefix))
+
+
+def _shown(prefix: Path) -> set[Path]:
+    """Return what an enclosed program sees of its environment and its Python."""
+    base, _ = base_of(prefix)
+    if base is None:
+        return {prefix}
+    real = Path(os.path.realpath(programs_of(prefix) / "python")).parent
+    return {prefix, *with_prefixes([base, real])}
+
+
+UvRunnerServiceBuilder = partial(ServiceBuilder, __name__, UvRunnerService.__name__)
+"""Makes a builder, which makes one `UvRunnerService` and returns it for ever."""

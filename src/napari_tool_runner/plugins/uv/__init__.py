@@ -1,0 +1,1 @@
+"""Environments from PyPI, made by uv: what the UV service is made of."""

@@ -1,0 +1,266 @@
+"""Makes an environment from PyPI: solve to a lock, download, install, compile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner.addresses import public_url
+from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.names import size_text
+from napari_tool_runner.plugins.contract import Fetch, Plan
+from napari_tool_runner.plugins.environment_service import room_for, waiting
+from napari_tool_runner.plugins.environments import PYLOCK
+from napari_tool_runner.plugins.preflight import preflight_cancel
+from napari_tool_runner.plugins.process import ExecContext, Progress
+from napari_tool_runner.plugins.programs.environment import host_environment
+from napari_tool_runner.plugins.programs.program import run_program
+from napari_tool_runner.plugins.uv.calling import cache_folder, call_uv, is_missing_file
+from napari_tool_runner.plugins.uv.lock import Wheel, check_pins, missing_in, read_lock, size_of
+from napari_tool_runner.storage import write_whole
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.environments import Environment
+    from napari_tool_runner.plugins.uv.spec import Wanted
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["UvMaker", "base_of", "programs_of"]
+
+# how long a solution of the pre-flight may serve the run after it
+_SOLUTION_AGE = 600.0
+_UNPACKED = 5
+"""How much room a wheel and its files take together, at most, for each byte of it."""
+
+_NOTHING = 'lock-version = "1.0"\ncreated-by = "napari-tool-runner"\npackages = []\n'
+
+
+class UvMaker:
+    """Makes environments; remembers for a while what a pre-flight has solved."""
+
+    def __init__(self) -> None:
+        self._solved: dict[tuple[str, Path], tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def make(self, tool: Tool, wanted: Wanted, context: ExecContext) -> Environment:
+        """Return the environment, made now unless somebody else was faster.
+
+        Raises
+        ------
+        PreparationError, JobCancelledError
+        """
+        store, key = wanted.store, wanted.key
+        with store.building(key, context.cancel, waiting(context)):
+            found = store.find(key)
+            if found is not None:
+                return found
+            context.say(f"Making the environment {key} for {tool.name}.")
+            prefix = store.new_prefix(key)
+            try:
+                with store.filling(), _apart(context) as inner:
+                    return self._make(wanted, prefix, inner)
+            except BaseException as error:
+                with suppress(PreparationError):  # the next attempt does it
+                    store.new_prefix(key)
+                if isinstance(error, OSError):
+                    raise store.unwritable(error) from error
+                raise
+
+    def plan(self, wanted: Wanted) -> Plan:
+        """Solve the environment and say what would be downloaded; it may take a while.
+
+        Raises
+        ------
+        PreparationError, JobCancelledError
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            context = ExecContext(Path(folder), Path(folder), Path(folder))
+            context.cancel = preflight_cancel()
+            with wanted.store.filling():
+                text = self._known(wanted) or self._solve(wanted, context)
+        return _plan(wanted, read_lock(text))
+
+    def _make(self, wanted: Wanted, prefix: Path, context: ExecContext) -> Environment:
+        store, key = wanted.store, wanted.key
+        known = self._known(wanted)
+        text = known or self._solve(wanted, context)
+        try:
+            wheels = _install(wanted, prefix, context, text)
+        except PreparationError as error:
+            self._forget(wanted)
+            if not known or not is_missing_file(error):
+                raise
+            context.say(f"The recorded packages cannot be had: {error.message}")
+            text = self._solve(wanted, context)
+            wheels = _install(wanted, prefix, context, text)
+        _compile(prefix, context)
+        if context.cancel.requested:
+            raise JobCancelledError("The job was cancelled while its environment was made.")
+        write_whole(store.lock_file(key, PYLOCK), text.encode(), private=False)
+        return store.complete(
+            key,
+            prefix,
+            {
+                "specs": wanted.spec.requirements,
+                "python": base_of(prefix)[1] or wanted.python.version,
+                "indexes": [public_url(one) for one in wanted.indexes.places],
+                "packages": [one.fact() for one in wheels],
+                "lock": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+            },
+        )
+
+    def _known(self, wanted: Wanted) -> str:
+        """Return the lock of an environment that was complete, or what has just been solved."""
+        with suppress(OSError, UnicodeDecodeError):
+            if text := wanted.store.lock_file(wanted.key, PYLOCK).read_text(encoding="utf-8"):
+                return text
+        with self._lock:
+            found = self._solved.get((wanted.key, wanted.store.folder))
+        return found[1] if found and time.monotonic() - found[0] < _SOLUTION_AGE else ""
+
+    def _forget(self, wanted: Wanted) -> None:
+        with self._lock:
+            self._solved.pop((wanted.key, wanted.store.folder), None)
+
+    def _solve(self, wanted: Wanted, context: ExecContext) -> str:
+        """Return the text of a lock."""
+        context.report(Progress("Solving the environment"))
+        spec, folder = wanted.spec, context.temp_dir
+        if not spec.requirements:
+            return _NOTHING
+        asked, pins, lock = folder / "wanted.in", folder / "pins.txt", folder / PYLOCK
+        asked.write_text("\n".join(spec.requirements), encoding="utf-8")
+        pins.write_text("\n".join(one.split()[0] for one in spec.pins), encoding="utf-8")
+        lock.unlink(missing_ok=True)
+        call_uv(
+            wanted,
+            context,
+            [
+                *("pip", "compile", str(asked), "--no-header"),
+                *(["--constraint", str(pins)] if spec.pins else []),
+                *("--format", "pylock.toml", "--output-file", str(lock), "--no-build"),
+                *("--python", wanted.python.path),
+                *(["--no-index"] if "UV_NO_INDEX" in wanted.indexes.variables else []),
+            ],
+        )
+        text = lock.read_text(encoding="utf-8")
+        check_pins(read_lock(text), spec.pins)
+        with self._lock:
+            self._solved[wanted.key, wanted.store.folder] = (time.monotonic(), text)
+        return text
+
+
+def programs_of(prefix: Path) -> Path:
+    """Return the folder of an environment in which its programs lie."""
+    return prefix / ("Scripts" if os.name == "nt" else "bin")
+
+
+def base_of(prefix: Path) -> tuple[Path | None, str]:
+    """Return the folder with the Python that an environment was made with, and its version."""
+    told: dict[str, str] = {}
+    with suppress(OSError, UnicodeDecodeError):
+        for line in (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition("=")
+            told[name.strip()] = value.strip()
+    home = told.get("home")
+    return Path(home) if home else None, told.get("version_info", "")
+
+
+def _install(wanted: Wanted, prefix: Path, context: ExecContext, text: str) -> list[Wheel]:
+    """Install what a lock names into a new environment."""
+    wheels = read_lock(text)
+    missing = missing_in(cache_folder(wanted), wheels)
+    context.say(_summary(wheels, missing))
+    call_uv(
+        wanted, context,
+        ["venv", str(prefix), "--python", wanted.python.path, "--no-project", "--clear"],
+    )  # fmt: skip
+    if not wheels:
+        return wheels
+    lock = context.temp_dir / PYLOCK
+    lock.write_text(text, encoding="utf-8")
+    python = programs_of(prefix) / ("python.exe" if os.name == "nt" else "python")
+    words = ["pip", "sync", str(lock), "--python", str(python), "--no-build", "--strict"]
+    heard = _progress(missing, context)
+    if not missing:  # the index is not asked; what is half downloaded is asked for again
+        with suppress(PreparationError):
+            call_uv(wanted, context, words, heard, offline=True)
+            return wheels
+    call_uv(wanted, context, words, heard)
+    return wheels
+
+
+def _progress(missing: list[Wheel], context: ExecContext) -> Callable[[str], None]:
+    """Return what makes the bytes of all downloads of the lines of uv."""
+    sizes = {one.name: one.size or 0 for one in missing}
+    total, arrived = sum(sizes.values()), set[str]()
+    if total:
+        context.report(Progress("Downloading packages", 0, total, "bytes"))
+
+    def heard(line: str) -> None:
+        if met := re.match(r"\s*Downloaded (\S+)", line):
+            arrived.add(met[1])
+            done = sum(sizes.get(name, 0) for name in arrived)
+            context.report(Progress("Downloading packages", done, total or None, "bytes"))
+        elif line.startswith("Prepared"):
+            if total:
+                context.report(Progress("Downloading packages", total, total, "bytes"))
+            context.report(Progress("Linking packages"))
+
+    return heard
+
+
+def _compile(prefix: Path, context: ExecContext) -> None:
+    """Compile the modules: its programs cannot write there, and would do so at each start.
+
+    Nothing of a package is run: not its Python starts, in which packages may run code, but the
+    one that it was made with, without any packages.
+    """
+    base, _ = base_of(prefix)
+    python = next((one for name in ("python3", "python", "python.exe")
+                   if base and (one := base / name).exists()), None)  # fmt: skip
+    if python is None:
+        return
+    context.report(Progress("Compiling modules"))
+    words = ["-I", "-S", "-m", "compileall", "-q", "-j", "0", "-x", r"[\\/]tests?[\\/]"]
+    quiet = replace(context, report=lambda event: None, timeout=None)
+    variables = host_environment(isolated=True)
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    run_program([str(python), *words, str(prefix)], quiet, variables)
+
+
+@contextmanager
+def _apart(context: ExecContext) -> Iterator[ExecContext]:
+    """Give the context with a folder for files that the job need not see."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield replace(context, temp_dir=Path(folder), work_dir=Path(folder))
+
+
+def _summary(wheels: list[Wheel], missing: list[Wheel]) -> str:
+    count = f"{len(wheels)} package{'s' * (len(wheels) != 1)}"
+    if not missing:
+        return f"{count}, downloaded before."
+    size = size_of(missing)
+    told = "" if size is None else f" ({size_text(size)})"
+    return f"{count}; {len(missing)} to download{told}."
+
+
+def _plan(wanted: Wanted, wheels: list[Wheel]) -> Plan:
+    missing = missing_in(cache_folder(wanted), wheels)
+    count = f"{len(wheels)} PyPI package{'s' * (len(wheels) != 1)}"
+    what = f"{count} into the environment {wanted.key}"
+    if not missing:
+        what += ", downloaded before"
+    size, folder = size_of(missing), wanted.store.folder
+    problems, room = room_for(_UNPACKED * (size or 0), folder)
+    return Plan(
+        (Fetch(what, size),), problems, (f"It is made with Python {wanted.python.version}.", room)
+    )

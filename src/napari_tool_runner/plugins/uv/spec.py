@@ -1,0 +1,106 @@
+"""What environment a tool asks of PyPI, and what it is called."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_tool_runner import settings
+from napari_tool_runner.addresses import public_url
+from napari_tool_runner.plugins.uv.indexes import Indexes, users_indexes
+from napari_tool_runner.plugins.uv.pythons import Interpreter, find_python
+from napari_tool_runner.storage import short_digest
+from napari_tool_runner.tools.model import PythonRequirement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_tool_runner.plugins.environments import EnvironmentStore
+    from napari_tool_runner.tools.model import Tool
+
+__all__ = ["UvSpec", "Wanted", "read_spec", "wanted_environment"]
+
+# a change here builds every environment anew
+_LAYOUT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class UvSpec:
+    """An environment as a tool asks for it; its fields are those of `PythonRequirement`."""
+
+    requirements: tuple[str, ...]
+    python: str = ""
+    indexes: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def text(self) -> str:
+        """The packages in one line."""
+        return ", ".join(self.requirements) or "no packages, nothing but Python"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The environment of a tool, with what this computer has."""
+
+    spec: UvSpec
+    indexes: Indexes
+    python: Interpreter
+    key: str
+    store: EnvironmentStore
+    config: Mapping[str, object] = field(repr=False)
+    """The ``runner`` section."""
+    offline: bool = False
+
+
+def read_spec(tool: Tool) -> UvSpec | None:
+    """Return the environment that `tool` asks for, None when it requires nothing of PyPI."""
+    found = [entry for entry in tool.requirements if isinstance(entry, PythonRequirement)]
+    if not found:
+        return None
+    return UvSpec(
+        requirements=tuple(dict.fromkeys(one for entry in found for one in entry.requirements)),
+        python=",".join(dict.fromkeys(entry.python for entry in found if entry.python)),
+        indexes=tuple(dict.fromkeys(one for entry in found for one in entry.indexes)),
+        pins=tuple(dict.fromkeys(one for entry in found for one in entry.pins)),
+        source=next((entry.source for entry in found if entry.source), ""),
+    )
+
+
+def wanted_environment(
+    tool: Tool, config: Mapping[str, object], store: EnvironmentStore
+) -> Wanted | None:
+    """Return the environment that `tool` needs, None when it requires nothing of PyPI.
+
+    Raises
+    ------
+    PreparationError, ConfigError
+        No Python fits, or a key of the configuration is wrong.
+    """
+    spec = read_spec(tool)
+    if spec is None:
+        return None
+    indexes = users_indexes().before(spec.indexes)
+    python = find_python(spec.python, tool.name)
+    key = _key(spec, python, indexes)
+    offline = settings.OFFLINE.of(config)
+    return Wanted(spec, indexes, python, key, store, config, offline=offline)
+
+
+def _key(spec: UvSpec, python: Interpreter, indexes: Indexes) -> str:
+    """Return the name of the environment's folder: a word, and a hash of what is in it."""
+    places = [public_url(one) for one in indexes.places]
+    content = json.dumps(
+        [
+            *(_LAYOUT, sorted(spec.requirements), sorted(spec.pins), python.series, places),
+            *(sys.platform, platform.machine().lower()),
+        ]
+    )
+    name = re.split(r"[^A-Za-z0-9._-]", spec.requirements[0] if spec.requirements else "python")[0]
+    word = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"{word[:20] or 'env'}-{short_digest(content)[:12]}"
