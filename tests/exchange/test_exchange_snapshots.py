@@ -282,11 +282,16 @@ def test_what_matches_can_be_written(tmp_path, layer, formats):
 
 
 def test_too_many_dimensions_are_told(tmp_path):
-    with pytest.raises(UnsupportedLayerError, match=r"3 dimensions \(ZYX\).*2-D"):
+    with pytest.raises(
+        UnsupportedLayerError,
+        match=r"3 dimensions \(Z, Y, X\), and the tool takes 2\. Run it on a slice",
+    ):
         export(
             snapshot(np.zeros((3, 4, 5))), parameter("tiff", ndim=(2,)), tmp_path, formats=GALAXY
         )
-    with pytest.raises(UnsupportedLayerError, match="2 dimensions"):
+    with pytest.raises(
+        UnsupportedLayerError, match=r"has 2 dimensions, and the tool needs 3 or 4\.$"
+    ):
         export(snapshot(Points([[1, 2]])), parameter("csv", ndim=(3, 4)), tmp_path, formats=GALAXY)
 
 
@@ -303,7 +308,7 @@ def test_axes_are_put_in_the_order_that_the_tool_wants(tmp_path):
     written = export(snapshot(layer), parameter("tiff", axes="ZYX"), tmp_path, formats=GALAXY)
     np.testing.assert_array_equal(tifffile.imread(written.file.path), data.transpose(2, 1, 0))
     named = Image(data, axis_labels=("t", "y", "x"))
-    with pytest.raises(UnsupportedLayerError, match=r"axes TYX.*takes ZYX"):
+    with pytest.raises(UnsupportedLayerError, match=r"axes T, Y, X.*takes Z, Y, X"):
         export(snapshot(named), parameter("tiff", axes="ZYX"), tmp_path, formats=GALAXY)
 
 

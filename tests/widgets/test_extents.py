@@ -220,13 +220,15 @@ def test_what_is_offered(model_viewer, label_tool, invert, stack, cells):
 @pytest.mark.parametrize(
     ("ndim", "shape", "choices", "count", "noun"),
     [
-        ((2,), (5, 8, 8), 3, 5, "slice"),
-        ((2,), (4, 5, 8, 8), 3, 20, "slice"),
-        ((2, 3), (4, 5, 8, 8), 3, 4, "volume"),
-        ((3,), (4, 5, 8, 8), 3, 4, "volume"),
+        ((2,), (5, 8, 8), 2, 5, "slice"),
+        ((2,), (4, 5, 8, 8), 2, 20, "slice"),
+        ((2, 3), (4, 5, 8, 8), 2, 4, "volume"),
+        ((3,), (4, 5, 8, 8), 2, 4, "volume"),
         ((3,), (5, 8, 8), 1, None, None),
         ((2, 3), (5, 8, 8), 3, 5, "slice"),
         ((), (5, 8, 8), 3, 5, "slice"),
+        ((2,), (1, 8, 8), 3, 1, "slice"),  # one of 1 may go
+        ((2, 4), (5, 8, 8), 2, 5, "slice"),
         ((2,), (8, 8), 1, None, None),
     ],
 )

@@ -188,9 +188,8 @@ def test_a_plane_for_a_tool_of_stacks_is_told_why_and_what_to_do(form, add):
     tool = tool_of(replace(IMAGE, ndim=(3, 4, 5)))
     row = form(tool).row("image")
     assert row.node.value is plane
-    assert row.message() == (
-        "The tool works on 3, 4 or 5 dimensions; “plane” has 2: choose a stack or a movie."
-    )
+    assert row.message() == "“plane” is one plane, and the tool needs a stack or a movie."
+    assert form(tool).problems()  # Run is shut
     stack = add("image", "stack", ndim=3)
     add("image", "another plane")  # the selected one
     row = form(tool).row("image")
@@ -198,7 +197,42 @@ def test_a_plane_for_a_tool_of_stacks_is_told_why_and_what_to_do(form, add):
     assert row.message() == ""
     row = form(tool_of(replace(IMAGE, ndim=(4,)))).row("image")
     row.node.set(stack)
-    assert row.message().endswith("“stack” has 3: choose a layer with more axes.")
+    assert row.message() == "“stack” has 3 dimensions, and the tool needs 4."
+
+
+def test_a_tool_of_movies_asks_for_time_before_run(form, add):
+    movie = add("image", "a movie", ndim=3)
+    movie.axis_labels = ("t", "y", "x")
+    stack = add("image", "stack", ndim=3)  # the selected one
+    stack.axis_labels = ("z", "y", "x")
+    widget = form(tool_of(replace(IMAGE, ndim=(3, 4), needs="T")))
+    row = widget.row("image")
+    assert row.node.value is movie
+    assert widget.problems() == []
+    row.node.set(stack)
+    widget.refresh_layers()
+    told = "“stack” has the axes Z, Y, X and no time, which the tool needs: take another, or name"
+    assert row.message().startswith(told)
+    assert widget.problems()
+    stack.axis_labels = ("t", "y", "x")
+    assert row.message() == ""
+    assert widget.problems() == []
+
+
+def test_what_a_plane_lacks_is_called_by_its_name(form, add):
+    add("image", "plane")
+    for needs, what in (("T", "a movie"), ("Z", "a stack")):
+        row = form(tool_of(replace(IMAGE, ndim=(3, 4, 5), needs=needs))).row("image")
+        assert row.message() == f"“plane” is one plane, and the tool needs {what}."
+
+
+def test_declared_axes_are_compared_before_run(form, add):
+    stack = add("image", "stack", ndim=3)
+    stack.axis_labels = ("z", "y", "x")
+    widget = form(tool_of(replace(IMAGE, axes="TYX")))
+    assert "the tool takes T, Y, X" in widget.row("image").message()
+    assert widget.problems()
+    assert form(tool_of(replace(IMAGE, axes="XYZ"))).problems() == []
 
 
 def test_what_takes_no_layer_asks_for_a_file(form, add):

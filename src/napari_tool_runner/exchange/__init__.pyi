@@ -17,6 +17,7 @@ from .counting import (
     soft_words,
     speck_words,
 )
+from .dimensions import can_drop, refused_axes, taken_dimensions
 from .exporting import Exported, export
 from .featured import column_names, features_for, features_of, features_without, whereabouts
 from .files import lent_original
@@ -61,6 +62,7 @@ __all__ = [
     "ReadFile",
     "Thumbnail",
     "at_edge",
+    "can_drop",
     "column_names",
     "column_title",
     "counted",
@@ -108,6 +110,7 @@ __all__ = [
     "plan",
     "read_axes",
     "read_file",
+    "refused_axes",
     "refused_colours",
     "resample_onto",
     "same_data",
@@ -117,6 +120,7 @@ __all__ = [
     "snapshot_from_record",
     "soft_words",
     "speck_words",
+    "taken_dimensions",
     "takes_features",
     "thumbnail_of",
     "unit_here",

@@ -22,6 +22,7 @@ from napari_tool_runner.exchange.coordinates import (
     tracks_table,
     vectors_table,
 )
+from napari_tool_runner.exchange.dimensions import refused_axes, taken_dimensions
 from napari_tool_runner.exchange.drawing import grid_along, shapes_as_labels
 from napari_tool_runner.exchange.files import lent_original, place_file, whole_file
 from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
@@ -160,7 +161,13 @@ def _write(
     snap, chosen = hand.snap, hand.format
     if snap.kind is LayerKind.SHAPES and hand.kind is LayerKind.LABELS:
         snap = shapes_as_labels(snap, reference, notes)
-    _check_ndim(snap, parameter, hand.kind)
+    is_image, own = snap.kind in PIXELS, snap.geometry
+    refused = refused_axes(parameter, snap.name, own, pixels=is_image)
+    if refused and hand.kind is not LayerKind.TABLE:
+        many = is_image and own.ndim > min(taken_dimensions(parameter), default=own.ndim)
+        raise UnsupportedLayerError(
+            refused, hint="Run it on a slice, or on each slice." if many else ""
+        )
     snap = replace(snap, kind=hand.kind)
     if snap.kind in PIXELS:
         pixels = in_file_order(_as_pixels(snap, parameter), chosen)
@@ -218,22 +225,6 @@ def _write_rows(
         raise UnsupportedLayerError(f"{chosen.name} takes one number; there are {values.size}.")
     write_matrix(values, path, tabs=tabs)
     return {"columns": int(np.atleast_2d(values).shape[1])}
-
-
-def _check_ndim(snap: LayerSnapshot, parameter: DataParameter, kind: LayerKind) -> None:
-    """Refuse a layer of more or fewer axes than the tool works on; 1-sized ones may go."""
-    ndim = snap.geometry.ndim
-    if not parameter.ndim or kind is LayerKind.TABLE or ndim in parameter.ndim:
-        return
-    singletons = sum(size == 1 for size in snap.geometry.shape)
-    if any(ndim - singletons <= n < ndim for n in parameter.ndim):
-        return
-    wanted = " or ".join(f"{n}-D" for n in parameter.ndim)
-    raise UnsupportedLayerError(
-        f"“{snap.name}” has {ndim} dimensions ({snap.geometry.axes}); "
-        f"“{parameter.label or parameter.name}” takes {wanted}.",
-        hint="Run it on a slice, or on each slice.",
-    )
 
 
 def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:

@@ -294,6 +294,8 @@ class DataParameter(ParameterBase):
         Numbers of dimensions that the tool works on; empty: any.
     axes : str
         Axes in the order the tool wants (``ZYX``); empty: as they are.
+    needs : str
+        Axes that data must have to be taken (``T``); empty: any will do.
     rgb : bool
         Whether it takes colour images, too; else one channel has to be made of them.
     collection : tuple of str
@@ -308,6 +310,7 @@ class DataParameter(ParameterBase):
     maximum: int | None = None
     ndim: tuple[int, ...] = ()
     axes: str = ""
+    needs: str = ""
     rgb: bool = True
     collection: tuple[str, ...] = ()
 

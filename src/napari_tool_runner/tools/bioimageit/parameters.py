@@ -34,7 +34,18 @@ __all__ = ["parameter_name", "read_parameter"]
 _ATTRIBUTES = frozenset(
     {"name", "argument", "type", "format", "label", "help", "optional", "value", "min", "max"}
     | {"multiple", "checked", "truevalue", "falsevalue", "size", "area", "display"}
-    | {"layer", "ndim", "axes", "rgb", "unit", "step", "advanced", "applies", "omit"}  # our own
+    | {
+        "layer",
+        "ndim",
+        "axes",
+        "needs",
+        "rgb",
+        "unit",
+        "step",
+        "advanced",
+        "applies",
+        "omit",
+    }  # our own
 )
 _PAIRS = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
 _PAIRS += [("yes", "no"), ("Yes", "No"), ("on", "off"), ("On", "Off")]
@@ -130,6 +141,7 @@ def _data(
         maximum=whole(element.get("max"), "max", notes),
         ndim=ndims(element.get("ndim", ""), notes),
         axes=element.get("axes", "").strip().upper(),
+        needs=element.get("needs", "").strip().upper(),
         rgb=is_true(element.get("rgb", "true")),
     )
 

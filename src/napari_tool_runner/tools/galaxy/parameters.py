@@ -251,6 +251,7 @@ class _Reader:
             maximum=None if collection else whole(source.get("max"), "max", here),
             ndim=ndims(source.get("ndim") or "", here),
             axes=(source.get("axes") or "").upper(),
+            needs=(source.get("needs") or "").strip().upper(),
             rgb=is_true(source.get("rgb") or "true"),
             collection=collection,
         )

@@ -22,6 +22,7 @@ from napari_tool_runner.exchange import (
     why_guess,
     with_known_axes,
 )
+from napari_tool_runner.widgets.forms.known_axes import axes_of, learn_axes
 from napari_tool_runner.widgets.forms.layers import axes_told, path_of
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Layer
 
-__all__ = ["AxesRow", "axes_of"]
+__all__ = ["AxesRow"]
 
 _USUAL = {
     3: ("ZYX", "TYX", "CYX"),
@@ -43,14 +44,6 @@ _USUAL = {
 }
 # layer -> the names that it had before somebody chose others here
 _before: weakref.WeakKeyDictionary[Layer, tuple[str, ...]] = weakref.WeakKeyDictionary()
-# layer without names -> the letters that the file behind it told
-_told: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
-
-
-def axes_of(layer: Layer) -> str:
-    """Return the letters of a layer's axes, as the form shows them; opens no file."""
-    own = snapshot(layer).geometry
-    return own.axes if own.labels else _told.get(layer, own.axes)
 
 
 class AxesRow(QWidget):
@@ -152,7 +145,11 @@ class AxesRow(QWidget):
 
     def _answered(self, snaps: list[LayerSnapshot]) -> None:
         self._task = None
-        self._tell([snap for snap in snaps if snap.kind.is_pixels and snap.data is not None])
+        before = [axes_of(layer) for layer in self._layers]
+        read = [snap for snap in snaps if snap.kind.is_pixels and snap.data is not None]
+        self._tell(read, read=True)
+        if before != [axes_of(layer) for layer in self._layers]:
+            self.named.emit(None)
 
     def _unread(self, error: ToolRunnerError) -> None:
         self._task = None  # the run says what is wrong with a file
@@ -160,15 +157,16 @@ class AxesRow(QWidget):
             self.words.say(str(error), "problem")
         self._reveal(bool(self._layers) or self._told)
 
-    def _tell(self, snaps: Sequence[LayerSnapshot]) -> None:
-        """Show the axes of images, if they have equally many."""
+    def _tell(self, snaps: Sequence[LayerSnapshot], *, read: bool = False) -> None:
+        """Show the axes of images, if they have equally many; `read`: their files were asked."""
         if len({snap.geometry.ndim for snap in snaps}) != 1:
             self._reveal(False)
             return
         snaps = [learned(snap, self._others) for snap in snaps]
         for layer, snap in zip(self._layers, snaps, strict=False):
             if snap.geometry.ndim == layer.ndim:  # else its file has colours
-                _told[layer] = snap.geometry.axes
+                guess = not read and is_guess(snap.geometry)
+                learn_axes(layer, snap.geometry.axes, guess=guess)
         geometry = snaps[0].geometry
         self._ndim = geometry.ndim
         shown = in_words(geometry.axes, " · ")

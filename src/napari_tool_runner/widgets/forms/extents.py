@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -13,11 +12,11 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.exchange import layer_kind, outer_axes
+from napari_tool_runner.exchange import can_drop, layer_kind, outer_axes, taken_dimensions
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
-from napari_tool_runner.widgets.forms.axes_row import axes_of
+from napari_tool_runner.widgets.forms.known_axes import axes_of
 from napari_tool_runner.widgets.forms.layers import as_list
 from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
@@ -87,24 +86,23 @@ class Sliced:
     def __init__(self, layer: object, parameter: DataParameter, viewer: ViewerModel) -> None:
         self._layer = cast("Layer", layer)
         self._viewer = viewer
-        fewer = [n for n in parameter.ndim if 2 <= n < self._layer.ndim]
-        self.inner = 2 if not parameter.ndim else max(fewer, default=0)
+        taken, ndim = taken_dimensions(parameter), self._layer.ndim
+        fewer = [n for n in taken if 2 <= n < ndim]
+        inner, axes = max(fewer, default=0) if taken else 2, axes_of(self._layer)
+        outer = outer_axes(axes, inner) if 0 < inner < ndim else []
+        self.outer = [] if any(axes[i] in parameter.needs for i in outer) else outer
+        """Which axes are taken apart."""
+        self.inner = inner if self.outer else 0
         """Axes of one slice; 0: the tool takes no slices of this layer."""
-        self.needed = bool(parameter.ndim) and self._layer.ndim > max(parameter.ndim)
-        """Whether the tool takes fewer dimensions than the layer has."""
-        if self._layer.ndim <= self.inner:
-            self.inner = 0
+        self.needed = bool(taken) and ndim not in taken
+        """Whether the tool takes other numbers of dimensions than the layer has."""
+        self._fits = not self.needed or can_drop(parameter, self.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes along the axes of the data (of the finest level)."""
         data = self._layer.data[0] if self._layer.multiscale else self._layer.data
         return tuple(int(size) for size in data.shape[: self._layer.ndim])
-
-    @cached_property
-    def outer(self) -> list[int]:
-        """Which axes are taken apart."""
-        return outer_axes(axes_of(self._layer), self.inner) if self.inner else []
 
     @property
     def count(self) -> int:
@@ -117,7 +115,7 @@ class Sliced:
         if not self.outer:
             return (Choice.WHOLE,)
         if self.needed:
-            return (Choice.EACH, Choice.CURRENT, Choice.WHOLE)
+            return (Choice.EACH, Choice.CURRENT, *([Choice.WHOLE] if self._fits else []))
         return (Choice.WHOLE, Choice.CURRENT, Choice.EACH)
 
     def position(self) -> tuple[int, ...]:
@@ -252,10 +250,7 @@ class Sliced:
         said = ", ".join(words)
         if choice is Choice.EACH:
             return f"{said}; the results become one stack, labels stay distinct."
-        said = f"{said}; the result lies there." if said else ""
-        if choice is Choice.WHOLE and self.needed and self.outer:
-            said = f"The tool is made for {self.inner}-D data: it may refuse the stack. {said}"
-        return said.strip()
+        return f"{said}; the result lies there." if said else ""
 
     def _axis(self, axis: int) -> str:
         label = str(self._layer.axis_labels[axis])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 
 import numpy as np
 
@@ -13,17 +14,23 @@ from napari_tool_runner.exchange import (
     is_unnumbered,
     layer_kind,
     misfit,
+    refused_axes,
     refused_colours,
+    snapshot,
+    taken_dimensions,
     takes_features,
     wants_objects,
 )
 from napari_tool_runner.jobs import is_preview, made_of
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.followed import Followed
+from napari_tool_runner.widgets.forms.known_axes import axes_of
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.layer_source import LayerSource
     from napari_tool_runner.widgets.forms.node import LeafNode
@@ -113,24 +120,16 @@ def _described(value: object) -> str:
     return f"{kind}, {' × '.join(map(str, shape))}, {dtype}"
 
 
-def _is_too_flat(parameter: DataParameter, layer: object) -> bool:
-    """Whether a layer has fewer dimensions than a tool can work on."""
-    ndim = getattr(layer, "ndim", None)
-    return bool(parameter.ndim) and isinstance(ndim, int) and ndim < min(parameter.ndim)
-
-
 def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
-    """Return a sentence when a layer has other dimensions than a tool works on, else nothing."""
-    ndim = getattr(layer, "ndim", None)
-    if not parameter.ndim or not isinstance(ndim, int) or ndim in parameter.ndim:
+    """Say which axes a layer lacks, or that it has more than a tool takes; else nothing."""
+    if lacking := _lacking(parameter, layer):
+        return lacking
+    ndim, taken = getattr(layer, "ndim", None), taken_dimensions(parameter)
+    if not taken or not isinstance(ndim, int) or ndim in taken:
         return ""
-    *first, last = map(str, parameter.ndim)
+    *first, last = map(str, taken)
     numbers = f"{', '.join(first)} or {last}" if first else last
-    sentence = f"The tool works on {numbers} dimensions; “{told(layer)[0]}” has {ndim}"
-    if not _is_too_flat(parameter, layer):
-        return f"{sentence}."
-    more = "a stack or a movie" if ndim == 2 else "a layer with more axes"
-    return f"{sentence}: choose {more}."
+    return f"The tool works on {numbers} dimensions; “{told(layer)[0]}” has {ndim}."
 
 
 def has_colours(layer: object) -> bool:
@@ -138,8 +137,23 @@ def has_colours(layer: object) -> bool:
     return bool(getattr(layer, "rgb", False))
 
 
-def _refused(parameter: DataParameter, value: object) -> str:
+def _colours(parameter: DataParameter, value: object) -> str:
     return refused_colours(parameter, told(value)[0], rgb=has_colours(value))
+
+
+def _lacking(parameter: DataParameter, value: object) -> str:
+    """Return which axes a layer lacks that an input needs, else an empty text."""
+    bounded = taken_dimensions(parameter) or parameter.needs
+    if not bounded or layer_kind(value) is LayerKind.ANY:  # a file: the run looks at it
+        return ""
+    pixels, own = layer_kind(value).is_pixels, snapshot(value).geometry
+    own = replace(own, axes=axes_of(cast("Layer", value))) if pixels else own
+    return refused_axes(parameter, told(value)[0], own, pixels=pixels, cut=True)
+
+
+def _refused(parameter: DataParameter, value: object) -> str:
+    """Return why a layer cannot go into an input: its colours, its axes; else an empty text."""
+    return _colours(parameter, value) or _lacking(parameter, value)
 
 
 def takes_time(value: object) -> bool:
@@ -211,7 +225,7 @@ class LayerChooser:
         """Return the layers of an input that takes no colours, but has them."""
         parameter = leaf.parameter
         assert isinstance(parameter, DataParameter)
-        return [one for one in as_list(leaf.value) if _refused(parameter, one)]
+        return [one for one in as_list(leaf.value) if _colours(parameter, one)]
 
     def original(self, layer: object) -> object | None:
         """Return the open image that a layer comes from, also through others; None without one.
@@ -283,8 +297,8 @@ class LayerChooser:
     def suits(self, parameter: DataParameter, layer: object) -> bool:
         """Whether a layer can be chosen, and is not objects for intensities or the other way."""
         unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
-        flat = _is_too_flat(parameter, layer)
-        return not (unlike or flat) and any(layer is one for one in self.candidates(parameter))
+        wrong = unlike or bool(_lacking(parameter, layer))
+        return not wrong and any(layer is one for one in self.candidates(parameter))
 
     def give(self, layer: object, place: str) -> None:
         """Choose a layer for the input `place`, else for the first; nobody's hand did."""
@@ -308,7 +322,7 @@ class LayerChooser:
         leaf.set_extra_problem(self._wrong(parameter, leaf.value))
 
     def _wrong(self, parameter: DataParameter, value: object) -> str | None:
-        """Return what to say of colours that are not taken, or of a required input without any."""
+        """Return why what is chosen cannot go in, or that a required input has nothing."""
         chosen = as_list(value)
         if refused := next(filter(None, (_refused(parameter, one) for one in chosen)), ""):
             return refused
@@ -355,8 +369,7 @@ class LayerChooser:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
             unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
-            unlike = unlike or bool(_refused(parameter, layer))
-            return place, unlike or _is_too_flat(parameter, layer)
+            return place, unlike or bool(_refused(parameter, layer))
 
         best = min(pool, key=rank, default=None)
         if best is None:

@@ -186,6 +186,7 @@ class _DataField(Field):
         if labels is not None:
             values = [one if path_of(one) is None else with_axes(one, labels) for one in values]
             self.node.set(values if self.parameter.multiple else values[0])
+        self.context.chooser.judge(self.node)
         self.node.recheck()  # layers have the names themselves
 
     def _resolve(self, entry: object) -> object:
