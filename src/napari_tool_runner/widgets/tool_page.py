@@ -201,6 +201,8 @@ def _add(viewer: ViewerModel, path: Path, kinds: Sequence[LayerKind]) -> object:
     attributes: dict[str, object] = {"name": path.stem}
     if len(snap.geometry.scale) == snap.geometry.ndim:
         attributes["scale"] = snap.geometry.scale
+    if len(snap.geometry.labels) == snap.geometry.ndim:  # the tool may need one of them
+        attributes["axis_labels"] = snap.geometry.labels
     if labels:
         return viewer.add_labels(np.asarray(snap.data).astype(int), **attributes)
     return viewer.add_image(snap.data, rgb=snap.rgb, **attributes)
