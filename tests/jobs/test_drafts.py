@@ -157,6 +157,34 @@ def test_options_of_argparse_become_a_form(tmp_path: Path, config: dict[str, obj
     assert {one.name for one in path.parent.glob("*.py")} == {"do.py", "helper.py", "other.py"}
 
 
+def test_what_no_field_can_show_is_left_to_the_script(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    text = """
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("image", help="The image (required)")
+    parser.add_argument("--low", type=float, default=float("nan"), help="[Required] low")
+    parser.add_argument("--high", type=float, default=float("inf"), help="Required: the end")
+    parser.add_argument("--most", type=int, default=10**400)
+    parser.add_argument("--sizes", type=float, nargs="+", default=[float("nan"), 2.0])
+    parser.add_argument("--needed", type=float, required=True, help="What is required of it")
+    parser.add_argument("--out", required=True)
+    open(parser.parse_args().out, "w")
+    """
+    found = made(tmp_path, config, text)
+    tool = read_tool(found.paths[0])
+    options = {one.name: one for one in tool.parameters()}
+    for name in ("low", "high", "most", "sizes"):
+        assert options[name].optional, name
+        assert options[name].default is None
+    assert not options["needed"].optional
+    helps = [options[name].help for name in ("image", "low", "high", "needed")]
+    assert helps == ["The image", "low", "the end", "What is required of it"]
+    assert "--high: while its field is empty, the script takes its own inf." in found.notes
+    assert not [note for note in tool.notes if "no number" in note.what]
+
+
 def test_subcommands_become_tools(tmp_path: Path, config: dict[str, object]) -> None:
     text = """
     import argparse
@@ -263,11 +291,16 @@ def test_a_parser_that_is_not_used_when_it_is_run(
     ("text", "words"),
     [
         ("print(1)", "no parser of argparse, click or typer"),
-        ("raise SystemExit(3)", "ended by itself"),
-        ("import nothing_of_that_name", "nothing_of_that_name"),
+        ("raise SystemExit('no licence')", "ended before argparse.*: no licence. Let one"),
+        ("import nothing_of_that_name", "The module “nothing_of_that_name”, which line 1 of"),
+        ("x = 1\ninput('name?')", "at line 2 of do.py: EOFError"),
         ("import time\nwhile True: time.sleep(1)", "could not be asked"),
         ("import sys\nopen(sys.argv[0] if 0 else '/dev/null')\n1/0", "ZeroDivisionError"),
-        ("def f(:", "invalid syntax"),
+        ("def f(:", r"Python 3\.\d+ cannot read line 1 of do.py: invalid syntax. Mend it"),
+        ("x = (1,\ny = 2\n", "line 1 of do.py: '\\(' was never closed"),
+        ("if 1:\n\tx = 1\n        y = 2", "line 3 of do.py: inconsistent use of tabs"),
+        ("print 'x'", r"Did you mean print\(...\)\? Mend it"),
+        ("# coding: nonsense", "cannot read do.py: unknown encoding: nonsense. Mend"),
     ],
 )
 def test_a_script_that_cannot_be_asked_leaves_nothing(

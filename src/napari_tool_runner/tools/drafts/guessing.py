@@ -40,6 +40,8 @@ _MOST = 200
 _MOST_CHOICES = 1000
 _LONGEST = 5000
 _FEW = 4
+_FEW_LETTERS = 40
+_LARGEST = {"integer": 2**53, "float": sys.float_info.max}
 
 
 class Guess(NamedTuple):
@@ -91,6 +93,8 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
     try:
         if not isinstance(told, dict):
             raise TypeError("it is no object")
+        if "failed" in told:
+            raise _stopped(_mapping(told["failed"]), script)
         commands = [_mapping(one) for one in _list(told["commands"])[:_MOST]]
         taken: list[str] = []
         found = tuple(_sketch(one, name, script, notes, taken) for one in commands)
@@ -102,6 +106,33 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
             hint="Make a blank tool and describe the options by hand.",
         ) from error
     return Guess(found, tuple(dict.fromkeys(notes)))
+
+
+def _stopped(told: Mapping[str, object], script: str) -> DescriptorError:
+    """Return what stopped a script before it read its options, with what to do."""
+    kind, said, file = str(told["kind"]), _text(told["said"]), _text(told["file"]) or script
+    ended = "" if said.endswith((".", "?", "!")) else "."
+    place = f"line {_text(told['line'])} of {file}" if told["line"] else file
+    blank = "or make a blank tool and describe its options by hand"
+    match kind:
+        case "syntax":
+            python = f"Python {_text(told['version'])}"
+            words = f"{python} cannot read {place}: {said}{ended}"
+            hint = f"Mend it, name another Python that reads it as its packages, {blank}."
+        case "module":
+            words = f"The module “{said}”, which {place} imports, is not there."
+            hint = f"Name the packages that it needs, {blank}."
+        case "error":
+            words = f"{script} stopped before it read its options, at {place}: {said}{ended}"
+            hint = f"Let it read its options first, {blank}."
+        case "ended":
+            words = f"{script} ended before argparse, click or typer read its options"
+            words += f": {said}{ended}" if said else "."
+            hint = f"Let one of them read its options, {blank}."
+        case _:
+            words = f"{script} has no parser of argparse, click or typer that could be asked."
+            hint = "Make a blank tool and describe its options by hand."
+    return DescriptorError(words, hint=hint)
 
 
 def _sketch(
@@ -168,6 +199,12 @@ def _arguments(told: _Told, taken: list[str], notes: list[str]) -> Iterator[Sket
     if many and role != "data":
         notes.append(f"{shown} takes several values; the form gives one.")
     count = told.nargs if isinstance(told.nargs, int) and 1 < told.nargs <= _FEW else 1
+    if not _can_be_shown(told):
+        held = told.default if isinstance(told.default, list) else [told.default]
+        words = ", ".join(map(_text, held))[:_FEW_LETTERS]
+        told = told._replace(default=None)
+        if not told.required and count == 1:
+            notes.append(f"{shown}: while its field is empty, the script takes its own {words}.")
     if count > 1 and told.default is None and not told.required:
         notes.append(
             f"{shown} takes {count} values or none, which a form cannot say; it is left out."
@@ -191,6 +228,22 @@ def _arguments(told: _Told, taken: list[str], notes: list[str]) -> Iterator[Sket
             multiple=many and role == "data",
             part=part,
         )
+
+
+def _can_be_shown(told: _Told) -> bool:
+    """Whether a field of numbers can show the default: none shows nan, inf, or what is huge."""
+    if told.kind not in ("integer", "float"):
+        return True
+    values = told.default if isinstance(told.default, list) else [told.default]
+    return all(
+        one is None
+        or (
+            isinstance(one, int | float)
+            and abs(one) <= _LARGEST[told.kind]
+            and (told.kind == "float" or one == int(one))
+        )
+        for one in values
+    )
 
 
 def _role(told: _Told, shown: str, notes: list[str]) -> tuple[Role, str, str]:
@@ -234,11 +287,14 @@ def _words(*names: str) -> frozenset[str]:
 
 
 def _help(text: str) -> str:
-    """Return a help in one line, without what argparse would fill in."""
+    """Return a help in one line, without what argparse would fill in and the field shows."""
     # each start looks at letters that no other start does: the time grows as the text
     filled = r"(?<!\W)\W*default\W*%\(\w+\)[sdrfg]\W?|%\(\w+\)[sdrfg]"
     plain = re.sub(filled, "", text, flags=re.I)
-    return " ".join(plain.replace("%%", "%").split())
+    words = r"required|mandatory|optional"
+    shown = rf"[(\[] ?(?:{words}) ?[)\]]|\A ?(?:{words})(?: ?[:.;,-] ?|\Z)"
+    plain = re.sub(shown, "", " ".join(plain.replace("%%", "%").split()), flags=re.I)
+    return " ".join(plain.split()).rstrip(" ,;:")
 
 
 # -- types ---------------------------------------------------------------------------------

@@ -256,6 +256,27 @@ def unused(found, out):
             tell(of_click(one), out)
 
 
+def failed(error, script):
+    """Return what stopped a script before it read its arguments, and on which line of it."""
+    line, file = getattr(error, "lineno", None), getattr(error, "filename", None) or script
+    at = None if isinstance(error, SyntaxError) else error.__traceback__
+    while at is not None:  # the last place in the script or a module beside it
+        name = os.path.abspath(at.tb_frame.f_code.co_filename)
+        if os.path.dirname(name) == sys.path[0] and name != os.path.abspath(__file__):
+            file, line = name, at.tb_lineno
+        at = at.tb_next
+    kinds = (("syntax", SyntaxError), ("module", ModuleNotFoundError), ("ended", SystemExit))
+    kind = next((kind for kind, one in kinds if isinstance(error, one)), "error")
+    said = {"syntax": getattr(error, "msg", ""), "module": getattr(error, "name", "")}
+    said["ended"] = str(getattr(error, "code", "") or "")
+    said["error"] = (type(error).__name__ + ": " + str(error)).rstrip(": ")
+    version = ".".join(map(str, sys.version_info[:2]))
+    return {
+        "kind": kind, "line": line, "said": said[kind] or "", "version": version,
+        "file": os.path.basename(str(file)),
+    }  # fmt: skip
+
+
 def main():
     """Run the script until it would read its arguments."""
     out, script = sys.argv[1:3]
@@ -264,10 +285,9 @@ def main():
     catch(out)
     try:
         unused(runpy.run_path(script, run_name="__main__"), out)
-    except SystemExit as error:
-        print(f"It ended by itself ({error.code}).", file=sys.stderr)
-    print("It has no parser of argparse, click or typer that could be asked.", file=sys.stderr)
-    sys.exit(1)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever it is, it is told)
+        tell({"failed": failed(error, script)}, out)
+    tell({"failed": {"kind": "none", "line": None, "said": "", "version": "", "file": ""}}, out)
 
 
 if __name__ == "__main__":
