@@ -408,11 +408,9 @@ def test_sentences_for_what_cannot_work(call):
     plane, stack = (small(8, (20, 24)), "YX"), (small(8), "ZYX")
     fraction = (plane[0].astype(np.float32), "YX")
     even = (np.full((9, 9), 5, np.uint8), "YX")
-    assert "nothing to separate" in call("threshold", fails=True, input=even)
     assert "to project along" in call("project", fails=True, input=plane)
     assert "0 to 3" in call("project", fails=True, input=stack, first=7)
     assert "do not fit together" in call("calculate_images", fails=True, first=plane, second=even)
-    assert "Turning" in call("register_images", fails=True, fixed=stack, moving=stack)
     assert "needs time" in call("correct_bleaching", fails=True, input=plane)
     assert "needs time" in call("correct_drift", fails=True, input=plane)
     assert "whole numbers" in call("measure_regions", fails=True, labels=fraction, image=fraction)
@@ -430,6 +428,7 @@ def test_sentences_for_what_cannot_work(call):
 
 def test_empty_results_are_results(call, tmp_path):
     empty = (np.zeros((20, 24), np.uint8), "YX")
+    assert call("threshold", input=empty)["output"].max() == 0
     assert call("label_components", input=empty)["output"].max() == 0
     assert call("split_touching", input=empty)["output"].max() == 0
     assert call("fill_holes", input=empty)["output"].max() == 0

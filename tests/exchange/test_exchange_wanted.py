@@ -19,7 +19,7 @@ from napari.layers import Image, Labels
 from scipy import ndimage
 
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import export, handover, misfit, refused_colours, snapshot, wanted
+from napari_tool_runner.exchange import export, handover, misfit, refused, snapshot, wanted
 from napari_tool_runner.tools.model import LayerKind
 
 RAW = np.random.default_rng(0).integers(1, 4000, (64, 64)).astype(np.uint16)
@@ -69,12 +69,31 @@ def test_colours_are_told_where_one_channel_is_taken():
         misfit(wanted, LayerKind.IMAGE, pixels, "n", rgb=rgb)
         for wanted, rgb in ((any_image, True), (one, False), (one, True), (WANTS_OBJECTS, True))
     ]
-    assert told == ["", "", "", "“n” is a colour image, not objects: threshold it first."]
-    refused = "“n” is a colour picture, and the tool takes one channel of it: choose one."
+    assert told == ["", "", "", ""]
+    one_channel = "“n” is a colour picture, and the tool takes one channel of it: choose one."
+    no_objects = "“n” is a colour picture, not objects: choose a channel, and threshold that."
     assert [
-        refused_colours(wanted, "n", rgb=rgb)
-        for wanted, rgb in ((any_image, True), (one, False), (one, True))
-    ] == ["", "", refused]
+        refused(wanted, LayerKind.IMAGE, pixels, "n", rgb=rgb)
+        for wanted, rgb in ((any_image, True), (one, False), (one, True), (WANTS_OBJECTS, True))
+    ] == ["", "", one_channel, no_objects]
+
+
+def test_fractions_and_nothing_are_no_objects(tmp_path):
+    def told(pixels, *, whole=False):
+        return refused(WANTS_OBJECTS, LayerKind.IMAGE, pixels, "n", rgb=False, whole=whole)
+
+    mask = np.zeros((3, 2000, 2000), np.float32)
+    mask[1, 5, 5] = 255
+    assert told(mask) == told(mask, whole=True) == ""
+    mask[0, 1500, 600] = 0.5  # in none of the parts that a form looks at
+    assert (told(mask), "has fractions" in told(mask, whole=True)) == ("", True)
+    for value in (0.5, np.nan, np.inf, 1e12, 1j):
+        assert "has fractions" in told(np.full((4, 4), value)), value
+        with pytest.raises(UnsupportedLayerError, match="has fractions"):
+            export(snapshot(np.full((4, 4), value)), WANTS_OBJECTS, tmp_path / f"{value}")
+    assert told(np.zeros((0, 9))).startswith("“n” has no pixels: its size is 0 × 9")
+    any_image = parameter("imagetiff", kinds=(LayerKind.IMAGE,))
+    assert refused(any_image, LayerKind.IMAGE, mask, "n", rgb=False) == ""
 
 
 @pytest.mark.parametrize("source", ["layer", "tiff", "png"])

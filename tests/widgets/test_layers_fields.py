@@ -418,7 +418,7 @@ def test_colours_keep_a_tool_of_one_channel_from_running(form, model_viewer):
     widget = form(tool_of(replace(IMAGE, rgb=False)), steps=opened)
     (problem,) = widget.problems()
     assert problem.sentence.startswith("“photo” is a colour picture, and the tool takes one")
-    assert widget.chooser.coloured(widget.model.leaf(IMAGE.name)) == [colours]
+    assert widget.chooser.refused(widget.model.leaf(IMAGE.name)) == [colours]
     row = widget.row(IMAGE.name)
     assert (row.message(), widget.missing_layers()) == ("", []), "nobody chose it"
     grey = model_viewer.add_image(np.zeros((9, 9), np.uint8), name="grey")
@@ -434,9 +434,35 @@ def test_colours_keep_a_tool_of_one_channel_from_running(form, model_viewer):
     assert form(tool_of(IMAGE)).problems() == [], "tools of others may take colours"
     masks = form(tool_of(OBJECTS), steps=opened)
     masks.set_values({"mask": colours})
-    assert [b.text() for b in masks.row("mask")._message.buttons] == ["Threshold it…"]
+    assert masks.row("mask").message().startswith("“photo” is a colour picture, not objects")
+    assert masks.row("mask").message() == masks.problems()[0].sentence
     whole = form(tool_of(OBJECTS_ONLY), steps=opened)
     assert [b.text() for b in whole.row("mask")._message.buttons] == ["Find objects…"]
+
+
+def test_what_cannot_be_objects_keeps_run_shut(form, model_viewer):
+    fractions = model_viewer.add_image(RAW / 7, name="raw")
+    widget = form(tool_of(OBJECTS), steps=Opened())
+    assert widget.problems()[0].sentence.startswith("“raw” has fractions")
+    assert widget.chooser.refused(widget.model.leaf("mask")) == [fractions]
+    fractions.data = (RAW > 2000).astype(float)
+    widget.refresh_layers()
+    assert widget.problems() == [], "a mask, whatever its numbers are written as"
+
+
+def test_shapes_are_drawn_on_the_picture_of_another_input(form, model_viewer, add):
+    shapes = model_viewer.add_shapes([np.array([[1, 1], [1, 5], [5, 5], [5, 1]])], name="drawn")
+    alone = form(tool_of(OBJECTS))
+    assert alone.values()["mask"] is shapes
+    assert "Convert to Labels" in alone.problems()[0].sentence
+    two = form(tool_of(OBJECTS, replace(IMAGE, optional=True)))
+    assert "Convert to Labels" in two.problems()[0].sentence
+    add("image", "photo")
+    two.set_values({"mask": shapes, "image": model_viewer.layers["photo"]})
+    assert two.problems() == []
+    row = two.row("image")
+    row.field.combo.activated.emit(0)
+    assert [one.name for one in two.problems()] == ["mask"]
 
 
 def test_objects_are_chosen_before_selected_intensities(form, model_viewer):

@@ -351,7 +351,7 @@ def test_what_was_made_for_an_input_goes_back_there(model_viewer):
     blue = model_viewer.add_image(np.zeros((9, 9)), name="blue")
     page, tools = Page(), (*TOOLS, "find_objects", "colocalize", "colour_to_grey")
     here = Origin("colocalize", "Colocalization")
-    ((label, press),) = NextSteps(model_viewer, tools, page, here).grey(photo, "second")
+    ((label, press),) = NextSteps(model_viewer, tools, page, here).mend(photo, "second")
     press()
     assert (label, page.opened) == ("Choose a channel…", ["colour_to_grey"])
     assert page.origins == [Origin("colocalize", "Colocalization", "second")]

@@ -31,6 +31,7 @@ from .merging import in_its_slice, label_offsets, merge_parts
 from .model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from .noise import is_noisy
 from .parts import Index, cut
+from .refusing import refused
 from .resampling import resample_onto
 from .sharing import sha256_once
 from .sizing import Objects
@@ -44,7 +45,7 @@ from .snapshots import (
 )
 from .titles import column_title, counted_only
 from .units import is_length, unit_here
-from .wanted import lying_apart, misfit, misfits, refused_colours, wants_objects
+from .wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
     "PLACE",
@@ -110,8 +111,8 @@ __all__ = [
     "plan",
     "read_axes",
     "read_file",
+    "refused",
     "refused_axes",
-    "refused_colours",
     "resample_onto",
     "same_data",
     "sha256_once",

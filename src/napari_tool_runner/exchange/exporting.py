@@ -40,12 +40,12 @@ from napari_tool_runner.exchange.model import (
 )
 from napari_tool_runner.exchange.parts import along_image, coordinates_in_file_order
 from napari_tool_runner.exchange.placing import located
+from napari_tool_runner.exchange.refusing import refused
 from napari_tool_runner.exchange.sharing import as_its_file, known_sha256, write_once
 from napari_tool_runner.exchange.wanted import (
     is_read,
     lying_apart,
     misfits,
-    refused_colours,
     sizes_in_words,
     with_columns,
 )
@@ -106,9 +106,7 @@ def export(
         snap, sized = with_known_sizes(snap)
         snap = snap if lend is None else as_its_file(snap)
     hand = plan(snap, parameter, formats)
-    rgb = hand.held is not None and hand.held.rgb
-    if refused := refused_colours(parameter, snap.name, rgb=rgb):
-        raise UnsupportedLayerError(refused, hint="“Colour to grey” makes it.")
+    _pass_pixels(snap, hand, parameter)
     file = hand.file(folder)
     notes = [*sized, *hand.remarks, *misfits(snap, hand.held, parameter, formats)]
     metadata = dict[str, object]()
@@ -207,6 +205,25 @@ def _rows(snap: LayerSnapshot, *, positions: bool) -> Table:
             return vectors_table(np.asarray(snap.data), features)
         case _:
             return shapes_table(snap.parts, snap.shape_types, features)
+
+
+def _pass_pixels(snap: LayerSnapshot, hand: HandOver, parameter: DataParameter) -> None:
+    """Refuse pixels that the tool cannot work on.
+
+    Raises
+    ------
+    UnsupportedLayerError
+    """
+    if snap.kind not in (*PIXELS, LayerKind.ANY):
+        return
+    held = hand.held
+    data = None if held is None else held.data
+    first = data[0] if isinstance(data, list) and data else data
+    array = first if isinstance(first, ArrayLike) else None
+    kind = LayerKind.IMAGE if snap.kind is LayerKind.ANY else snap.kind  # of a file
+    rgb = held is not None and held.rgb
+    if text := refused(parameter, kind, array, snap.name, rgb=rgb, whole=True):
+        raise UnsupportedLayerError(text, hint="“Colour to grey” makes it." if rgb else "")
 
 
 def _write_rows(

@@ -48,7 +48,6 @@ __all__ = [
     "misfit",
     "misfits",
     "moments",
-    "refused_colours",
     "shared_axes",
     "sized_as",
     "sizes_in_words",
@@ -131,13 +130,6 @@ def wants_objects(parameter: DataParameter) -> bool:
     return parameter.kinds[:1] == (LayerKind.LABELS,)
 
 
-def refused_colours(parameter: DataParameter, name: str, *, rgb: bool) -> str:
-    """Return a sentence when an image of colours cannot go into `parameter`, else none."""
-    if not rgb or parameter.rgb:
-        return ""
-    return f"“{name}” is a colour picture, and the tool takes one channel of it: choose one."
-
-
 def misfit(
     parameter: DataParameter, kind: LayerKind, array: ArrayLike | None, name: str, *, rgb: bool
 ) -> str:
@@ -148,10 +140,7 @@ def misfit(
     array : ArrayLike or None
         The pixels, of which a sample is looked at; None: they are not looked at.
     """
-    if kind is LayerKind.IMAGE and rgb:
-        if wants_objects(parameter):
-            return f"“{name}” is a colour image, not objects: threshold it first."
-    elif kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None:
+    if kind is LayerKind.IMAGE and wants_objects(parameter) and array is not None and not rgb:
         if is_bright(array):
             return f"“{name}” looks like intensities, not objects: threshold it first."
     elif kind is LayerKind.LABELS and parameter.kinds == (LayerKind.IMAGE,):

@@ -163,9 +163,12 @@ class NextSteps:
         """Offer to take noise out of an image, for the input `back` of this page."""
         return self._offer("Smooth it first…", _SMOOTH, layer, back=back)
 
-    def grey(self, layer: object, back: str) -> tuple[Button, ...]:
-        """Offer to make one channel of a colour image, for the input `back` of this page."""
-        return self._offer("Choose a channel…", _GREY, layer, back=back)
+    def mend(self, layer: object, back: str) -> tuple[Button, ...]:
+        """Offer what makes of a layer one that goes into the input `back` of this page."""
+        if has_colours(layer):
+            return self._offer("Choose a channel…", _GREY, layer, back=back)
+        empty = 0 in getattr(getattr(layer, "data", None), "shape", ())
+        return () if empty else self.segment(layer)
 
     def onward(self, layer: object, tool: str) -> tuple[Button, ...]:
         """Offer to return with what `tool` made to the page that led here, else make objects."""

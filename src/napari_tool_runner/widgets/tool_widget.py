@@ -338,8 +338,8 @@ class ToolWidget(Footed):
 
     def _problem_buttons(self, first: Problem) -> list[Button]:
         leaf = self.form.model.leaf(first.name)
-        if leaf.is_data and (coloured := self.form.chooser.coloured(leaf)):
-            return [*self.steps.grey(coloured[0], leaf.name)]
+        if leaf.is_data and (refused := self.form.chooser.refused(leaf)):
+            return [*self.steps.mend(refused[0], leaf.name)]
         if not self.form.missing_layers():
             return [("Show", self.form.show_problems)]
         if self.form.unsegmented():  # the input itself offers to make objects

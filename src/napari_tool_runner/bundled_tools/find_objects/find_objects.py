@@ -445,10 +445,11 @@ def main():
         widths.append(diameter)
         print(f"{told}, {more} (pixel widths; pixels in all)")
     if not shares:
-        sys.exit(f"All pixels have the value {image[~missing][0]}: there is nothing to separate.")
-    if even:
+        value = image[~missing][0]
+        print(f"warning: all pixels have the value {value}: there is nothing to separate")
+    elif even:
         print(f"note: {even} planes or volumes have one value only, so no objects")
-    if np.mean(shares) > 0.5:
+    if shares and np.mean(shares) > 0.5:
         print(
             f"note: objects cover {np.mean(shares):.0%} of the image: are they darker than what "
             "surrounds them (or brighter)?"

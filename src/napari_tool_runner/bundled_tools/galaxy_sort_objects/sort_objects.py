@@ -146,6 +146,8 @@ def classify(values, settings):
 def read_objects(path):
     """Return labels, their axes and pixel sizes; tell when they look like brightness."""
     labels, axes, sizes = read_image(path)
+    if labels.dtype.kind == "f" and (np.abs(labels) < 2**31).all() and not (labels % 1).any():
+        labels = labels.astype(np.int32)
     if labels.dtype.kind not in "iu" or axes.endswith("S"):
         sys.exit(
             f"{path} has fractions or colours: objects are numbered with whole numbers. "
@@ -314,9 +316,9 @@ def main():
             values += list(measure(own, light, feature, steps))
         rows += [(number, *(part[axis] for axis in outer)) for number in objects]
     if not rows:
-        sys.exit("The label image has no objects.")
-    values = np.array(values)
-    classes, count = classify(values, settings)
+        print("warning: the label image has no objects")
+    values = np.array(values, float)
+    classes, count = classify(values, settings) if rows else (values.astype(int), 0)
     for index in range(1, count + 1):
         print(f"class_{index}: {np.count_nonzero(classes == index)} objects")
         chosen = np.concatenate([[False], classes == index])[small]

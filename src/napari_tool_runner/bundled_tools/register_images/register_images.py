@@ -206,7 +206,8 @@ def main():
     if fixed.ndim != moving.ndim or set(axes) & set("TCS") or set(others) & set("TCS"):
         sys.exit(f"Two planes or two stacks are needed, not images with {axes} and {others}.")
     if args.allow == "rigid" and fixed.ndim != 2:
-        sys.exit("Turning is found for planes only: allow shifts only, or project the stacks.")
+        print("note: turning is found in planes only: the stack was shifted")
+        args.allow = "shift"
     for image in (fixed, moving):
         tell_missing(image)
     source, missing = filled(moving.astype(float)), ~np.isfinite(moving)

@@ -78,6 +78,8 @@ def space(axes, mode):
 def read_objects(path):
     """Return labels, their axes and pixel sizes; tell when they look like brightness."""
     labels, axes, sizes = read_image(path)
+    if labels.dtype.kind == "f" and (np.abs(labels) < 2**31).all() and not (labels % 1).any():
+        labels = labels.astype(np.int32)
     if labels.dtype.kind not in "iu" or axes.endswith("S"):
         sys.exit(
             f"{path} has fractions or colours: objects are numbered with whole numbers. "

@@ -174,7 +174,9 @@ def main():
     factors = [factors.get(axis, 1.0) if axis in "ZYX" else 1.0 for axis in axes]
     shape = [max(1, round(n * f)) for n, f in zip(image.shape, factors, strict=True)]
     exact = [new / old for new, old in zip(shape, image.shape, strict=True)]
-    patches = (image.dtype.kind in "iu" and args.layer == "labels") or objects(image)
+    patches = (image.dtype.kind in "iu" and args.layer == "labels") or (
+        not axes.endswith("S") and objects(image)
+    )
     way = (
         args.interpolation if args.interpolation != "auto" else "nearest" if patches else "linear"
     )

@@ -166,10 +166,9 @@ def main():
                 level[part] = found
                 print(f"threshold {found:.10g}")
         if even and np.isnan(level).all():
-            sys.exit(
-                f"All pixels have the value {image[~missing][0]}: there is nothing to separate."
-            )
-        if even:
+            value = image[~missing][0]
+            print(f"warning: all pixels have the value {value}: there is nothing to separate")
+        elif even:
             print(
                 f"note: {len(even)} planes or volumes have one value only, so nothing to separate"
             )

@@ -28,7 +28,7 @@ class _Chooser(Protocol):
 
     def suits(self, parameter: DataParameter, layer: object) -> bool: ...
 
-    def judge(self, leaf: LeafNode) -> None: ...
+    def judge(self) -> None: ...
 
 
 class Followed:
@@ -74,7 +74,7 @@ class Followed:
             self._before = self._layer
         self._layer = weakref.ref(opened)
         leaf.set(opened)
-        self._chooser.judge(leaf)
+        self._chooser.judge()
 
     def _suits(self, leaf: LeafNode, layer: object) -> bool:
         """Whether a person may mean a layer, and it can take the place of the present one."""

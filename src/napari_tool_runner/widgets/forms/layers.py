@@ -14,8 +14,8 @@ from napari_tool_runner.exchange import (
     is_unnumbered,
     layer_kind,
     misfit,
+    refused,
     refused_axes,
-    refused_colours,
     snapshot,
     taken_dimensions,
     takes_features,
@@ -26,6 +26,7 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.followed import Followed
 from napari_tool_runner.widgets.forms.known_axes import axes_of
 from napari_tool_runner.widgets.forms.layer_source import has_features
+from napari_tool_runner.widgets.forms.sentences import kinds_text, undrawn
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
@@ -46,19 +47,6 @@ __all__ = [
     "with_axes",
     "wrong_dimensions",
 ]
-
-
-def kinds_text(kinds: Sequence[LayerKind]) -> str:
-    """Return ``an image or labels layer`` for a sentence (the best two kinds)."""
-    if LayerKind.ANY in kinds:
-        return "a layer"
-    words = [kind.value for kind in kinds[:2] if kind is not LayerKind.TABLE]
-    table = "a layer with a table of features"
-    if not words:
-        return table
-    article = "an" if words[0][0] in "aeiou" else "a"
-    text = f"{article} {' or '.join(words)} layer"
-    return f"{text} or {table}" if LayerKind.TABLE in kinds[:2] else text
 
 
 def as_list(value: object) -> list[object]:
@@ -137,8 +125,13 @@ def has_colours(layer: object) -> bool:
     return bool(getattr(layer, "rgb", False))
 
 
-def _colours(parameter: DataParameter, value: object) -> str:
-    return refused_colours(parameter, told(value)[0], rgb=has_colours(value))
+def _unfit(parameter: DataParameter, value: object) -> str:
+    """Return why the pixels of a layer cannot go in; a file is looked at by the run."""
+    if path_of(value) is not None or not (kind := layer_kind(value)).is_pixels:
+        return ""
+    data = getattr(value, "data", None)
+    array = data[0] if getattr(value, "multiscale", False) and data is not None else data
+    return refused(parameter, kind, array, told(value)[0], rgb=has_colours(value))
 
 
 def _lacking(parameter: DataParameter, value: object) -> str:
@@ -152,8 +145,8 @@ def _lacking(parameter: DataParameter, value: object) -> str:
 
 
 def _refused(parameter: DataParameter, value: object) -> str:
-    """Return why a layer cannot go into an input: its colours, its axes; else an empty text."""
-    return _colours(parameter, value) or _lacking(parameter, value)
+    """Return why a layer cannot go into an input: its pixels, its axes; else an empty text."""
+    return _unfit(parameter, value) or _lacking(parameter, value)
 
 
 def takes_time(value: object) -> bool:
@@ -168,6 +161,7 @@ class Takes(NamedTuple):
     """What an input takes of a viewer."""
 
     kinds: tuple[LayerKind, ...]
+    draws: bool
     features: bool
     folders: bool
 
@@ -192,6 +186,7 @@ class LayerChooser:
             formats = self.model.tool.formats
             self._known[key] = Takes(
                 fitting_kinds(parameter, formats),
+                LayerKind.SHAPES not in formats.best_by_kind(parameter.formats),
                 takes_features(parameter, formats),
                 any(formats.resolve(name).directory for name in parameter.formats),
             )
@@ -221,11 +216,11 @@ class LayerChooser:
             return f"“{told(layer)[0]}” is a mask: all its pieces count as one object."
         return misfit(parameter, kind, pixels, told(layer)[0], rgb=rgb)
 
-    def coloured(self, leaf: LeafNode) -> list[object]:
-        """Return the layers of an input that takes no colours, but has them."""
+    def refused(self, leaf: LeafNode) -> list[object]:
+        """Return the layers that are chosen for an input and whose pixels cannot go in."""
         parameter = leaf.parameter
         assert isinstance(parameter, DataParameter)
-        return [one for one in as_list(leaf.value) if _colours(parameter, one)]
+        return [one for one in as_list(leaf.value) if _unfit(parameter, one)]
 
     def original(self, layer: object) -> object | None:
         """Return the open image that a layer comes from, also through others; None without one.
@@ -276,6 +271,7 @@ class LayerChooser:
             if isinstance(leaf.parameter, DataParameter):
                 self.update_leaf(leaf, taken)
                 taken += as_list(leaf.value)
+        self.judge()  # of shapes the others decide
 
     def update_leaf(self, leaf: LeafNode, taken: list[object]) -> None:
         """Choose for one input; `taken` are the layers of the inputs before it."""
@@ -296,8 +292,7 @@ class LayerChooser:
 
     def suits(self, parameter: DataParameter, layer: object) -> bool:
         """Whether a layer can be chosen, and is not objects for intensities or the other way."""
-        unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
-        wrong = unlike or bool(_lacking(parameter, layer))
+        wrong = self._unlike(parameter, layer) or bool(_lacking(parameter, layer))
         return not wrong and any(layer is one for one in self.candidates(parameter))
 
     def give(self, layer: object, place: str) -> None:
@@ -315,16 +310,29 @@ class LayerChooser:
         """Say that the chosen layer was opened since the last run; return that run's layer."""
         return self._followed.told(leaf)
 
-    def judge(self, leaf: LeafNode) -> None:
-        """Say at the input when no open layer fits it, or what is chosen cannot go in."""
-        parameter = leaf.parameter
-        assert isinstance(parameter, DataParameter)
-        leaf.set_extra_problem(self._wrong(parameter, leaf.value))
+    def judge(self) -> None:
+        """Say at each input when no open layer fits it, or what is chosen cannot go in."""
+        for leaf in list(self.model.leaves()):
+            if isinstance(leaf.parameter, DataParameter):
+                leaf.set_extra_problem(self._wrong(leaf.parameter, leaf.value))
+
+    def _undrawn(self, parameter: DataParameter, layer: object) -> str:
+        """Return a sentence when shapes are to be drawn, and no input tells how large."""
+        if path_of(layer) is not None or layer_kind(layer) is not LayerKind.SHAPES:
+            return ""
+        given = [
+            one for leaf in self.model.leaves() if leaf.is_data for one in as_list(leaf.value)
+        ]
+        sized = any(path_of(one) is not None or layer_kind(one).is_pixels for one in given)
+        if sized or not self.takes(parameter).draws:
+            return ""
+        return undrawn(told(layer)[0])
 
     def _wrong(self, parameter: DataParameter, value: object) -> str | None:
         """Return why what is chosen cannot go in, or that a required input has nothing."""
         chosen = as_list(value)
-        if refused := next(filter(None, (_refused(parameter, one) for one in chosen)), ""):
+        said = (_refused(parameter, one) or self._undrawn(parameter, one) for one in chosen)
+        if refused := next(filter(None, said), ""):
             return refused
         if chosen or parameter.optional:
             return None
@@ -334,6 +342,11 @@ class LayerChooser:
         """Return the fitting layer called `name`."""
         found = self.candidates(parameter)
         return next((layer for layer in found if getattr(layer, "name", None) == name), None)
+
+    def _unlike(self, parameter: DataParameter, layer: object) -> bool:
+        """Whether a layer is colours or intensities where objects are wanted."""
+        found = wants_objects(parameter) and self.hardly_fits(parameter, layer)
+        return bool(found or (wants_objects(parameter) and _unfit(parameter, layer)))
 
     def pin(self) -> None:
         """Make the present automatic choices the user's own, unless they hardly fit.
@@ -368,8 +381,7 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            unlike = wants_objects(parameter) and bool(self.hardly_fits(parameter, layer))
-            return place, unlike or bool(_refused(parameter, layer))
+            return place, self._unlike(parameter, layer) or bool(_refused(parameter, layer))
 
         best = min(pool, key=rank, default=None)
         if best is None:

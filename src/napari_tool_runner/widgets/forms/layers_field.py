@@ -186,7 +186,7 @@ class _DataField(Field):
         if labels is not None:
             values = [one if path_of(one) is None else with_axes(one, labels) for one in values]
             self.node.set(values if self.parameter.multiple else values[0])
-        self.context.chooser.judge(self.node)
+        self.context.chooser.judge()
         self.node.recheck()  # layers have the names themselves
 
     def _resolve(self, entry: object) -> object:
@@ -290,7 +290,7 @@ class LayerField(_DataField):
             if paths:
                 self.edited(self._resolve(paths[0]))
         self.show(self.node.value)
-        self.context.chooser.judge(self.node)
+        self.context.chooser.judge()
 
 
 class LayersField(_DataField):
@@ -334,7 +334,7 @@ class LayersField(_DataField):
     def _changed(self, values: list[object]) -> None:
         self.edited(values or None)
         self._show_count()
-        self.context.chooser.judge(self.node)
+        self.context.chooser.judge()
 
     def _item_changed(self, _: QListWidgetItem) -> None:
         self._changed(list(compress(self._values, self.list.checked())))
