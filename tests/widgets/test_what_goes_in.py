@@ -67,14 +67,6 @@ LAYERS = {
     "shapes": lambda: Shapes([BOX]),
     "no shapes": lambda: Shapes([], ndim=2),
 }  # fmt: skip
-OF_AXES = {
-    "correct_bleaching",
-    "correct_drift",
-    "label_surfaces",
-    "register_images",
-    "project",
-} | {"track_points"}
-"""What these say of axes that a layer lacks is tested with the axes."""
 
 
 def beside(layer):
@@ -133,7 +125,7 @@ def test_what_cannot_go_in_is_said_before(path, qapp):
         sentences = [problem.sentence for problem in model.problems()]
         assert all(one.endswith(".") and len(one.split()) > 4 for one in sentences), which
         found += 1
-        runs = number % 12 == len(path.stem) % 12 and path.stem not in OF_AXES
+        runs = number % 12 == len(path.stem) % 12
         if runs and not sentences:
             assert told_by_run(model) == "", which
     assert found, "it takes something"
@@ -144,4 +136,4 @@ def test_what_cannot_go_in_is_said_before(path, qapp):
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_no_form_lets_a_run_end_with_an_exit_code(path, qapp):
     said = {which: told_by_run(model) for which, model in forms(path) if not model.problems()}
-    assert {which: text for which, text in said.items() if text and path.stem not in OF_AXES} == {}
+    assert {which: text for which, text in said.items() if text} == {}
