@@ -77,6 +77,28 @@ def test_its_modules_are_compiled(uv, tmp_path):
     assert [*prefix.rglob("tiny.*.pyc")]
 
 
+def test_what_was_compiled_serves_the_next_environment(uv, tmp_path):
+    def compiled(requirement):
+        _, events, process = run(uv, tmp_path, requirement)
+        prefix = Path(process.context.provenance["environment"]["prefix"])
+        return [one.stat().st_ino for one in prefix.rglob("helper.*.pyc")], events.progress()
+
+    first, progress = compiled(TINY)
+    assert "Compiling modules" in {one.phase for one in progress}
+    again, progress = compiled(PythonRequirement(requirements=("tiny", "helper")))
+    assert first == again != []
+    assert "Compiling modules" not in {one.phase for one in progress}
+
+
+def test_a_cache_that_the_user_chose_is_used_and_left_as_it_is(uv, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "mine"))
+    _, _, process = run(uv, tmp_path)
+    prefix = Path(process.context.provenance["environment"]["prefix"])
+    assert [*prefix.rglob("tiny.*.pyc")]
+    assert [*(tmp_path / "mine").rglob("tiny.py")]
+    assert not [*(tmp_path / "mine").rglob("*.pyc")]
+
+
 def test_the_second_job_makes_nothing_and_touches_no_network(uv, index, tmp_path):
     first = run(uv, tmp_path)[2].context.provenance
     index.stop()

@@ -23,8 +23,9 @@ from napari_tool_runner.plugins.programs.installed import with_prefixes
 from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
+from napari_tool_runner.plugins.uv.compiling import base_of, programs_of
 from napari_tool_runner.plugins.uv.indexes import users_indexes
-from napari_tool_runner.plugins.uv.maker import UvMaker, base_of, programs_of
+from napari_tool_runner.plugins.uv.maker import UvMaker
 from napari_tool_runner.plugins.uv.spec import read_spec, wanted_environment
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from napari_tool_runner.addresses import public_url
 from napari_tool_runner.errors import PreparationError
 
-__all__ = ["Wheel", "check_pins", "missing_in", "read_lock", "size_of"]
+__all__ = ["Wheel", "check_pins", "missing_in", "read_lock", "size_of", "unpacked_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +73,21 @@ def size_of(wheels: Sequence[Wheel]) -> int | None:
 
 def missing_in(cache: Path | str, wheels: Sequence[Wheel]) -> list[Wheel]:
     """Return those that uv has not downloaded, as far as names in its cache tell."""
-    known: set[tuple[str, str]] = set()
+    known = unpacked_in(cache, wheels)
+    return [one for one in wheels if one not in known]
+
+
+def unpacked_in(cache: Path | str, wheels: Sequence[Wheel]) -> dict[Wheel, Path]:
+    """Return where wheels lie that uv has downloaded."""
+    known: dict[Wheel, Path] = {}
     for place in Path(cache).glob("wheels-v*/*"):
         for folder in (place, *place.glob("*")):
             for one in wheels:
                 begun = one.file.removesuffix(".whl").removeprefix(f"{_stem(one.name)}-")
-                inner = os.path.join(folder, one.name)
-                if any(os.path.exists(f"{inner}{os.sep}{begun}{end}") for end in _ENDS):
-                    known.add((one.name, one.version))
-    return [one for one in wheels if (one.name, one.version) not in known]
-
-
-_ENDS = (".http", ".rev")  # of what was downloaded; what is known of others ends in .msgpack
+                found = folder / one.name / begun
+                if found.is_dir():
+                    known[one] = Path(os.path.realpath(found))
+    return known
 
 
 def _stem(name: str) -> str:

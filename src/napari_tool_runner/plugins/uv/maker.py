@@ -22,9 +22,8 @@ from napari_tool_runner.plugins.environment_service import room_for, waiting
 from napari_tool_runner.plugins.environments import PYLOCK
 from napari_tool_runner.plugins.preflight import preflight_cancel
 from napari_tool_runner.plugins.process import ExecContext, Progress
-from napari_tool_runner.plugins.programs.environment import host_environment
-from napari_tool_runner.plugins.programs.program import run_program
 from napari_tool_runner.plugins.uv.calling import cache_folder, call_uv, is_missing_file
+from napari_tool_runner.plugins.uv.compiling import base_of, compile_modules, programs_of
 from napari_tool_runner.plugins.uv.lock import Wheel, check_pins, missing_in, read_lock, size_of
 from napari_tool_runner.storage import write_whole
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.uv.spec import Wanted
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["UvMaker", "base_of", "programs_of"]
+__all__ = ["UvMaker"]
 
 # how long a solution of the pre-flight may serve the run after it
 _SOLUTION_AGE = 600.0
@@ -101,7 +100,7 @@ class UvMaker:
             context.say(f"The recorded packages cannot be had: {error.message}")
             text = self._solve(wanted, context)
             wheels = _install(wanted, prefix, context, text)
-        _compile(prefix, context)
+        compile_modules(wanted, prefix, wheels, context)
         if context.cancel.requested:
             raise JobCancelledError("The job was cancelled while its environment was made.")
         write_whole(store.lock_file(key, PYLOCK), text.encode(), private=False)
@@ -158,22 +157,6 @@ class UvMaker:
         return text
 
 
-def programs_of(prefix: Path) -> Path:
-    """Return the folder of an environment in which its programs lie."""
-    return prefix / ("Scripts" if os.name == "nt" else "bin")
-
-
-def base_of(prefix: Path) -> tuple[Path | None, str]:
-    """Return the folder with the Python that an environment was made with, and its version."""
-    told: dict[str, str] = {}
-    with suppress(OSError, UnicodeDecodeError):
-        for line in (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition("=")
-            told[name.strip()] = value.strip()
-    home = told.get("home")
-    return Path(home) if home else None, told.get("version_info", "")
-
-
 def _install(wanted: Wanted, prefix: Path, context: ExecContext, text: str) -> list[Wheel]:
     """Install what a lock names into a new environment."""
     wheels = read_lock(text)
@@ -216,25 +199,6 @@ def _progress(missing: list[Wheel], context: ExecContext) -> Callable[[str], Non
             context.report(Progress("Linking packages"))
 
     return heard
-
-
-def _compile(prefix: Path, context: ExecContext) -> None:
-    """Compile the modules: its programs cannot write there, and would do so at each start.
-
-    Nothing of a package is run: not its Python starts, in which packages may run code, but the
-    one that it was made with, without any packages.
-    """
-    base, _ = base_of(prefix)
-    python = next((one for name in ("python3", "python", "python.exe")
-                   if base and (one := base / name).exists()), None)  # fmt: skip
-    if python is None:
-        return
-    context.report(Progress("Compiling modules"))
-    words = ["-I", "-S", "-m", "compileall", "-q", "-j", "0", "-x", r"[\\/]tests?[\\/]"]
-    quiet = replace(context, report=lambda event: None, timeout=None)
-    variables = host_environment(isolated=True)
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)
-    run_program([str(python), *words, str(prefix)], quiet, variables)
 
 
 @contextmanager
