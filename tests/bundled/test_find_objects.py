@@ -54,7 +54,7 @@ def test_the_nuclei_that_were_drawn_are_found(tmp_path):
     assert np.median(shares) == pytest.approx(0.91, abs=0.03)
     assert np.subtract(*np.quantile(shares, [0.9, 0.1])) < 0.12
     (note,) = made.notes
-    assert re.search(r"of 78 objects \d touch the edge and may be cut off; typical dia", note)
+    assert re.search(r"^note: \d of them touch the edge and may be cut off; typical dia", note)
     assert re.search(
         r"typical diameter (9|10)\.\d+ µm; up to ±1\d% of a size by where its soft edge is set$",
         note,
@@ -191,11 +191,11 @@ def test_objects_at_the_edge_are_told_or_left_out(tmp_path):
     image = Image(discs(12, 12, 12), "YX", {})
     made = run("find_objects", tmp_path, input=image)
     (note,) = made.notes
-    assert note.startswith("note: of 3 objects 1 touches the edge and may be cut off; typical")
+    assert note.startswith("note: 1 of them touches the edge and may be cut off; typical")
     assert "pixels" in note
     made = run("find_objects", tmp_path, input=image, edge="true")
     assert made.image().max() == 2
-    assert "of 2 objects none touches the edge, 1 was left out; typical" in made.notes[0]
+    assert "note: none touches the edge, 1 was left out; typical" in made.notes[0]
 
 
 def test_holes_are_filled_and_the_ground_between_objects_is_not(tmp_path):

@@ -154,16 +154,14 @@ def test_of_a_large_plane_only_parts_are_looked_at() -> None:
 
 
 def test_objects_that_may_be_none_are_known_by_the_note_that_tells_them() -> None:
-    note = (
-        "Of 79 objects 3 hardly stand out and may be none (number 3, 12, 40, …); 7 touch the edge"
-    )
-    assert doubtful_in([note, "Of 4 objects 1 touches the edge"]) == (3, 12, 40)
+    note = "3 of them hardly stand out and may be none (number 3, 12, 40, …); 7 of them touch it"
+    assert doubtful_in([note, "1 of them touches the edge"]) == (3, 12, 40)
     assert doubtful_in(["5 of them are thin (number 3)"]) == ()
 
 
 def test_what_sizes_are_worth_is_known_by_the_note_that_tells_it() -> None:
     notes = [
-        "Of 9 objects typical diameter 9.7 µm; up to ±12% of a size by where its soft edge is set",
+        "Typical diameter 9.7 µm; up to ±12% of a size by where its soft edge is set",
         "of 2: up to ±18% of a size by where its soft edge is set",
     ]
     assert soft_words(notes) == "Up to ±18% of a size by where its soft edge is set."

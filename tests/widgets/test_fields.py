@@ -226,7 +226,7 @@ def test_the_unit_is_the_one_that_holds_for_the_layer(form, model_viewer):
 
 def test_an_optional_number_begins_with_what_the_tool_took(qtbot, form, model_viewer):
     image = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
-    note = "Of 9 objects 1 touches the edge; typical diameter 9.68 µm; up to ±18% of a size"
+    note = "1 of them touches the edge; typical diameter 9.68 µm; up to ±18% of a size"
 
     def begun(*notes, name="d"):
         widget, _ = diameter(form, image, *notes)

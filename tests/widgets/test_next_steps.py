@@ -154,7 +154,7 @@ def test_numbers_are_in_the_sentence(model_viewer, mask):
 
 
 def test_what_sizes_are_worth_is_told_again_when_they_are_measured(model_viewer):
-    notes = ["Of 2 objects 1 touches the edge; up to ±18% of a size by where its soft edge is set"]
+    notes = ["1 of them touches the edge; up to ±18% of a size by where its soft edge is set"]
     told = {"id": "a job", "notes": notes}
     pixels = np.diag([0, 1, 2, 0])
     cells = model_viewer.add_labels(pixels, name="cells", metadata={"napari_tool_runner": told})
@@ -199,7 +199,7 @@ def test_objects_that_may_be_none_are_shown_one_after_the_other(model_viewer, ma
     pixels[2:6, 2:6], pixels[20:30, 20:30] = 3, 8
     objects = model_viewer.add_labels(pixels, name="objects")
     steps, given = NextSteps(model_viewer, TOOLS, Page()), Given({"input": mask})
-    note = "Of 9 objects {} out and may be none (number {}); typical diameter 10.3 pixels"
+    note = "{} out and may be none (number {}); typical diameter 10.3 pixels"
     shown = AddedResult(layers=[objects], counted=[(objects, Counted(9))])
     shown.notes = (note.format("1 hardly stands", 8),)
     found = steps.after(shown, "find_objects", given)

@@ -454,22 +454,23 @@ def main():
             f"note: objects cover {np.mean(shares):.0%} of the image: are they darker than what "
             "surrounds them (or brighter)?"
         )
-    said = []  # in one note: a form shows the first one
+    print(f"{count} objects")
+    said = []  # of them, in one note: a form shows the first one
     if dim:
         numbers = ", ".join(map(str, dim[:5])) + ", …" * (len(dim) > 5)
         verb = "stands" if len(dim) == 1 else "stand"
-        said.append(f"{len(dim)} hardly {verb} out and may be none (number {numbers})")
+        said.append(f"{len(dim)} of them hardly {verb} out and may be none (number {numbers})")
     if cut and args.edge == "true":
         said.append(f"none touches the edge, {cut} {'was' if cut == 1 else 'were'} left out")
     elif cut:
-        said.append(f"{cut} {'touches' if cut == 1 else 'touch'} the edge and may be cut off")
+        verb = "touches" if cut == 1 else "touch"
+        said.append(f"{cut} of them {verb} the edge and may be cut off")
     if count:
         unit = "µm" if known else "pixels"
         said.append(f"typical diameter {np.median(widths) * wide:.3g} {unit}")
         if soft and np.median(soft) >= SOFT:
             said.append(f"up to ±{np.median(soft):.0%} of a size by where its soft edge is set")
-        print(f"note: of {count} object{'s' * (count != 1)} {'; '.join(said)}")
-    print(f"{count} objects")
+        print(f"note: {'; '.join(said)}")
     write_image(args.output, labels, axes, sizes)
 
 
