@@ -105,7 +105,7 @@ def test_objects_that_hardly_stand_out_are_told_with_their_numbers(tmp_path):
     image, drawn = ovals([4000, 3000, 350, 2000], 2)
     made = run("find_objects", tmp_path, input=image, method="local")
     (number,) = np.unique(made.image()[drawn == 3][made.image()[drawn == 3] > 0])
-    said = f"1 hardly stands out and may be none (number {number})"
+    said = f"1 of them hardly stands out and may be none (number {number})"
     assert any(said in note for note in made.notes)
     assert doubtful_in(made.notes) == (number,)
     assert made.notes[0].endswith("soft edge is set")

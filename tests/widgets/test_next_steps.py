@@ -107,6 +107,21 @@ def test_what_was_measured_is_plotted_and_measured_again_when_it_was_replaced(mo
     assert page.taken == [{"labels": mask, "image": image}, "run"]
 
 
+def test_spots_in_time_are_tracked_and_listed(model_viewer):
+    told = {"axis_labels": ("t", "y", "x"), "features": {"strength": [8.0, 9.0]}}
+    spots = model_viewer.add_points([[0, 1, 1], [1, 2, 2]], name="spots", **told)
+    page = Page()
+    steps = NextSteps(model_viewer, {*TOOLS, "track_points"}, page)
+    found = steps.after(AddedResult(layers=[spots], counted=[(spots, Counted(2))]), "detect_spots")
+    assert labels(found) == ["Track them…", "Table"]
+    found[0][1]()
+    assert page.opened == ["track_points"]
+    tracks = model_viewer.add_tracks([[1, 0, 1, 1], [1, 1, 2, 2]], name="tracks")
+    shown = AddedResult(layers=[tracks], counted=[(tracks, Counted(1))])
+    assert shown.sentence() == "Added “tracks”: 1 track."
+    assert labels(steps.after(shown, "track_points")) == ["Table"]
+
+
 def test_what_a_toolbox_lacks_is_not_offered(model_viewer, mask):
     shown = AddedResult(counted=[(mask, Counted(9, 4, 12))], joined={"t": mask})
     assert labels(NextSteps(model_viewer, (), Page()).after(shown)) == ["Table"]

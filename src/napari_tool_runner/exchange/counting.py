@@ -86,10 +86,12 @@ class Counted:
 def counted(loaded: LoadedOutput) -> Counted | None:
     """Return how many objects a result has; None: it has none, or too many pixels to be looked at.
 
-    Labels are counted by their numbers, points and shapes one by one.
+    Labels and tracks are counted by their numbers, points and shapes one by one.
     """
     if loaded.kind in (LayerKind.POINTS, LayerKind.SHAPES):
         return Counted(len(loaded.parts))
+    if loaded.kind is LayerKind.TRACKS:
+        return Counted(len(np.unique(np.asarray(loaded.data)[:, 0])) if len(loaded.parts) else 0)
     if loaded.kind is not LayerKind.LABELS:
         return None
     pixels = loaded.pixels

@@ -100,11 +100,13 @@ class Opens(Protocol):
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
 _MEASURE, _SMOOTH, _GREY = "measure_regions", "gaussian_filter", "colour_to_grey"
-_FIND = "find_objects"
+_FIND, _TRACK = "find_objects", "track_points"
 _BETTER = frozenset((_SMOOTH, _GREY, "median_filter", "denoise_tv"))
 """Their results are images to make objects of."""
 _NUMBER = frozenset((_FIND, _SPLIT, _CLEAN, "label_components"))
 """Their results are objects to be measured; outlines are not."""
+_LISTED = frozenset((LayerKind.POINTS, LayerKind.TRACKS))
+"""Kinds of results that come with what is known of each of them."""
 _IN_VAIN = "A finer split leaves it so: paint a part by hand, or smooth less."
 
 
@@ -217,6 +219,8 @@ class NextSteps:
             elif found.specks:
                 more = {"smallest": found.least}
                 buttons += self._offer("Remove specks…", _CLEAN, layer, more)
+            elif found.count and viewer is not None and layer_kind(layer) in _LISTED:
+                buttons += self._listed(viewer, layer)
             elif found.count and tool in _NUMBER:
                 if found.giants:
                     buttons += self._mend(shown, layer, found, tool, given)
@@ -239,6 +243,13 @@ class NextSteps:
             return [table]
         called = short(column_title(size, of_objects=True).partition(" (")[0])
         return [(f"Plot {called}…", partial(plot_features, viewer, layer)), table]
+
+    def _listed(self, viewer: ViewerModel, layer: object) -> list[Button]:
+        """Offer the table of points or tracks, and to track points that are in time."""
+        moving = layer_kind(layer) is LayerKind.POINTS and "T" in snapshot(layer).geometry.axes
+        track = self._offer("Track them…", _TRACK, layer) if moving else ()
+        table: Button = "Table", partial(show_features, viewer, layer)
+        return [*track, *[table] * is_measured(layer)]
 
     def _measure_again(
         self, tool: str, more: Mapping[str, object], sources: Mapping[str, weakref.ref[object]]

@@ -319,7 +319,7 @@ def test_a_hidden_layer_is_shown_when_its_objects_are_asked_for(dock, labels, mo
     else:
         dock.view._pick(np.array([0, 1]))
     assert labels.visible
-    assert told == ["“Nuclei” was hidden: it is shown now."]
+    assert told == ["“Nuclei” is shown again."]
 
 
 def test_the_table_opens_once_by_itself_when_something_was_measured(

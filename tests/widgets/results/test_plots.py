@@ -77,7 +77,7 @@ def test_a_click_on_the_last_bar_chooses_the_largest(dock, labels):
     ("chosen", "name", "said"),
     [
         ([0, 1, 2, 3], "area_um2", "4 objects, area 1–3 µm²; the largest is label 4."),
-        ([1, 2], "area_um2", "2 objects, area 2 µm²; the largest is label 2 (label 3 has nearly"),
+        ([1, 2], "area_um2", "2 objects, area 2 µm²."),
         ([4], "area_um2", "Label 5: area 10 µm², the largest of 5."),
         ([0], "area_um2", "Label 1: area 1 µm², the smallest of 5."),
         ([1], "mean", "Label 2: mean 1, the smallest of 5."),

@@ -32,6 +32,8 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
         noun = "objects" if rows.layers else "rows"
         span = low if low == high else f"{low}–{high}"
         told = f"{len(chosen):,} {noun}, {title} {span}{unit}"
+        if values[chosen].min() == values[top]:  # as of one frame
+            return f"{told}."
         return f"{told}; the largest is {_called(rows, top)}{_tie(rows, values, chosen, top)}."
     called = _called(rows, top)
     told = f"{called[:1].upper()}{called[1:]}: {title} {values[top]:.6g}{unit}"

@@ -113,7 +113,7 @@ def reveal(viewer: ViewerModel, layer: Layer) -> None:
     """Show a layer that was hidden, whose objects are asked for, and tell it."""
     if layer in viewer.layers and not layer.visible:
         layer.visible = True
-        notify(f"“{short(layer.name)}” was hidden: it is shown now.")
+        notify(f"“{short(layer.name)}” is shown again.")
 
 
 def look_at_all(viewer: ViewerModel, layer: Layer, places: Sequence[Sequence[float]]) -> int:
