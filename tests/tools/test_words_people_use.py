@@ -139,8 +139,8 @@ MORE = {
         "histology | monochrome"
     ),
     "compare_labels": (
-        "validate segmentation | average precision | AP50 | benchmark segmentation | "
-        "agreement between annotators"
+        "how good is my segmentation | compare two masks | validate segmentation | average "
+        "precision | AP50 | benchmark segmentation | agreement between annotators"
     ),
     "correct_bleaching": (
         "fluorescence decay | signal gets weaker over time | flickering | intensity drops "
@@ -150,7 +150,9 @@ MORE = {
         "registration of time series | template matching movie | shaky movie | jittering "
         "movie | focus drift | remove motion"
     ),
-    "count_points": "mRNA per cell | transcripts per cell | lipid droplets per cell",
+    "count_points": (
+        "spots inside cells | mRNA per cell | transcripts per cell | lipid droplets per cell"
+    ),
     "cut_out_objects": "extract single cells | montage | duplicate region | tiles",
     "deconvolve": "deconvolutionlab | Entfaltung | Huygens | wiener",
     "denoise_tv": (
@@ -161,12 +163,13 @@ MORE = {
         "local maximum | particle detection | gamma-H2AX | localisation | synapses | "
         "centrosomes | exosomes | Punkte finden"
     ),
-    "distance_transform": "EDM | voronoi | chamfer",
-    "enhance_contrast": "auto levels | levels | dim image",
+    "distance_transform": "how far from the edge | EDM | voronoi | chamfer",
+    "enhance_contrast": "make brighter | auto levels | levels | dim image",
     "fill_holes": "Löcher füllen | hollow nuclei",
     "find_objects": (
-        "DAPI | Hoechst | Zellen zählen | compter les cellules | count seeds | noyaux | Kerne "
-        "| organoids | yeast | bacteria | plaque assay | confluence | mitochondria | voronoi "
+        "number of colonies | counting cells in a well | segment DAPI stained nuclei | DAPI | "
+        "Hoechst | Zellen zählen | compter les cellules | count seeds | noyaux | Kerne | "
+        "organoids | yeast | bacteria | plaque assay | confluence | mitochondria | voronoi "
         "otsu | voronoi-otsu labeling | U-Net"
     ),
     "gaussian_filter": "Weichzeichner | average filter | mean filter | lowpass filter",
@@ -174,15 +177,16 @@ MORE = {
     "label_outlines": "skeleton | labels to ROI | export ROI | find boundaries | Umriss",
     "label_surfaces": "3D print | 3D viewer | volume rendering",
     "measure_regions": (
-        "measurements | set measurements | area fraction | mean grey value | N/C ratio | "
-        "elongation | orientation | cell shape | morphometrics | wound area | organoid "
-        "diameter | Fläche messen | MorphoLibJ | diameter of vesicles | raw integrated "
-        "density | texture | mitochondria shape | lumen area | percentage of area"
+        "average intensity of each nucleus | nuclei shape | measurements | set measurements | "
+        "area fraction | mean grey value | N/C ratio | elongation | orientation | cell shape "
+        "| morphometrics | wound area | organoid diameter | Fläche messen | MorphoLibJ | "
+        "diameter of vesicles | raw integrated density | texture | mitochondria shape | lumen "
+        "area | percentage of area"
     ),
     "median_filter": "bad pixels | cosmic rays | impulse noise",
     "morphology": (
-        "structuring element | shrink labels | grow labels | dilate labels | binary "
-        "operations | cell expansion | thicken"
+        "shrink mask | erode mask | structuring element | shrink labels | grow labels | "
+        "dilate labels | binary operations | cell expansion | thicken"
     ),
     "project": (
         "maximum intensity | make 2D image from stack | extended depth of field | EDF | stack "
@@ -206,8 +210,8 @@ MORE = {
         "cytometry | infected cells | transfection efficiency"
     ),
     "split_touching": (
-        "cells are merged | separate clusters | undersegmentation | fused nuclei | two nuclei "
-        "as one"
+        "watershed segmentation | nuclei touching each other | cells are merged | separate "
+        "clusters | undersegmentation | fused nuclei | two nuclei as one"
     ),
     "subtract_background": (
         "flatfield | BaSiC | CIDRE | uneven background | correct illumination | dark field "
@@ -215,8 +219,8 @@ MORE = {
         "| inhomogeneous illumination"
     ),
     "threshold": (
-        "Schwellwert | seuillage | Sauvola | Niblack | convert to mask | Phansalkar | cutoff "
-        "| intensity cutoff"
+        "make a binary mask | Schwellwert | seuillage | Sauvola | Niblack | convert to mask | "
+        "Phansalkar | cutoff | intensity cutoff"
     ),
     "track_points": (
         "speed of vesicles | mean squared displacement | diffusion coefficient | laptrack | "

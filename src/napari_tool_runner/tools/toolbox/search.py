@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Hits", "SearchIndex", "edam_label"]
 
 # how much a field tells, from the name to the help
-_NAME, _ID, _CATEGORY, _DESCRIPTION, _FORMAT, _EDAM, _HELP = 100, 80, 50, 40, 30, 30, 10
+_NAME, _ID, _FORMAT, _CATEGORY, _DESCRIPTION, _EDAM, _HELP = 100, 80, 60, 50, 40, 30, 10
 _LABEL = 35
 _EQUAL, _STEM, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.9, 0.8, 0.5, 0.4
 _FEW = 4
@@ -34,6 +34,9 @@ _FEW = 4
 _LIKELY = 40
 _SUBJECT = 0.1
 """How much of its score a word counts that says on what something is done."""
+_TELLING = 60
+"""A score from which on a word is one of a tool's name, not of its help."""
+_WEAK = 0.6
 _KEPT = 256
 """Words whose tools are remembered."""
 _MOST_LETTERS = 40
@@ -83,24 +86,27 @@ class SearchIndex:
             return Hits(self._entries[:limit])
         meant = meanings(query)
         found = [self._meaning(one) for one in meant]
-        needed = [n for n, one in enumerate(meant) if not one.subject]
-        if any(max(found[n].values(), default=0) >= _DESCRIPTION for n in needed):
+        best = [max(scores.values(), default=0) for scores in found]
+        acts = [n for n, one in enumerate(meant) if not one.subject]
+        told = [n for n in acts if meant[n].instead or best[n] >= _TELLING]
+        if any(best[n] >= _DESCRIPTION for n in acts):
             # what is done tells the tool, what it is done to little
-            for n in {*range(len(meant))}.difference(needed):
+            for n in {*range(len(meant))}.difference(acts):
                 found[n] = {number: _SUBJECT * score for number, score in found[n].items()}
+            needed = told or acts
         else:
             needed = [*range(len(meant))]
         each = {number: [one.get(number, 0.0) for one in found] for one in found for number in one}
-        whole = {
-            number: sum(scores)
-            for number, scores in each.items()
-            if all(scores[n] for n in needed)
-        }
-        if not whole:
+        some = {number: sum(scores) for number, scores in each.items()}
+        whole = {number: some[number] for number in each if all(each[number][n] for n in needed)}
+        fitting = bool(whole)
+        if max(whole.values(), default=0) < _WEAK * max(some.values(), default=0):
+            whole = {}  # all words stand somewhere in its help: another tool has the most of them
+        if not fitting:
             whole = self._letters(query)
-        some = {} if whole else {number: sum(scores) for number, scores in each.items()}
+        fitting = fitting or bool(whole)
         lacking = any(one.lacks and not self._has(one.words) for one in meant)
-        return Hits(self._best(query, whole or some, limit), not some and not lacking)
+        return Hits(self._best(query, whole or some, limit), fitting and not lacking)
 
     def _has(self, words: Sequence[str]) -> bool:
         """Whether a tool says itself that it does what `words` are."""

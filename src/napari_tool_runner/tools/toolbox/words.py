@@ -18,6 +18,8 @@ _ENDING = re.compile(
 )
 _DOUBLED = re.compile(r"(?:([bdgmnprt])\1|(?<=\w{3})(l)l)$")
 _ROUNDS = 3
+_HEAD = "~"
+"""Before a word that stands for others, so that *number objects* is not *number of cells*."""
 _PIECE = 100
 _LEAST = 3
 """Letters that are left of a word without its ending."""
@@ -91,7 +93,9 @@ def _table() -> _Table:
     told = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
     unsaid = frozenset(map(stem, told["unsaid"]))
     same = {
-        stem(word): stem(name) for name, words in told["same"].items() for word in (name, *words)
+        stem(word): _HEAD + stem(name)
+        for name, words in told["same"].items()
+        for word in (name, *words)
     }
     means: dict[tuple[str, ...], _Tools] = {}
     lacks = set[tuple[str, ...]]()
@@ -101,12 +105,11 @@ def _table() -> _Table:
         means[plain] = known
         if phrase in told["lacks"]:
             lacks.add(plain)
-        if len(plain) > 1:
-            means.setdefault(tuple(same.get(word, word) for word in plain), known)
+        means.setdefault(tuple(same.get(word, word) for word in plain), known)
     by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]] = {}
     for phrase in means:
         by_length.setdefault(len(phrase), []).append((frozenset(phrase), phrase))
-    subjects = frozenset(map(stem, told["subjects"]))
+    subjects = frozenset(_HEAD + stem(name) for name in told["subjects"])
     return _Table(same, means, frozenset(lacks), by_length, unsaid, subjects)
 
 
