@@ -211,7 +211,7 @@ MORE = {
     ),
     "split_touching": (
         "watershed segmentation | nuclei touching each other | cells are merged | separate "
-        "clusters | undersegmentation | fused nuclei | two nuclei as one"
+        "clusters | undersegmentation | fused nuclei"
     ),
     "subtract_background": (
         "flatfield | BaSiC | CIDRE | uneven background | correct illumination | dark field "
