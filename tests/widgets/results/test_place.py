@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import QObject, QRect, QSize, Qt
+from qtpy.QtCore import QObject, QPoint, QRect, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QWidget
 
 from napari_tool_runner.widgets.parts import docking
 from napari_tool_runner.widgets.results.dock import FLOATING, ToolTablesWidget
 from napari_tool_runner.widgets.results.scene import Fitting
+from napari_tool_runner.widgets.running.run_bar import RunBar
 
 AREAS = Qt.DockWidgetArea
 room_of = docking.screen_room
@@ -92,6 +93,31 @@ def test_tables_that_float_have_a_size_of_their_own_and_leave_the_right_free(
     qtbot.waitUntil(lambda: tables.height() < FLOATING.height())
 
 
+@pytest.mark.parametrize("area", [AREAS.RightDockWidgetArea, AREAS.LeftDockWidgetArea])
+def test_tables_that_float_leave_a_run_bar_free(qtbot, window, tables, monkeypatch, area):
+    bar, dock = RunBar(QWidget()), QDockWidget("Runner", window)
+    dock.setWidget(bar)
+    window.addDockWidget(area, dock)
+    room = QRect(window.x(), window.y(), 900, 500)  # a part of the window only is seen
+    monkeypatch.setattr(docking, "screen_room", lambda _: room)
+    floating = dock_of(tables)
+    floating.setFloating(True)
+
+    def apart() -> bool:
+        place = QRect(bar.mapToGlobal(QPoint()), bar.size())
+        return room.contains(floating.geometry()) and not floating.geometry().intersects(place)
+
+    qtbot.waitUntil(apart)
+
+
+def test_without_another_place_tables_float_over_a_run_bar():
+    inside, size = QRect(0, 0, 300, 300), QSize(760, 380)
+    assert docking._beside(QRect(20, 20, 260, 270), inside, size, QSize(200, 200)) == inside
+    assert docking._beside(QRect(), inside, size, QSize(200, 200)) == inside
+    above = docking._beside(QRect(0, 250, 300, 50), inside, size, QSize(200, 200))
+    assert above == QRect(0, 0, 300, 250)
+
+
 def test_tables_beyond_the_edge_of_the_screen_float_in_sight(qtbot, window, tables, monkeypatch):
     monkeypatch.setattr(docking, "screen_room", room_of)
     dock, room = dock_of(tables), window.screen().availableGeometry()
@@ -99,6 +125,7 @@ def test_tables_beyond_the_edge_of_the_screen_float_in_sight(qtbot, window, tabl
     qtbot.waitUntil(lambda: dock.y() > room.bottom())
     tables._take_room()
     assert dock.isFloating()
+    assert window.height() <= max(room.height(), window.minimumSizeHint().height())
     qtbot.waitUntil(lambda: room.contains(dock.geometry()))
     dock.move(room.left(), room.bottom() - 40)
     dock.resize(dock.width(), dock.height() + 20)  # as when a plot comes

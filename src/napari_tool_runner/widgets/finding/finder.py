@@ -8,7 +8,6 @@ from qtpy.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, Signal
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QComboBox,
     QHBoxLayout,
     QLineEdit,
     QMenu,
@@ -21,6 +20,7 @@ from napari_tool_runner.widgets.finding.badges import BadgeLookup
 from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
 from napari_tool_runner.widgets.parts.background import keyboard
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import open_path
@@ -63,7 +63,8 @@ class ToolFinder(QWidget):
         self.search.installEventFilter(self)
         self.buttons = filled(QHBoxLayout(), spacing=0)
         self.count = plain_label()
-        self.grouping = QComboBox()
+        self.grouping = NarrowCombo()
+        self.grouping.setMinimumContentsLength(len("by category"))
         self.grouping.addItem("by category", Grouping.CATEGORY)
         self.grouping.addItem("by toolbox", Grouping.TOOLBOX)
         self.grouping.setAccessibleName("Arrange the tools")

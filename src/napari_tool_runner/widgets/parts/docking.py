@@ -113,6 +113,16 @@ def heighten(widget: QWidget, height: int) -> None:
         seen = place.intersected(screen_room(main))
         if 2 * seen.height() < place.height() or seen.width() < _NARROW:
             dock.setFloating(True)
+            _fit(main)
+
+
+def _fit(window: QMainWindow) -> None:
+    """Make a window as large as the screen at most that a dock made larger, which has gone."""
+    layout = window.layout()
+    if layout is not None:
+        layout.activate()
+    frame, room = window.frameGeometry().size(), screen_room(window).size()
+    window.resize(window.size() - (frame - frame.boundedTo(room)))
 
 
 class _InSight(QObject):
@@ -132,17 +142,45 @@ def _is_dragged() -> bool:
     return QGuiApplication.mouseButtons() != Qt.MouseButton.NoButton
 
 
-def float_low(widget: QWidget, size: QSize) -> None:
-    """Give the floating dock of `widget` a size, at the lower left: forms stand at the right."""
+def float_low(widget: QWidget, size: QSize, free: type[QWidget]) -> None:
+    """Give the floating dock of `widget` a size, at the lower left: forms stand at the right.
+
+    Parameters
+    ----------
+    free : type
+        Widgets of the window that are not covered, where there is any other place.
+    """
     dock = _around(widget)
     main = dock.parentWidget() if dock is not None else None
     if dock is None or main is None or not dock.isFloating():
         return
     inside = main.geometry().intersected(screen_room(main))
     size = size.boundedTo(QSize(inside.width(), int(_LOWEST * inside.height())))
-    dock.resize(size)
+    kept = QRect()
+    for part in main.findChildren(free):
+        if not part.visibleRegion().isEmpty():
+            kept = kept.united(QRect(part.mapToGlobal(QPoint()), part.size()))
+    place = _beside(kept.intersected(inside), inside, size, dock.minimumSizeHint())
+    dock.resize(size.boundedTo(place.size()))
     if not _is_dragged():
-        dock.move(inside.left(), inside.bottom() - dock.height())
+        dock.move(place.left(), max(place.top(), place.bottom() + 1 - dock.height()))
+
+
+def _beside(kept: QRect, inside: QRect, size: QSize, least: QSize) -> QRect:
+    """Return the part of `inside` beside `kept` where most of `size` has room; else all of it."""
+    if kept.isEmpty():
+        return inside
+    left, right, above = QRect(inside), QRect(inside), QRect(inside)
+    left.setRight(kept.left() - 1)
+    right.setLeft(kept.right() + 1)
+    above.setBottom(kept.top() - 1)
+
+    def area(place: QRect) -> int:
+        most = size.boundedTo(place.size())
+        return most.width() * most.height()
+
+    wide = [one for one in (left, right, above) if least.boundedTo(one.size()) == least]
+    return max(wide, key=area, default=inside)
 
 
 def column_in_sight(
@@ -232,7 +270,7 @@ class _Foot(QObject):
         over = window.frameGeometry().height() - screen_room(window).height()
         needed = window.minimumSizeHint().height()
         if over > 0 and self._shrinks:
-            window.resize(window.width(), max(needed, window.height() - over))
+            _fit(window)
         self._shrinks = False
         if over > 0 and needed >= window.height():
             place = _better_place(window, dock)

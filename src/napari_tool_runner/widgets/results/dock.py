@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_tool_runner.jobs import has_changed
 from napari_tool_runner.names import unique_name
@@ -17,6 +17,7 @@ from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.results.again import again_buttons, what_changed
@@ -28,6 +29,7 @@ from napari_tool_runner.widgets.results.plots import PlotPanel
 from napari_tool_runner.widgets.results.rows import Rows, has_table, rows_of_layers
 from napari_tool_runner.widgets.results.scene import Fitting
 from napari_tool_runner.widgets.results.view import TableView
+from napari_tool_runner.widgets.running.run_bar import RunBar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,12 +67,8 @@ class ToolTablesWidget(QWidget):
         self._choices: list[object] = []
         self._heard: list[tuple[Any, Callable[..., None]]] = []
         self._heard_layers: list[tuple[Any, Callable[..., None]]] = []
-        self.chooser = QComboBox()
+        self.chooser = NarrowCombo()
         self.chooser.setAccessibleName("Table")
-        self.chooser.setMinimumContentsLength(8)
-        self.chooser.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
         self.pin = IconButton("pin", "Keep this table")
         self.pin.setToolTip(tooltip("Keep this table.", RULE))
         self.pin.setCheckable(True)
@@ -144,7 +142,7 @@ class ToolTablesWidget(QWidget):
             self._float.start()
 
     def _float_low(self) -> None:
-        float_low(self, FLOATING)
+        float_low(self, FLOATING, RunBar)
 
     # -- what there is -------------------------------------------------------------
 

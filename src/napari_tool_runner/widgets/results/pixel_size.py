@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.exchange import counted_only, is_length, layer_kind, snapshot
 from napari_tool_runner.jobs import made_of, relatives, size_changed
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short
 from napari_tool_runner.widgets.results.again import again_buttons
@@ -135,7 +135,7 @@ class SizeDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("Pixel size")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.wide, self.deep, self.unit = QLineEdit(), QLineEdit(), QComboBox()
+        self.wide, self.deep, self.unit = QLineEdit(), QLineEdit(), NarrowCombo()
         for symbol, name in _UNITS.items():
             self.unit.addItem(symbol, name)
         self.unit.setCurrentText("µm")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tool_runner.exchange import column_title
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
 from napari_tool_runner.widgets.results.chosen import chosen_words
@@ -65,14 +66,10 @@ class PlotPanel(Themed, QWidget):
         self._selector: LassoSelector | SpanSelector | None = None
         self._edges = np.zeros(0)
         self._start, self._dragged = (0.0, 0.0), False
-        self.kind, self.across, self.up = QComboBox(), QComboBox(), QComboBox()
+        self.kind, self.across, self.up = NarrowCombo(), NarrowCombo(), NarrowCombo()
         self.kind.addItems([HISTOGRAM, SCATTER, LINE])
         for box, name in ((self.kind, "Kind of plot"), (self.across, "Across"), (self.up, "Up")):
             box.setAccessibleName(name)
-            box.setMinimumContentsLength(8)
-            box.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
             box.activated.connect(self._draw)
         self.kind.activated.connect(self._turn)
         self.color_button = IconButton("picture", "Colour the objects by this column")
@@ -172,7 +169,7 @@ class PlotPanel(Themed, QWidget):
         self._column.insertWidget(1, self.canvas, 1)
         self._draw()
 
-    def _values(self, box: QComboBox) -> np.ndarray:
+    def _values(self, box: NarrowCombo) -> np.ndarray:
         assert self._rows is not None
         column: np.ndarray = self._rows.frame[box.currentData()].to_numpy(float, na_value=np.nan)
         return np.where(np.abs(column) < LARGEST, column, np.nan)

@@ -8,22 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDialog,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState, RunOptions, Sweep, is_sweepable, write_table
 from napari_tool_runner.names import safe_name
 from napari_tool_runner.widgets.parts.background import Task, bell, soon, when_destroyed
 from napari_tool_runner.widgets.parts.icons import TextIconButton
-from napari_tool_runner.widgets.parts.inputs import keep_narrow
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.running.admission import Admission
@@ -95,7 +87,7 @@ class SweepDialog(QDialog):
         )
         self.keep_button.setAutoDefault(False)
         self.keep_button.clicked.connect(self.keep)
-        self.output, self.figure = QComboBox(), QComboBox()
+        self.output, self.figure = NarrowCombo(), NarrowCombo()
         self.message = MessageBar(stays=True)
         self.plot = FigurePlot()
         self.grid = CellGrid()
@@ -119,7 +111,6 @@ class SweepDialog(QDialog):
         self._what = QLabel("Show"), QLabel("Figure")
         for label, combo in zip(self._what, (self.output, self.figure), strict=True):
             label.setBuddy(combo)
-            keep_narrow(combo)
             combo.activated.connect(self._show)
         filled(
             QHBoxLayout(self._shown),
@@ -331,7 +322,7 @@ def _close(begun: list[Sweep]) -> None:
         begun.pop().close()
 
 
-def _offer(combo: QComboBox, names: list[str]) -> None:
+def _offer(combo: NarrowCombo, names: list[str]) -> None:
     """Add what is not offered yet."""
     for name in dict.fromkeys(names):
         if combo.findText(name) < 0:

@@ -7,12 +7,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import QGridLayout, QLineEdit, QWidget
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import axes_of, sweepable, told_values
 from napari_tool_runner.tools import bind
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class _Row:
     """A parameter and the text of its values."""
 
     def __init__(self, name: str) -> None:
-        self.parameter = QComboBox()
+        self.parameter = NarrowCombo()
         self.parameter.setMinimumContentsLength(22)
         self.parameter.setAccessibleName(name)
         self.values = QLineEdit()

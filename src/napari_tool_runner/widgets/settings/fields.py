@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
@@ -21,6 +20,7 @@ from napari_tool_runner.config import Config
 from napari_tool_runner.setting_types import PATH, PATHS
 from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.widgets.parts.icons import IconButton
+from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.running.run_bar import AUTOMATIC
@@ -156,7 +156,7 @@ class SettingField(QWidget):
             spin.valueChanged.connect(self.changed)
             return spin, spin.value, lambda value: spin.setValue(float(str(value)))
         if names:
-            combo = QComboBox()
+            combo = NarrowCombo()
             combo.addItems([AUTOMATIC, *names])
             combo.currentIndexChanged.connect(self.changed)
             return (
