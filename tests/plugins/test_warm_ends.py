@@ -106,3 +106,72 @@ def test_modules_are_emptied_where_something_would_happen() -> None:
         "leaving = ", "import atexit\natexit.register(print, 'own')\nleaving = "
     )
     assert sorted(_ended(others)) == ["emptied", "own"]
+
+
+# whether a program ends as C does; its own end would be seen by what it holds then
+QUICK = """
+import mmap, os, sqlite3, sys, warm_leaving, weakref
+from pathlib import Path
+leaving = warm_leaving.Leaving(frozenset(sys.modules))
+import colorsys, numpy, threading
+def quick(status):
+    os.write(1, b"quick\\n")
+    os._exit(status)
+warm_leaving.end_as_c_does = quick
+leaving.keep()
+warm_leaving.gc.freeze()
+leaving.ends(None)
+class Kept: pass
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kept = [1, 'a', Kept()]; kept.append(kept)",
+        "kept = numpy.arange(3.0)[1:]; print('said', end='')",
+        "kept = {'a': (1, True)}; weak = weakref.ref(Kept)",
+        "sys.exit()",
+    ],
+)
+def test_what_made_memory_only_ends_as_c_does(text: str) -> None:
+    assert "".join(_ended(QUICK + text)) in ("quick", "saidquick")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kept = sqlite3.connect(':memory:')",
+        "kept = (1, (sqlite3.connect(':memory:'),))",
+        "kept = Kept(); kept.a = {1: sqlite3.connect(':memory:')}",
+        "class Mine(sqlite3.Connection): pass\nkept = Mine(':memory:')",
+        "kept = numpy.array([sqlite3.connect(':memory:')], dtype=object)",
+        "kept = numpy.frombuffer(mmap.mmap(-1, 8), numpy.uint8)",
+        "kept = Kept(); weak = weakref.ref(kept, print)",
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()",
+        "import _elementtree",
+        "leaving.status = None",
+        "leaving.status = None; leaving.ends('said')",
+        "leaving.status = None; leaving.ends(256)",
+        "leaving.status = None; leaving.ends(True)",
+    ],
+)
+def test_what_may_do_something_at_its_end_is_ended_by_python(text: str) -> None:
+    assert "quick" not in _ended(QUICK + text)
+
+
+def test_a_library_that_is_called_at_the_very_end_is(tmp_path: Path) -> None:
+    library = tmp_path / "one.so"
+    library.write_bytes(b"\0Py_AtExit\0".ljust(4096))
+    held = f"held = mmap.mmap(open({str(library)!r}, 'r+b').fileno(), 0)\nleaving.keep()"
+    assert _ended(QUICK) == ["quick"]
+    assert "quick" not in _ended(QUICK.replace("leaving.keep()", held))
+
+
+@pytest.mark.parametrize("status", [0, 3, 255])
+def test_a_quick_end_has_the_status_of_the_program(
+    installed: Path, tmp_path: Path, status: int
+) -> None:
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=False)
+    name = programs.script(f"import numpy, sys\nprint('a', end='')\nsys.exit({status})")
+    assert programs.both("python", name) == (status, ["a"], [])

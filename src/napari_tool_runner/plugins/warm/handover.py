@@ -1,7 +1,8 @@
 """Stands for an environment's Python: hands its call over to the process that has imported.
 
 Any Python from 3.8 on runs it as ``python -IS``, for each call: so it imports only what is built
-in or costs nothing. Where nobody takes the call, it becomes the program that it stands for.
+in or costs nothing, and no types. Where nobody takes the call, it becomes the program that it
+stands for.
 
 It lies in ``FOLDER/bin`` under the names of programs; ``FOLDER/real`` holds links of the same
 names to the programs themselves.
@@ -14,7 +15,6 @@ import _socket
 import os
 import struct
 import sys
-from collections.abc import Iterator
 
 _SOCKET = "NAPARI_TOOL_RUNNER_WARM"
 _SEEN = 16384  # bytes that are sent at once; what tells calls apart lies in them
@@ -130,14 +130,13 @@ def _is_passed(number: int) -> bool:
         return False  # that of the listing itself
 
 
-def _limits() -> Iterator[tuple[int, ...]]:
+def _limits() -> list[tuple[int, ...]]:
     import resource
 
-    yield (os.getpriority(os.PRIO_PROCESS, 0),)
-    for name in dir(resource):
-        if name.startswith("RLIMIT_"):
-            which = getattr(resource, name)
-            yield which, *resource.getrlimit(which)
+    names = [one for one in dir(resource) if one.startswith("RLIMIT_")]
+    numbers = [int(getattr(resource, one)) for one in names]
+    limits = [(one, *resource.getrlimit(one)) for one in numbers]
+    return [(os.getpriority(os.PRIO_PROCESS, 0),), *limits]
 
 
 def _follow(link: _socket.socket) -> int:

@@ -59,10 +59,10 @@ class Watch:
             watch.join()
 
     def _look(self, end: Callable[[], object]) -> None:
-        worked = self._worked()
+        worked: float | None = None  # to ask takes long, and most programs end before
         while not self._ended.wait(self.limit / _LOOKS):
             now = self._worked()
-            if now - worked > _WORK:
+            if worked is not None and now - worked > _WORK:
                 self._heard = time.monotonic()
             worked = now
             if time.monotonic() - self._heard > self.limit:

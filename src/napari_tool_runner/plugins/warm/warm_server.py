@@ -62,7 +62,7 @@ class Server:
     """
 
     def __init__(self, control: socket.socket, begun: frozenset[str]) -> None:
-        self._begun, self._leaving = begun, Leaving(begun)
+        self._begun, self.leaving = begun, Leaving(begun)
         self._control, self._told = control, control
         self._walls, self._enclosed, self._within = b"", True, False
         self.places = tuple({os.path.join(one, "") for one in _installed()})
@@ -196,7 +196,7 @@ class Server:
         ahead.take(names, fork.brought, fork.told, closely=fork.closely)
         self.ahead = ahead
         gc.collect()
-        self._leaving.keep()
+        self.leaving.keep()
         gc.freeze()
         pid = os.fork()  # one that hangs keeps this from being ready
         if pid == 0:
@@ -390,4 +390,9 @@ def serve(begun: frozenset[str]) -> None:
     except _Forked as fork:
         work = fork.call, server.ahead, fork.root, server.places, fork.number
     server.let_go()
-    run(*work, begun)
+    try:
+        run(*work, begun)
+        server.leaving.ends(None)
+    except SystemExit as end:
+        server.leaving.ends(end.code)
+        raise
