@@ -224,6 +224,27 @@ def test_the_unit_is_the_one_that_holds_for_the_layer(form, model_viewer):
     assert row._unit.text() == "µm or px"
 
 
+def test_a_number_follows_its_unit(form, model_viewer):
+    known = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
+    other = model_viewer.add_image(np.zeros((4, 4)))
+    widget, row = diameter(form, known)
+    node = widget.model.leaf("d")
+    node.set(8.0)
+    widget.model.leaf("i").set(other)
+    assert (node.value, row._unit.text()) == (16.0, "pixels")
+    assert row.message() == "8 before, now 16 pixels, by the size of a pixel."
+    other.scale, other.units = (0.25, 0.25), ("um", "um")  # “Pixel size…”
+    assert (node.value, row._unit.text()) == (4.0, "µm")
+    widget.model.leaf("i").set(known)
+    assert node.value == 4.0, "a length is a length in each picture"
+    node.set(5.0)
+    assert row.message() == ""
+    node.set(None)
+    widget.model.leaf("i").set(model_viewer.add_image(np.zeros((4, 4))))
+    row.field.box.click()
+    assert node.value == 10, "not the number of micrometres"
+
+
 def test_an_optional_number_begins_with_what_the_tool_took(qtbot, form, model_viewer):
     image = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
     note = "1 of them touches the edge; typical diameter 9.68 µm; up to ±18% of a size"

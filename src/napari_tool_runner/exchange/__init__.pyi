@@ -44,7 +44,7 @@ from .snapshots import (
     without_rows,
 )
 from .titles import column_title, counted_only
-from .units import is_length, unit_here
+from .units import conversion, is_length, unit_here
 from .wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "can_drop",
     "column_names",
     "column_title",
+    "conversion",
     "counted",
     "counted_only",
     "crop",

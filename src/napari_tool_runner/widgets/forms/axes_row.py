@@ -43,6 +43,7 @@ _USUAL = {
     5: ("TCZYX", "TZCYX", "CTZYX"),
 }
 # layer -> the names that it had before somebody chose others here
+_HEARD = ("axis_labels", "units", "scale")
 _before: weakref.WeakKeyDictionary[Layer, tuple[str, ...]] = weakref.WeakKeyDictionary()
 
 
@@ -113,7 +114,8 @@ class AxesRow(QWidget):
         self._others = [snapshot(one) for one in images]
         self._layers = [cast("Layer", one) for one in values if layer_kind(one).is_pixels]
         for layer in self._layers:
-            layer.events.axis_labels.connect(self._renamed)
+            for name in _HEARD:
+                getattr(layer.events, name).connect(self._renamed)
         files = [one for one in values if path_of(one) is not None]
         self._told = any(map(axes_told, files))
         snaps = [snapshot(layer) for layer in self._layers]
@@ -130,7 +132,8 @@ class AxesRow(QWidget):
     def release(self) -> None:
         """Stop following the layers."""
         for layer in self._layers:
-            layer.events.axis_labels.disconnect(self._renamed)
+            for name in _HEARD:
+                getattr(layer.events, name).disconnect(self._renamed)
         self._layers = []
         if self._task is not None:
             self._task.drop()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange import layer_kind, snapshot, unit_here
+from napari_tool_runner.exchange import conversion, is_length, layer_kind, snapshot, unit_here
 from napari_tool_runner.tools.model import FloatParameter, IntegerParameter
 from napari_tool_runner.widgets.forms.layers import as_list
 
 if TYPE_CHECKING:
+    from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.tools.model import ParameterBase
     from napari_tool_runner.widgets.forms.form_model import FormModel
 
-__all__ = ["first_number", "has_two_units", "unit_of"]
+__all__ = ["first_number", "has_two_units", "pixel_width", "unit_of"]
 
 _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _STEPS = 10
@@ -31,11 +32,28 @@ def unit_of(parameter: ParameterBase, model: FormModel) -> str:
     Both while no layer is chosen, or only a file.
     """
     unit = _unit(parameter)
-    if not has_two_units(parameter):
-        return unit
+    geometry = _first_geometry(model) if has_two_units(parameter) else None
+    return unit if geometry is None else unit_here(unit, geometry)
+
+
+def pixel_width(parameter: ParameterBase, model: FormModel) -> float | None:
+    """Return how wide a pixel of the chosen layer is, in the first of two units.
+
+    0 where the layer does not say it; None without a layer.
+    """
+    geometry = _first_geometry(model)
+    if geometry is None or "X" not in geometry.axes:
+        return None
+    first, at = _unit(parameter).partition(" or ")[0], geometry.axes.index("X")
+    along = geometry.units[at]
+    lengths = is_length(first) and is_length(along)
+    return abs(geometry.scale[at]) * conversion(along, first) if lengths else 0
+
+
+def _first_geometry(model: FormModel) -> Geometry | None:
     given = [one for leaf in model.leaves() if leaf.is_data for one in as_list(leaf.value)]
     layers = [one for one in given if hasattr(one, "data") and layer_kind(one).is_pixels]
-    return unit_here(unit, snapshot(layers[0]).geometry) if layers else unit
+    return snapshot(layers[0]).geometry if layers else None
 
 
 def first_number(parameter: IntegerParameter | FloatParameter, model: FormModel) -> float:
