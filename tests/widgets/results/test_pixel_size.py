@@ -136,6 +136,19 @@ def test_a_size_that_comes_from_elsewhere_is_told_too(dock, page, objects):
     assert [button.isHidden() for button in remark.buttons] == [False, True]
 
 
+def test_a_size_that_was_measured_with_is_not_taken_back_for_another(dock, page, objects):
+    remark = dock.view.remarks.unsized
+    dock.sizing._give(objects, PixelSize(0.5))
+    assert remark.buttons[1].text() == "Undo"
+    Measured(objects, (), None).note(objects)
+    objects.features = pd.DataFrame({"index": [1, 2], "pixels": [9, 36], "area_um2": [2.25, 9.0]})
+    dock.refresh()
+    assert remark.isHidden()
+    objects.scale = (2, 2)
+    assert remark.text() == RESIZED
+    assert remark.buttons[1].isHidden()
+
+
 def test_who_measured_is_gone_and_the_layer_too(qtbot, shown, model_viewer, objects):
     dock = shown(ToolTablesWidget(model_viewer), 900, 300)
     remark = dock.view.remarks.unsized

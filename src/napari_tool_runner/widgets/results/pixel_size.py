@@ -207,7 +207,9 @@ class Sizing(QObject):
             if self._undo is not None:
                 buttons.append(("Undo", self._take_back))
             self._remark.say(f"{self._told} {RESIZED}".strip(), _HOW, *buttons)
-        elif layers and bare:
+            return
+        self._told, self._undo = "", None  # measured since: another size is another story
+        if layers and bare:
             self._remark.say(NO_SIZE, _HOW, (_ASK, self._ask))
         else:
             self._remark.say("")
@@ -227,8 +229,8 @@ class Sizing(QObject):
 
     def _give(self, layer: Layer, size: PixelSize) -> None:
         names = [short(one.name) for one in on_grid(self._viewer, layer)]
-        self._told = f"{_listed(names)} now: {size.wide:g} {_SYMBOLS[size.unit]} a pixel."
         self._undo = give_size(self._viewer, layer, size)
+        self._told = f"{_listed(names)} now: {size.wide:g} {_SYMBOLS[size.unit]} a pixel."
         self.look()
 
     def _take_back(self) -> None:
