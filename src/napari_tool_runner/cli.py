@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_tool_runner import author_verbs, verbs
+from napari_tool_runner import ahead_verbs, author_verbs, verbs
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.printing import keep_results_apart, print_json, results, say
 
@@ -241,6 +241,17 @@ VERBS = (
         "Make a test of a past job, in the tool's folder.",
         author_verbs.make_test,
         (_RECORD, Argument("--yes", "copy also what is large (above 5 MB)", action="store_true")),
+    ),
+    Verb(
+        "prepare",
+        "Fetch ahead what tools need: environments, images; says sizes before.",
+        ahead_verbs.make_ready,
+        (
+            Argument("tools", "tools, or names or folders of toolboxes", "TOOL", nargs="+"),
+            _RUNNING[0],
+            Argument("--yes", "fetch it without asking", action="store_true"),
+            _JSON,
+        ),
     ),
     Verb("runners", "Say what this computer can run.", verbs.list_runners, (_JSON,)),
     Verb(

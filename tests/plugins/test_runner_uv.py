@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import napari_tool_runner as ntr
+from napari_tool_runner.cli import main
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins import as_service, choose_service
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
@@ -434,6 +435,34 @@ def test_a_script_with_its_packages_in_its_head(index, envs, tmp_path):
     said = (result.workspace / "log.txt").read_text()
     if not enclosure_problem():
         assert "read-only" in said
+
+
+def test_prepare_makes_it_ahead(index, tmp_path, envs, capsys):
+    box = tmp_path / "box"
+    folder = box / "tool"
+    folder.mkdir(parents=True)
+    (folder / "own.xml").write_text(TOOL)
+    (folder / "own.py").write_text(SCRIPT)
+    (box / "plain.xml").write_text(TOOL.replace('"own"', '"plain"').replace("own.py", "none.py"))
+    config = tmp_path / "config.json"
+    told = {"process": {"xml_dirs": [str(box)]}, "runner": {"environments_dir": str(envs)}}
+    config.write_text(json.dumps(told))
+    line = ["prepare", str(box), "--config", str(config)]
+    assert main(line) == 0
+    said = capsys.readouterr()
+    assert "own  UV  1 PyPI package into the environment tiny-" in said.out
+    assert "plain  LOCAL  ready" in said.out
+    assert "add --yes" in said.err
+    assert main([*line, "--yes"]) == 0
+    assert "2 of 2 ready" in capsys.readouterr().err
+    index.stop()
+    assert main(["prepare", str(folder / "own.xml"), "--config", str(config), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["ready"] is True
+    assert ntr.run(folder / "own.xml", config=config).outputs
+    shutil.rmtree(envs)
+    assert main([*line, "--yes"]) == 1
+    assert "could not be reached" in capsys.readouterr().err
+    assert main(["prepare", "no-such-tool", "--config", str(config)]) == 1
 
 
 def test_another_python_of_this_computer(uv, tmp_path):

@@ -34,6 +34,7 @@ from .past.snippets import as_command, as_given, as_json, as_python
 from .placed import placed_result
 from .preview import dry_run
 from .question import Question
+from .readying import Readiness, readiness
 from .record import JobState, RecordedInput, RunRecord
 from .request import ConfigLike, Request, RunOptions, ToolLike
 from .sweeps import Cell, Sweep
@@ -66,6 +67,7 @@ __all__ = [
     "PreviewLayers",
     "Previewed",
     "Question",
+    "Readiness",
     "RecordedInput",
     "Request",
     "RunOptions",
@@ -122,6 +124,7 @@ __all__ = [
     "plan_batch",
     "prepare",
     "read_record",
+    "readiness",
     "reclaim",
     "reclaimable",
     "recorded_form",

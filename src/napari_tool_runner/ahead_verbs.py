@@ -1,0 +1,88 @@
+"""What the command line makes ready ahead of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner import jobs, tools
+from napari_tool_runner.arguments import agreed, config_of
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.names import size_text
+from napari_tool_runner.printing import print_json, say, show
+from napari_tool_runner.quoting import seen
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+__all__ = ["make_ready"]
+
+
+def make_ready(args: Namespace) -> int:
+    """List what tools would fetch, with its size; fetch it after a question."""
+    config = config_of(args)
+    found: list[jobs.Readiness] = []
+    failed = 0
+    for key in dict.fromkeys(_named(args)):
+        try:
+            one = jobs.readiness(tools.find_tool(key, config=config), config, args.runner)
+        except ToolRunnerError as error:
+            say(f"error: {seen(key)}: {error}")
+            failed += 1
+            continue
+        found.append(one)
+        for problem in one.plan.problems:
+            say(f"error: {seen(one.tool.id)}: {problem}")
+        failed += bool(one.plan.problems)
+    todo = [one for one in found if one.plan.fetches and not one.plan.problems]
+    sizes = [fetch.size for one in todo for fetch in one.plan.fetches]
+    if args.json:
+        print_json([_told(one) for one in found])
+    else:
+        for one in found:
+            words = [_words(fetch.what, fetch.size) for fetch in one.plan.fetches] or ["ready"]
+            state = "cannot run" if one.plan.problems else "; ".join(words)
+            show(f"{seen(one.tool.id)}  {one.service}  {seen(state)}")
+        unknown = " and what is not known" if None in sizes else ""
+        show(f"{size_text(sum(size or 0 for size in sizes))}{unknown} in all")
+    if not todo or not agreed(args, "Fetch all of this?", "nothing was fetched; add --yes"):
+        return 1 if failed else 0
+    ready = sum(one.plan.ready for one in found)
+    for one in todo:
+        try:
+            one.make(_echo)
+            ready += 1
+        except (ToolRunnerError, OSError) as error:
+            say(f"error: {seen(one.tool.id)}: {error}")
+            failed += 1
+    say(f"{ready} of {len(found)} ready")
+    return 1 if failed else 0
+
+
+def _named(args: Namespace) -> Iterator[str]:
+    """Yield the keys of tools: those that are named, and those of toolboxes that are."""
+    box = tools.load_toolbox(config_of(args))
+    for name in args.tools:
+        place = Path(os.path.expanduser(name)).absolute()
+        folders = {one: box.folder_of(one) for one in box.entries}
+        inside = [one.key for one, of in folders.items() if of.name == name or of.path == place]
+        yield from inside or [name]
+
+
+def _told(one: jobs.Readiness) -> dict[str, object]:
+    fetches = [{"what": fetch.what, "size": fetch.size} for fetch in one.plan.fetches]
+    told = {"tool": one.tool.id, "service": one.service, "fetches": fetches}
+    return {**told, "problems": list(one.plan.problems), "ready": one.plan.ready}
+
+
+def _words(what: str, size: int | None) -> str:
+    return f"{what} ({size_text(size)})" if size is not None else what
+
+
+def _echo(event: object) -> None:
+    from napari_tool_runner.plugins import OutputLine
+
+    if isinstance(event, OutputLine):
+        say(event.text)
