@@ -406,7 +406,7 @@ def test_colour_images_are_filtered_colour_by_colour(call):
 
 def test_sentences_for_what_cannot_work(call):
     plane, stack = (small(8, (20, 24)), "YX"), (small(8), "ZYX")
-    fraction = (plane[0].astype(np.float32), "YX")
+    fraction = (plane[0] + np.float32(0.5), "YX")
     even = (np.full((9, 9), 5, np.uint8), "YX")
     assert "to project along" in call("project", fails=True, input=plane)
     assert "0 to 3" in call("project", fails=True, input=stack, first=7)
