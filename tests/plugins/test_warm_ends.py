@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from napari_tool_runner.plugins import warm
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from plugins.warm_programs import Programs, installed
 
 __all__ = ["installed"]
@@ -175,3 +176,26 @@ def test_a_quick_end_has_the_status_of_the_program(
     programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=False)
     name = programs.script(f"import numpy, sys\nprint('a', end='')\nsys.exit({status})")
     assert programs.both("python", name) == (status, ["a"], [])
+
+
+ASKS = """
+import numpy
+import sys
+frame = sys._getframe()
+while frame and "server" not in frame.f_locals:
+    frame = frame.f_back
+memory = frame.f_locals["server"].leaving._memory if frame else None
+del frame
+print(memory is not None and memory.is_all(sys.modules["gc"].get_objects()))
+"""
+
+
+@pytest.mark.parametrize("enclose", [False, True])
+def test_what_a_fork_makes_before_its_program_is_memory(
+    tmp_path: Path, installed: Path, enclose: bool
+) -> None:
+    if enclose and (why := enclosure_problem()):
+        pytest.skip(why)
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=enclose)
+    name = programs.script(ASKS)
+    assert programs.warmed("python", name) == (0, ["True"], [])

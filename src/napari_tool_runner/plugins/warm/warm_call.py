@@ -214,6 +214,7 @@ def _run_file(words: list[str], main: types.ModuleType) -> None:
     main.__dict__.update(__file__=told, __cached__=None, __loader__=loader)
     with open(path, "rb") as file:
         source = file.read()
+    del file  # `sys.exit` keeps what is held here, and a file has an end
     exec(compile(source, told, "exec", 0, True), main.__dict__)  # noqa: S102
 
 
