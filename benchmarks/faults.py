@@ -1,6 +1,6 @@
 """A job that is killed, or finds the disk full, at each of its writes: nothing is lost or left.
 
-``python -m benchmarks.faults [--runner LOCAL|CONDA|DOCKER] [--every N]`` runs one small job
+``python -m benchmarks.faults [--runner LOCAL|CONDA|UV|DOCKER] [--every N]`` runs one small job
 again and again, with a channel or an engine of its own. Kinds of faults:
 
 - ``kill``, ``full``: the n-th time the n-th thing that it does on the disk (a file opened to
@@ -35,6 +35,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,8 @@ def _run(
                 fault = Fault(counter.name, str(folder), kind, at)
                 apart._BOOT = fault.boot(apart._BOOT)
                 process_tree.watchdog.__init__()  # type: ignore[misc]  # forks share none
+                # what a killed one leaves is ended by its mark: not what the next one starts
+                process_tree._OWNER = f"{os.getpid()}-{os.urandom(6).hex()}"
                 if after is not None:  # no signal that Python could put off
                     threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
                 status = _run_here(folder, runner)
@@ -297,7 +300,17 @@ def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Pa
             builds = [sys.executable, "-m", "tests.plugins.conda_channel", str(channel)]
             subprocess.run(builds, check=True)
             package = '<requirement type="package">demo-tool</requirement>'
-            yield package, {"channels": [channel.as_uri()]}, _left_by_conda
+            yield package, {"channels": [channel.as_uri()]}, partial(_environments_left, runner)
+    elif runner == "UV":
+        sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "plugins"))
+        from pypi_index import wheel
+
+        with tempfile.TemporaryDirectory() as name:
+            made = wheel("tiny", "1.0", files={f"tiny_{n}.py": b"A = 1" for n in range(20)})
+            Path(name, made.name).write_bytes(made.content)
+            os.environ |= {"UV_FIND_LINKS": name, "UV_NO_INDEX": "1"}
+            package = '<package type="pip">tiny</package>'
+            yield package, {}, partial(_environments_left, runner)
     elif runner == "DOCKER":
         sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "plugins"))
         import docker_engine as engines
@@ -322,9 +335,9 @@ def _service(runner: str) -> Iterator[tuple[str, dict[str, object], Callable[[Pa
         yield "", {}, lambda _: []
 
 
-def _left_by_conda(folder: Path) -> list[str]:
+def _environments_left(runner: str, folder: Path) -> list[str]:
     """The next job has to find, or to make, its environment, and to take away half ones."""
-    _, done = _run(folder, "CONDA", "none", sys.maxsize)
+    _, done = _run(folder, runner, "none", sys.maxsize)
     found = [] if done else ["the next job does not find its environment"]
     places = [p for p in (folder / "conda").glob("[!.]*/*") if p.is_dir()]
     return found + ([] if len(places) == 1 else [f"environments: {places}"])
@@ -333,7 +346,7 @@ def _left_by_conda(folder: Path) -> list[str]:
 def main() -> int:
     """Run it from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
-    parser.add_argument("--runner", default="LOCAL", choices=("LOCAL", "CONDA", "DOCKER"))
+    parser.add_argument("--runner", default="LOCAL", choices=("LOCAL", "CONDA", "UV", "DOCKER"))
     parser.add_argument("--every", type=int, default=1, metavar="N")
     parser.add_argument("--kinds", nargs="*", default=KINDS, choices=KINDS)
     options = parser.parse_args()

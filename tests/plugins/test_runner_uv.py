@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -13,15 +14,16 @@ import pytest
 
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
-from napari_tool_runner.errors import JobCancelledError, PreparationError
-from napari_tool_runner.plugins import as_service, choose_service
+from napari_tool_runner.errors import JobCancelledError, PreparationError, ToolFailedError
+from napari_tool_runner.plugins import Mount, as_service, choose_service
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_uv import UvRunnerService, UvRunnerServiceBuilder
 from napari_tool_runner.plugins.uv import maker
 from napari_tool_runner.plugins.uv.indexes import users_indexes
+from napari_tool_runner.plugins.warm import pool
 from napari_tool_runner.tools.model import PythonRequirement
 from plugins.pypi_index import File, Index, wheel
-from plugins.runner_helpers import make_process, make_tool, wait_until
+from plugins.runner_helpers import make_process, make_tool, script, wait_until
 
 SHOW = "import sys, tiny; print(tiny.VERSION, sys.prefix)"
 TINY = PythonRequirement(requirements=("tiny",))
@@ -435,6 +437,107 @@ def test_a_script_with_its_packages_in_its_head(index, envs, tmp_path):
     said = (result.workspace / "log.txt").read_text()
     if not enclosure_problem():
         assert "read-only" in said
+
+
+NAPARI = """
+import os, sys, time
+from pathlib import Path
+from plugins.runner_helpers import make_process
+from napari_tool_runner.plugins.runner_uv import UvRunnerService
+from napari_tool_runner.plugins.warm import pool
+from napari_tool_runner.tools.model import PythonRequirement
+
+folder, stop = sys.argv[1:]
+process, _ = make_process(Path(folder) / "other", PythonRequirement(requirements=("tiny",)))
+
+def report(event):
+    told = getattr(event, "text", None) or event.phase
+    print(told, flush=True)
+    if stop in told:
+        time.sleep(600)
+
+process.context.report = report
+with UvRunnerService({"environments_dir": folder + "/envs"}).session(process):
+    print("made", flush=True)
+"""
+
+
+@pytest.mark.parametrize("stop", ["Solving", "to download", "Downloading", "Linking", "Compiling"])
+def test_a_napari_that_is_killed_leaves_nothing_that_is_used(uv, index, tmp_path, stop):
+    index.pause = 0.05
+    args = script(tmp_path, NAPARI, "other_napari.py")
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    other = subprocess.Popen(
+        [*args, str(tmp_path), stop], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )  # fmt: skip
+    assert any(stop in line for line in other.stdout)
+    other.kill()
+    other.wait()
+    other.stdout.close()
+    index.pause = 0
+    assert not uv.is_ready(make_tool(TINY))
+    code, events, process = run(uv, tmp_path)
+    prefix = Path(process.context.provenance["environment"]["prefix"])
+    assert code == 0
+    assert events.lines() == [f"2.0 {prefix}"]
+    assert (prefix / "pyvenv.cfg").exists()
+    assert [one.name for one in prefix.parent.glob("p*") if one.is_dir()] == [prefix.name]
+
+
+def test_its_programs_start_warm(warm, uv, tmp_path):
+    (tmp_path / "job" / "work").mkdir(parents=True)
+    (tmp_path / "job" / "work" / "script.py").write_text(
+        "import sys, json, decimal, tiny\nprint(sys.prefix, tiny.VERSION)"
+    )
+    if enclosure_problem():
+        pytest.skip("programs start warm within walls only")
+    found = []
+    for on in (False, True, True):
+        service = UvRunnerService({**uv.config, "warm": on})
+        process, events = make_process(tmp_path / "job", TINY)
+        process.context.root = tmp_path / "job"
+        process.context.mounts = [Mount(tmp_path / "job", read_only=False)]
+        with service.session(process) as session:
+            found.append((session.exec(["python", "script.py"]), events.lines()))
+        servers = list(pool._pool._servers.values())
+        assert wait_until(lambda servers=servers: not any(one.waited for one in servers))
+    assert found[0] == found[1] == found[2]
+    assert process.context.provenance["warm"] is True
+
+
+def test_a_policy_knows_the_indexes(uv, index, tmp_path):
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    (folder / "own.xml").write_text(TOOL)
+    (folder / "own.py").write_text(SCRIPT)
+
+    def facility(*indexes):
+        file = tmp_path / "facility.json"
+        file.write_text(json.dumps({"policy": {"indexes": indexes}}))
+        os.environ["NAPARI_TOOL_RUNNER_FACILITY"] = str(file)
+
+    try:
+        facility("https://pypi.org/simple")
+        with pytest.raises(ToolFailedError, match="does not allow the index http://127"):
+            ntr.run(folder / "own.xml", config={"runner": dict(uv.config)})
+        facility(index.url)
+        assert ntr.run(folder / "own.xml", config={"runner": dict(uv.config)}).outputs
+    finally:
+        del os.environ["NAPARI_TOOL_RUNNER_FACILITY"]
+
+
+def test_no_login_of_an_index_is_told(uv, index, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url.replace("http://", "http://me:secret@"))
+    _, events, process = run(uv, tmp_path)
+    (tool, kept) = (make_tool(TINY), uv.store.folder)
+    told = [repr(process.context.provenance), repr(uv.place(tool)), *events.lines("runner")]
+    texts = [one.read_text() for one in kept.glob("tiny-*/*") if one.is_file()]
+    index.files["tiny"] = []
+    index.stop()
+    with pytest.raises(PreparationError) as caught:
+        run(uv, tmp_path, PythonRequirement(requirements=("other",)))
+    assert not [one for one in (*told, *texts, str(caught.value)) if "secret" in one]
 
 
 def test_prepare_makes_it_ahead(index, tmp_path, envs, capsys):
