@@ -134,6 +134,22 @@ def test_a_descriptor_comes_first(tool) -> None:
     assert "left out" in found.notes[0].what
 
 
+@pytest.mark.parametrize(
+    "place", ["file:///etc", "/home/me", "https://a/simple https://b/simple", "https://${TOKEN}/x"]
+)
+def test_an_index_is_one_address_of_a_server(tool, place) -> None:
+    found = tool(run_py=HEAD.replace("https://index.example/simple", place))
+    assert found.requirements[0].indexes == ()
+    assert "left out" in found.notes[0].what
+    package = (
+        f'<requirements><package type="pip" index="{place.split()[0]}">x</package></requirements>'
+    )
+    found = tool(package)
+    assert all(one.startswith("https://a/") for one in found.requirements[0].indexes)
+    found = tool(requirements_txt=f"x\n--index-url {place.split()[0]}\n")
+    assert all(one.startswith("https://a/") for one in found.requirements[0].indexes)
+
+
 def test_only_scripts_of_the_tool_are_asked(tmp_path) -> None:
     (tmp_path / "outer.py").write_text(HEAD)
     inner = tmp_path / "tool"

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.names import size_text
@@ -16,7 +17,11 @@ from napari_tool_runner.plugins.environments import EnvironmentStore
 from napari_tool_runner.plugins.process import ExecContext, Progress
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.storage import user_data
+
+if TYPE_CHECKING:
+    from napari_tool_runner.tools.model import Tool
 
 __all__ = ["EnvironmentService", "outer_variables", "room_for", "waiting"]
 
@@ -51,6 +56,12 @@ class EnvironmentService(RunnerService):
             f"Environments cannot be made in {folder}: set 'environments_dir' in the runner "
             "section to a folder that can be written.",
         )
+
+    def _as_local(self, tool: Tool, lacking: str) -> Availability:
+        """Say that a tool without an environment runs as with LOCAL, and what that means."""
+        told = LocalRunnerService(self.config).supports(tool).message
+        plain = f"The tool requires {lacking}: its program runs as with LOCAL."
+        return Availability(True, f"{plain} {told}".strip())
 
     def _kept(self, what: str, *caches: Path) -> list[Stored]:
         """Return environments that nobody uses now, and the caches."""

@@ -90,8 +90,7 @@ class CondaRunnerService(EnvironmentService):
             spec = read_spec(tool)
         except ToolRunnerError as error:
             return Availability(False, str(error))
-        plain = "The tool requires no conda packages: its program runs as with LOCAL."
-        return Availability(True, plain if spec is None else "")
+        return Availability(True) if spec else self._as_local(tool, "no conda packages")
 
     def is_ready(self, tool: Tool) -> bool | None:
         """Say whether its environment was made before."""

@@ -85,9 +85,7 @@ class UvRunnerService(EnvironmentService):
         """Say whether `tool` needs nothing else than packages of PyPI."""
         if read_spec(tool) is not None:
             return Availability(True)
-        told = LocalRunnerService(self.config).supports(tool).message
-        plain = "The tool requires nothing of PyPI: its program runs as with LOCAL."
-        return Availability(True, f"{plain} {told}".strip())
+        return self._as_local(tool, "nothing of PyPI")
 
     def is_ready(self, tool: Tool) -> bool | None:
         """Say whether its environment was made before."""

@@ -19,7 +19,7 @@ from napari_tool_runner.tools.candidate import read_bytes
 from napari_tool_runner.tools.model import PythonRequirement
 from napari_tool_runner.tools.own_folder import programs_named
 
-__all__ = ["PythonNeeds", "needs_of_script", "versions", "wanted"]
+__all__ = ["PythonNeeds", "is_address", "needs_of_script", "versions", "wanted"]
 
 _MOST_BYTES = 2**22
 _MOST = 1000
@@ -55,7 +55,10 @@ def wanted(lines: Iterable[str], source: str = "") -> PythonNeeds:
             continue
         option, _, value = words[0].partition("=")
         if option in _INDEX:
-            indexes.append(value or " ".join(words[1:2]))
+            named = value or " ".join(words[1:2])
+            (indexes if is_address(named) else left_out).append(
+                named if is_address(named) else _cannot(line, source)
+            )
             continue
         hashes = [word for word in words if word.startswith(_HASH)]
         rest = " ".join(word for word in words if not word.startswith(_HASH))
@@ -71,6 +74,11 @@ def wanted(lines: Iterable[str], source: str = "") -> PythonNeeds:
         pins=tuple(pins[:_MOST]), indexes=tuple(filter(None, indexes)), source=source,
     )  # fmt: skip
     return PythonNeeds(told, tuple(left_out[:_MOST]))
+
+
+def is_address(text: str) -> bool:
+    """Whether it is the address of one index on a server: no folder of this computer."""
+    return re.fullmatch(r"https?://[^\s,;\"'$]+", text) is not None
 
 
 def versions(text: str) -> str:
@@ -136,8 +144,9 @@ def _with(needs: PythonNeeds, python: object, uv: object = None) -> PythonNeeds:
     left_out = list(needs.left_out)
     for name, value in uv.items() if isinstance(uv, Mapping) else ():
         if name == "index" and isinstance(value, list):
-            urls = [one.get("url") for one in value if isinstance(one, Mapping)]
-            indexes += [one for one in urls if isinstance(one, str)]
+            urls = [str(one.get("url")) for one in value if isinstance(one, Mapping)]
+            indexes += filter(is_address, urls)
+            left_out += [_cannot(url, "[tool.uv]") for url in urls if not is_address(url)]
         else:
             what = f"[tool.uv] {name}"
             left_out.append(_cannot(what, needs.requirement.source))

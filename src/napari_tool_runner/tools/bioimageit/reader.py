@@ -42,7 +42,7 @@ from napari_tool_runner.tools.model import (
     Requirement,
     Tool,
 )
-from napari_tool_runner.tools.python_needs import versions, wanted
+from napari_tool_runner.tools.python_needs import is_address, versions, wanted
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -315,10 +315,14 @@ def _from_pypi(element: Element, notes: Notes) -> PythonRequirement:
     needed = wanted(_text(element).splitlines())
     for one in needed.left_out:
         notes.warning("requirements/package", one)
+    indexes = element.get("index", "").split()
+    for one in indexes:
+        if not is_address(one):
+            notes.warning("requirements/package", f"“{one}” is no address; it is left out.")
     return replace(
         needed.requirement,
         python=versions(element.get("python", "")),
-        indexes=tuple(element.get("index", "").split()),
+        indexes=tuple(filter(is_address, indexes)),
     )
 
 
