@@ -159,6 +159,6 @@ def named_image(tool: Tool) -> Reference | None:
     only = f"docker image, only {', '.join(others)}" if others else "container image"
     raise PreparationError(
         f"{tool.name} names no {only}.",
-        hint="Choose another runner service (CONDA for conda packages, UV for those of PyPI, LOCAL "
-        "for nothing).",
+        hint="Choose another runner service (CONDA for conda packages, UV for those of PyPI, "
+        "LOCAL for nothing).",
     )
