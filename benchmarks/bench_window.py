@@ -56,6 +56,13 @@ def run(*, quick: bool) -> Iterator[Comparison]:
             how = "warm" if warm else "cold"
             name = f"a value to the preview's pixels, 512 × 512, {how} (its goal)"
             yield Comparison(name, seen, 0.12, 1, 3 if quick else 15)
+        for enclose in (True, False):
+            configured(home, warm=True, enclose=enclose)
+            clicks = 3 if quick else 15
+            seen = session(home, "second", clicks)
+            how = "enclosed" if enclose else "not enclosed"
+            name = f"second click to layer, warm, {how} (napari's adding, and 60 ms)"
+            yield Comparison(name, seen["click"], seen["adding"], 1, clicks, 0.06)
         configured(home)
         count = 10 if quick else 100
         with_jobs, alone = session(home, "jobs", count), session(home, "layers", count)
@@ -107,11 +114,13 @@ def session(home: Path, part: str, count: int) -> dict[str, float]:
     return found
 
 
-def configured(home: Path, toolbox: Path | None = None, *, warm: bool = False) -> None:
+def configured(
+    home: Path, toolbox: Path | None = None, *, warm: bool = False, enclose: bool = True
+) -> None:
     """Write config.json: no answer is one of an earlier run."""
     config = {
         "jobs": {"cache": False},
-        "runner": {"service": "LOCAL", "warm": True} if warm else {},
+        "runner": {"service": "LOCAL", "warm": True, "enclose": enclose} if warm else {},
         "process": {"xml_dirs": [str(toolbox)] if toolbox else []},
     }
     place = home / ".config" / "napari-tool-runner"
