@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_tool_runner.tools import load_toolbox
-from napari_tool_runner.tools.toolbox.words import _table, meanings, stem, words_of
+from napari_tool_runner.tools.toolbox.words import _table, apart, meanings, stem, words_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -229,6 +229,155 @@ MORE = {
     "unsharp_mask": "blurry | high pass | image not sharp | out of focus image | crisp",
 }
 
+# names of functions and menus, and questions
+NAMES = {
+    "calculate_images": (
+        "binary union | imsubtract | MaskImage | immultiply | binary intersection | absolute "
+        "difference | ImageMath | calcium imaging dF/F | blend images | crossbleed | "
+        "logically combine"
+    ),
+    "colocalize": (
+        "corr2 | MeasureColocalization | colocalization threshold | coloc 2 | overlap of red "
+        "and green | overlap coefficient"
+    ),
+    "colour_to_grey": (
+        "rgb to luminance | stain vectors | rgb2hed | UnmixColors | separate green from red | "
+        "ColorToGray | split channels popup"
+    ),
+    "compare_labels": (
+        "get jaccard index | compare to manual annotation | sorensen dice | "
+        "adapted_rand_error | variation of information | evaluate against ground truth | "
+        "percent overlap with manual labels"
+    ),
+    "correct_bleaching": (
+        "same brightness in all frames | signal fades | correct intensity jump | "
+        "photobleaching correction exponential fit"
+    ),
+    "correct_drift": (
+        "image moves during acquisition | stabilize video | correct 3d drift | align series | "
+        "jumping frames | time lapse alignment | image stabilizer series"
+    ),
+    "count_points": ("lysosomes per cell | RelateObjects"),
+    "cut_out_objects": (
+        "image for each cell | auto crop | SaveCroppedObjects | crop image to segments | "
+        "imcrop | crop image in place | crop single nuclei"
+    ),
+    "deconvolve": ("deconvlucy | deconvwnr | theoretical PSF"),
+    "denoise_tv": (
+        "imnlmfilt | kalman stack filter | ReduceNoise | denoise_bilateral | denoise_nl_means "
+        "| denoise_tv_chambolle"
+    ),
+    "detect_spots": (
+        "blob_log | blob_dog | spot detection 3d | peak_local_max | spot detector | bright "
+        "spot detection | gaussian_laplace"
+    ),
+    "distance_transform": (
+        "distance_transform_edt | distance to membrane | bwdist | distance from segments | "
+        "exact euclidean distance transform"
+    ),
+    "enhance_contrast": (
+        "histeq | image too dark | RescaleIntensity | adjust_gamma | adapthisteq | imadjust | "
+        "equalize_adapthist | enhance local contrast | normalize local contrast | quantile "
+        "based normalization"
+    ),
+    "fill_holes": (
+        "fill roi holes | remove_small_holes | binary fill | holes in my mask | "
+        "binary_fill_holes | flood fill | fill mask"
+    ),
+    "find_objects": (
+        "IdentifyPrimaryObjects | automated cell counting | elongated nuclei not detected | "
+        "nucleus counter | count DAPI nuclei | cell detection | balloon segmentation | some "
+        "nuclei are not recognized | missing nuclei in segmentation | wrong number of cells | "
+        "yeast budding cells | count colonies on plate | membrane segmentation"
+    ),
+    "gaussian_filter": ("gaussian blur 3d | uniform_filter | imgaussfilt | boxcar filter"),
+    "label_components": (
+        "bwlabeln | labelmatrix | relabel sequential | bwconncomp | find connected regions"
+    ),
+    "label_outlines": (
+        "reduce labels to label edges | bwperim | imcontour | OverlayOutlines | export "
+        "outlines | find_contours | generate rois | border of cells as polygon"
+    ),
+    "label_surfaces": ("surface of nuclei 3d | show color surfaces | 3d mesh of embryo"),
+    "measure_regions": (
+        "count positive pixels | "
+        "measure total fluorescence | regionprops_table | reduce labels to centroids | "
+        "MeasureObjectIntensity | size distribution of particles | fluorescent labeling area "
+        "| corrected total cell fluorescence | feature extraction regionprops | stained area "
+        "percent | equivalent diameter | ExportToSpreadsheet | how many pixels per cell | "
+        "quantify expression level | MeasureObjectSizeShape | fluorescence intensity per "
+        "nucleus | membrane staining quantification | MeasureImageAreaOccupied | longest axis "
+        "| protein expression level | spheroid size | measure multi channel | bwarea | show "
+        "label centers | mean nuclear GFP intensity | fit ellipse | integrated intensity | "
+        "skewness"
+    ),
+    "median_filter": (
+        "median 3d | salt pepper noise | medfilt2 | remove outliers bright | 2D median"
+    ),
+    "morphology": (
+        "ExpandOrShrinkObjects | bwmorph | opening labels | binary_erosion | extend labels "
+        "with maximum radius | grow nuclei to cells | make objects bigger | jagged edges of "
+        "mask | strel | imerode | imdilate | imclose | imopen | gray morphology | erode 3d | "
+        "dilate 3d"
+    ),
+    "project": (
+        "z projector | grouped z project | flatten z stack | MakeProjection | maximum z "
+        "projection | standard deviation projection | average intensity z | median projection "
+        "| extended depth of field easy mode | convert to 2D | stack average | brightest "
+        "slice"
+    ),
+    "register_images": (
+        "channels do not overlap | descriptor based registration | imregister | imregtform | "
+        "rigid registration | bead-based registration"
+    ),
+    "remove_small_objects": (
+        "exclude on edges | bwareafilt | exclude labels outside size range | exclude small "
+        "labels | only keep big cells | cells cut at the border | exclude labels on edges | "
+        "discard tiny objects | erase border cells | remove small blobs"
+    ),
+    "rescale": (
+        "downsample 2d | downscale_local_mean | imresize | rebin 3d | even voxel size | half "
+        "the image size"
+    ),
+    "sort_objects": (
+        "set cell intensity classifications | percentage of live cells | viral infectivity | "
+        "ClassifyObjects | find positive cells | count fluorescent positive cells | which "
+        "cells express GFP | positive cell detection | cell viability count | separate dead "
+        "from living cells"
+    ),
+    "split_touching": (
+        "distance transform watershed | marker-controlled watershed | local minima seeded "
+        "watershed | nuclei stick together | two nuclei as one | morphological separate "
+        "objects | adjustable watershed | seeded watershed | cells too close together | "
+        "SplitOrMergeObjects | several nuclei taken together | clumped cells undercounted"
+    ),
+    "subtract_background": (
+        "imtophat | bright on one side | top hat box | CorrectIlluminationApply | remove "
+        "background fluorescence | CorrectIlluminationCalculate | fix vignetting | high "
+        "background staining | autofluorescence removal | subtract background light | "
+        "intensity gradient across field | field flatness"
+    ),
+    "threshold": (
+        "threshold_otsu | adaptthresh | im2bw | threshold_local | multithresh | auto local "
+        "threshold | segment by brightness | graythresh | make binary "
+        "black background | minimum error threshold"
+    ),
+    "track_points": (
+        "vesicle trajectories | follow nuclei over time | XYZ particle tracking | cell "
+        "division tracking | TrackObjects | cell migration assay | spots to tracks | nuclei "
+        "to cell lineage | particle speed"
+    ),
+    "unsharp_mask": ("imsharpen"),
+}
+
+LACKING = (
+    "time stamper | imhist | compute curvatures | imrotate | delaunay | bwskel | ridge "
+    "detection | color histogram | piv analysis | sholl analysis | improfile | frangi "
+    "vesselness | apply LUT | analyze skeleton | variance filter | add scale bar | draw a "
+    "line profile | MedialSkeleton | tubeness | stitch images together | neuron branches "
+    "| optic flow | shape-based averaging"
+)
+
 
 @pytest.fixture(scope="module")
 def box() -> Toolbox:
@@ -239,7 +388,7 @@ def box() -> Toolbox:
     ("typed", "tool"),
     [
         (typed.strip(), tool)
-        for pairs in (PAIRS, MORE)
+        for pairs in (PAIRS, MORE, NAMES)
         for tool, texts in pairs.items()
         for typed in texts.split("|")
     ],
@@ -266,7 +415,13 @@ def test_every_line_of_the_table_leads_to_a_tool_that_ships(box: Toolbox) -> Non
         assert any(box._index._together(tool) for tool in tools), phrase
 
 
-@pytest.mark.parametrize("typed", ["skeleton", "skeletonise", "kymograph", "stitch tiles", "FFT"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("skeleton", "skeletonise", "kymograph", "stitch tiles", "FFT"),
+        *(typed.strip() for typed in LACKING.split("|")),
+    ],
+)
 def test_what_no_tool_does_is_said_with_the_nearest(box: Toolbox, typed: str) -> None:
     found = box.find(typed, 3)
     assert found.entries
@@ -279,6 +434,24 @@ def test_the_order_of_words_and_words_between_are_no_matter() -> None:
             "nuclei",
             "touching",
         ) in [one.words for one in meanings(typed)], typed
+
+
+def test_the_head_says_found_only_of_what_has_every_word_that_tells(box: Toolbox) -> None:
+    for typed in ("rolling ball", "separate touching nuclei", "count the cells", "find objects"):
+        assert box.find(typed).whole, typed
+    for typed in ("quaternion blur", "tubeness filter", "graycomatrix"):
+        assert not box.find(typed).whole, typed
+    assert box.find("skeleton").lacks
+    assert not box.find("quaternion blur").lacks
+
+
+def test_words_that_a_name_joins_are_taken_apart() -> None:
+    words = frozenset(["mask", "image", "touching", "objects", "touch"])
+    assert apart("maskimage", words.__contains__) == (("mask", "image"), True)
+    assert apart("immask", words.__contains__) == (("mask",), True)
+    assert apart("touchingobjects", words.__contains__) == (("touching", "objects"), True)
+    assert apart("grymaskx", words.__contains__) == (("mask",), False)
+    assert apart("x" * 10_000, words.__contains__) == ((), False)
 
 
 def test_labels_and_options_are_found(box: Toolbox) -> None:

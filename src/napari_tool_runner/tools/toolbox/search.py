@@ -4,20 +4,29 @@ Words of all fields but the help form one vocabulary. Each word of the query fin
 of the vocabulary (equal, of one stem, beginning, inside, or misspelt), and these their tools;
 the help is looked through as it is, which is as fast and needs no preparation. What people
 call it otherwise (`words`) finds tools, too. A tool is found when every word or phrase of the
-query found it, but for those that say on what something is done; where there is none, when some
-did.
+query found it, but for those that say less than others (on what something is done); where there
+is none, when some did.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
+from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_tool_runner.tools.toolbox.words import Meaning, fold, meanings, stem, words_of
+from napari_tool_runner.tools.toolbox.words import (
+    Meaning,
+    apart,
+    fold,
+    is_told,
+    meanings,
+    stem,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
@@ -32,8 +41,6 @@ _EQUAL, _STEM, _BEGINNING, _INSIDE, _MISSPELT = 1.0, 0.9, 0.8, 0.5, 0.4
 _FEW = 4
 """Fewer tools than this, and likely misspellings are looked for too."""
 _LIKELY = 40
-_SUBJECT = 0.1
-"""How much of its score a word counts that says on what something is done."""
 _TELLING = 60
 """A score from which on a word is one of a tool's name, not of its help."""
 _WEAK = 0.6
@@ -46,10 +53,22 @@ _NEAR = range(1, 14)
 
 
 class Hits(NamedTuple):
-    """What a search found, best first; not `whole`: no tool fits every word, these do some."""
+    """What a search found, best first; not `whole`: no tool fits every word, these do some.
+
+    `lacks`: it is known that no tool does it; these are the nearest.
+    """
 
     entries: tuple[ToolEntry, ...]
     whole: bool = True
+    lacks: bool = False
+
+
+class _Found(NamedTuple):
+    """Number of entry -> score, and what `Hits` says of them."""
+
+    scores: dict[int, float]
+    whole: bool = True
+    lacks: bool = False
 
 
 class SearchIndex:
@@ -82,31 +101,54 @@ class SearchIndex:
     def search(self, text: str, limit: int | None = None) -> Hits:
         """Return the entries that fit `text`, best first; all of them for empty text."""
         query = fold(text).strip()
-        if not words_of(query):
+        words = words_of(query)
+        if not words:
             return Hits(self._entries[:limit])
-        meant = meanings(query)
+        parts = {one: apart(one, self._known) for one in words if not self._known(one)}
+        joined = {
+            one: pieces for one, (pieces, all_known) in parts.items() if all_known and pieces
+        }
+        found = self._found(query, words, joined)
+        if not found.scores:
+            some = {one: pieces or (one,) for one, (pieces, _) in parts.items()}
+            found = self._found(query, words, some, loosely=True)._replace(whole=False)
+        return Hits(self._best(query, found.scores, limit), found.whole, found.lacks)
+
+    def _found(
+        self,
+        query: str,
+        words: Sequence[str],
+        apart: Mapping[str, Sequence[str]],
+        *,
+        loosely: bool = False,
+    ) -> _Found:
+        """Find what fits words, some of which are taken `apart`; `loosely`: or what comes near."""
+        said = " ".join(part for one in words for part in apart.get(one, [one]))
+        meant = meanings(said, loosely=loosely)
         found = [self._meaning(one) for one in meant]
         best = [max(scores.values(), default=0) for scores in found]
-        acts = [n for n, one in enumerate(meant) if not one.subject]
-        told = [n for n in acts if meant[n].instead or best[n] >= _TELLING]
-        if any(best[n] >= _DESCRIPTION for n in acts):
-            # what is done tells the tool, what it is done to little
-            for n in {*range(len(meant))}.difference(acts):
-                found[n] = {number: _SUBJECT * score for number, score in found[n].items()}
-            needed = told or acts
-        else:
-            needed = [*range(len(meant))]
+        most = max(
+            (meant[n].tells for n, one in enumerate(best) if one >= _DESCRIPTION), default=0
+        )
+        acts = [n for n, one in enumerate(meant) if one.tells >= most]
+        for n, one in enumerate(meant):
+            if one.tells < most:  # what is done tells the tool, what it is done to little
+                found[n] = {number: one.tells * score for number, score in found[n].items()}
+        needed = [n for n in acts if most and (meant[n].instead or best[n] >= _TELLING)] or acts
         each = {number: [one.get(number, 0.0) for one in found] for one in found for number in one}
         some = {number: sum(scores) for number, scores in each.items()}
         whole = {number: some[number] for number in each if all(each[number][n] for n in needed)}
-        fitting = bool(whole)
         if max(whole.values(), default=0) < _WEAK * max(some.values(), default=0):
             whole = {}  # all words stand somewhere in its help: another tool has the most of them
-        if not fitting:
-            whole = self._letters(query)
-        fitting = fitting or bool(whole)
+        elif not whole and (letters := self._letters(query)):
+            return _Found(letters)
         lacking = any(one.lacks and not self._has(one.words) for one in meant)
-        return Hits(self._best(query, whole or some, limit), fitting and not lacking)
+        fitting = any(all(each[number][n] for n in acts) for number in whole)
+        return _Found(whole or some, fitting and not lacking, lacking)
+
+    def _known(self, word: str) -> bool:
+        """Whether a tool or the table has a word."""
+        return is_told(word) or bool(self._stems.get(stem(word)))
 
     def _has(self, words: Sequence[str]) -> bool:
         """Whether a tool says itself that it does what `words` are."""
@@ -130,17 +172,19 @@ class SearchIndex:
         """Return number of entry -> score for a word or phrase, or what stands for it."""
         scores = self._together(meaning.words)
         for quality, words in meaning.instead:
-            for number, score in self._together(words).items():
+            for number, score in self._together(words, min).items():
                 scores[number] = max(scores.get(number, 0.0), quality * score)
         return scores
 
-    def _together(self, words: Sequence[str]) -> dict[int, float]:
-        """Return number of entry -> mean score of the words, where it has them all."""
+    def _together(
+        self, words: Sequence[str], of: Callable[[Sequence[float]], float] = fmean
+    ) -> dict[int, float]:
+        """Return number of entry -> mean (or least) score of the words, where it has them all."""
         each = [self._word(word) for word in words]
         if len(each) == 1:
             return each[0].copy()
         common = set(each[0]).intersection(*each[1:])
-        return {number: sum(one[number] for one in each) / len(each) for number in common}
+        return {number: of([one[number] for one in each]) for number in common}
 
     def _add(self, number: int, weight: int, text: str) -> None:
         for word in set(words_of(text)):

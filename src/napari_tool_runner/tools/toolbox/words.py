@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Meaning", "fold", "meanings", "stem", "words_of"]
+__all__ = ["Meaning", "apart", "fold", "is_told", "meanings", "stem", "words_of"]
 
 _WORD = re.compile(r"[^\W_]+")
 _ENDING = re.compile(
@@ -18,14 +18,19 @@ _ENDING = re.compile(
 )
 _DOUBLED = re.compile(r"(?:([bdgmnprt])\1|(?<=\w{3})(l)l)$")
 _ROUNDS = 3
+_COMPARED = frozenset(["bigger", "larger", "smaller", "brighter", "darker", "thicker", "thinner"])
+"""What something shall become, which is not what it is."""
 _HEAD = "~"
 """Before a word that stands for others, so that *number objects* is not *number of cells*."""
 _PIECE = 100
+_MOST_LETTERS = 40
+"""Of a word that is taken apart."""
 _LEAST = 3
 """Letters that are left of a word without its ending."""
 # a name that has the word somewhere counts half as much again, one that begins with it twice:
 # what a word most means goes between them
 _WORD_MEANS, _PHRASE_MEANS, _NEXT, _LESS, _BEGUN = 1.6, 1.2, 0.9, 0.08, 0.9
+_SUBJECT, _GENERAL = 0.1, 0.4
 
 
 class Meaning(NamedTuple):
@@ -37,15 +42,15 @@ class Meaning(NamedTuple):
         As they were typed.
     instead : tuple of (float, tuple of str)
         How much it counts that a tool has all of those words; typed ones count 1.
-    subject : bool
-        It is what is worked on: it tells less than what is done.
+    tells : float
+        How much it says of a tool beside words that say more: what is worked on says the least.
     lacks : bool
         No tool that ships does it; those are the nearest.
     """
 
     words: tuple[str, ...]
     instead: tuple[tuple[float, tuple[str, ...]], ...] = ()
-    subject: bool = False
+    tells: float = 1.0
     lacks: bool = False
 
 
@@ -67,7 +72,7 @@ def words_of(text: str) -> list[str]:
 @cache
 def stem(word: str) -> str:
     """Return an English word without its endings, so that *trackers* are *track*."""
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if word not in _COMPARED else 0):
         cut = _ENDING.sub("", word, count=1)
         if cut == word or len(cut) < _LEAST:
             break
@@ -85,7 +90,8 @@ class _Table(NamedTuple):
     lacks: frozenset[tuple[str, ...]]
     by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]]
     unsaid: frozenset[str]
-    subjects: frozenset[str]
+    tells: dict[str, float]
+    joins: frozenset[str]
 
 
 @cache
@@ -102,15 +108,35 @@ def _table() -> _Table:
     for phrase, tools in (told["means"] | told["lacks"]).items():
         known = tuple(tuple(words_of(tool)) for tool in tools)
         plain = tuple(map(stem, _said(phrase, unsaid)))
-        means[plain] = known
+        head = tuple(same.get(word, word) for word in plain)
         if phrase in told["lacks"]:
-            lacks.add(plain)
-        means.setdefault(tuple(same.get(word, word) for word in plain), known)
+            lacks.update({plain} if head in means else {plain, head})
+        means[plain] = known
+        means.setdefault(head, known)
     by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]] = {}
     for phrase in means:
         by_length.setdefault(len(phrase), []).append((frozenset(phrase), phrase))
-    subjects = frozenset(_HEAD + stem(name) for name in told["subjects"])
-    return _Table(same, means, frozenset(lacks), by_length, unsaid, subjects)
+    tells = {
+        same.get(stem(word), stem(word)): much
+        for much, words in ((_SUBJECT, told["subjects"]), (_GENERAL, told["general"]))
+        for word in words
+    }
+    return _Table(
+        same, means, frozenset(lacks), by_length, unsaid, tells, frozenset(told["joins"])
+    )
+
+
+@cache
+def _told() -> frozenset[str]:
+    """The stems of the table's words."""
+    table = _table()
+    in_phrases = (word for phrase in table.means for word in phrase)
+    return frozenset((*table.same, *in_phrases, *table.unsaid))
+
+
+def is_told(word: str) -> bool:
+    """Return whether the table has `word`."""
+    return stem(word) in _told()
 
 
 def _said(text: str, unsaid: frozenset[str]) -> list[str]:
@@ -118,8 +144,11 @@ def _said(text: str, unsaid: frozenset[str]) -> list[str]:
     return [word for word in typed if stem(word) not in unsaid] or typed
 
 
-def meanings(text: str) -> list[Meaning]:
-    """Return what the words of a query mean; the last one may be only begun."""
+def meanings(text: str, *, loosely: bool = False) -> list[Meaning]:
+    """Return what the words of a query mean; the last one may be only begun.
+
+    `loosely`: a word may stand for the shortest phrase that has it.
+    """
     table = _table()
     said = _said(text, table.unsaid)
     plain = [stem(word) for word in said]
@@ -141,9 +170,35 @@ def meanings(text: str) -> list[Meaning]:
         phrase = next((one for one in (own, head) if one in table.means), ())
         if not phrase and place == len(said) - 1 and (phrase := _begun(table, said[place:])):
             sure = _BEGUN
-        subject = known[place] in table.subjects
-        found[place,] = _meant(table, (said[place],), phrase, sure, subject=subject)
+        if loosely and not phrase:
+            having = (one for one in table.means if plain[place] in one or known[place] in one)
+            phrase = min(having, key=len, default=())
+        tells = table.tells.get(known[place], 1.0)
+        found[place,] = _meant(table, (said[place],), phrase, sure, tells)
     return [found[places] for places in sorted(found)]
+
+
+def apart(word: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], bool]:
+    """Return the words that `word` joins (``maskimage``, ``imtophat``), and whether they are all.
+
+    Of several ways it is the one that leaves the fewest letters, with the fewest words.
+    """
+    joins = _table().joins
+    word = word[:_MOST_LETTERS]
+    best: list[tuple[int, int, tuple[str, ...]]] = [(0, 0, ())]  # letters left, pieces
+    for end in range(1, len(word) + 1):
+        left, count, pieces = best[-1]
+        fits = [(left + 1, count, pieces)]
+        for at in range(end):
+            piece = word[at:end]
+            left, count, pieces = best[at]
+            if piece in joins:
+                fits.append((left, count + 1, pieces))
+            elif end - at >= _LEAST and known(piece):
+                fits.append((left, count + 1, (*pieces, piece)))
+        best.append(min(fits))
+    left, _, pieces = best[-1]
+    return pieces, not left
 
 
 def _as_typed(
@@ -172,15 +227,14 @@ def _meant(
     typed: tuple[str, ...],
     phrase: tuple[str, ...],
     sure: float = 1.0,
-    *,
-    subject: bool = False,
+    tells: float = 1.0,
 ) -> Meaning:
     """Return what typed words mean that are, or begin, a phrase of the table; empty: none."""
     tools = table.means.get(phrase, ())
     first = _PHRASE_MEANS if len(typed) > 1 else _WORD_MEANS
     each = (first, *(_NEXT - _LESS * rank for rank in range(len(tools))))
     instead = tuple((sure * weight, tool) for weight, tool in zip(each, tools, strict=False))
-    return Meaning(typed, instead, subject, phrase in table.lacks)
+    return Meaning(typed, instead, tells, phrase in table.lacks)
 
 
 def _begun(table: _Table, words: Sequence[str]) -> tuple[str, ...]:

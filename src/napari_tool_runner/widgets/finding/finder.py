@@ -122,11 +122,12 @@ class ToolFinder(QWidget):
         if searching and (hits := self._toolbox.find(text, MOST_HITS)).entries:
             self.model.show_hits(hits.entries, self._favourites.starred)
             more = "+" if len(hits.entries) == MOST_HITS else ""
-            self.count.setText(
-                f"{len(hits.entries)}{more} found, best first"
-                if hits.whole
-                else "No tool does just that. Nearest:"
-            )
+            if hits.whole:
+                said = f"{len(hits.entries)}{more} found, best first"
+            else:
+                missing = "does just that" if hits.lacks else "fits all the words"
+                said = f"No tool {missing}. Nearest:"
+            self.count.setText(said)
             self.tree.setCurrentIndex(self.model.first_tool())
             return
         grouping = Grouping(self.grouping.currentData() or Grouping.CATEGORY)
