@@ -116,7 +116,7 @@ def test_enter_opens_and_closes_a_group(qtbot, finder):
 
 def test_where_no_tool_fits_all_words_the_nearest_stand_there(qtbot, finder):
     qtbot.keyClicks(finder.search, "xyzzy label")
-    assert finder.count.text() == "No tool does just that. Nearest:"
+    assert finder.count.text() == "No tool fits all the words. Nearest:"
     assert "abel" in finder.model.entry(finder.tree.currentIndex()).name
 
 
