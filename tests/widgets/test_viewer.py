@@ -230,12 +230,13 @@ def test_a_slice_and_what_is_seen_of_the_real_canvas(qtbot, viewer, manager, tmp
     np.testing.assert_array_equal(np.asarray(part.data), 255 - stack[box])
 
 
-PANEL = ("napari-tool-runner.panel", "napari-tool-runner.panel_start")
+PANEL = tuple(f"napari-tool-runner.panel{end}" for end in ("", "_start", "_show"))
 BY_WORDS = (  # in the palette with its fuzzy search; others of each kind are found, too
     "tool runner | Tool Runner | tool-runner | toolrunner | runner | napari tool runner | "
     "napari-tool-runner | tool run | find tool | find tools | find a tool | tool finder | tools | "
     "run tool | run tools | search tool | search tools | tool search | open tool runner | "
-    "tool runner panel | toolbox"
+    "tool runner panel | toolbox | show tool runner | "
+    "show runner | show tools"
 )
 
 

@@ -109,7 +109,8 @@ class SearchIndex:
             one: pieces for one, (pieces, all_known) in parts.items() if all_known and pieces
         }
         found = self._found(query, words, joined)
-        if not found.scores:
+        near = len(parts) < len(words) or any(pieces for pieces, _ in parts.values())
+        if not found.scores and near:
             some = {one: pieces or (one,) for one, (pieces, _) in parts.items()}
             found = self._found(query, words, some, loosely=True)._replace(whole=False)
         return Hits(self._best(query, found.scores, limit), found.whole, found.lacks)
