@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,18 +22,23 @@ from napari_tool_runner import cli
 from napari_tool_runner.config import load_config
 from napari_tool_runner.jobs import (
     Extent,
+    add_result,
     as_command,
     as_given,
     as_json,
     as_python,
+    named_layers,
     prepare,
     read_record,
     remembered,
     rerun,
     run_job,
 )
+from napari_tool_runner.tools import find_tool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jobs.conftest import MakeTool
     from napari_tool_runner.jobs import JobResult, RunRecord
 
@@ -411,3 +417,133 @@ def test_records_of_others_are_not_followed(
     text = as_python(record_of(mask))
     assert called(text) == ["threshold"]
     assert "its record is gone" in text
+
+
+# -- what a copied script gives is what the window gave -------------------------------------
+
+PLACED = """
+import json
+def told(layer):
+    data, attributes, kind = layer
+    rows = {name: list(map(str, column)) for name, column in data.items()} \\
+        if kind == "table" else data.tolist()
+    names = ("scale", "translate", "units")
+    place = {name: list(map(str, attributes.get(name, ()))) for name in names}
+    return {"kind": kind, "data": rows, **place}
+"""
+Told = dict[str, object]
+
+
+def told_here(result: JobResult) -> list[Told]:
+    space: dict[str, Callable[[object], Told]] = {}
+    exec(PLACED, {}, space)
+    return [json.loads(json.dumps(space["told"](layer))) for layer in result.layers()]
+
+
+def told_there(text: str, tmp_path: Path) -> list[Told]:
+    """Run what was copied, in another process; return what its last step made."""
+    (last,) = re.findall(r"^for name, output in (\w+)\.outputs", text, re.MULTILINE)
+    more = f"{PLACED}print(json.dumps([told(one) for one in {last}.layers()]))"
+    found: list[Told] = json.loads(
+        printed([sys.executable, "-c", text + more], tmp_path).split("\n")[-2]
+    )
+    return found
+
+
+@pytest.fixture
+def step(viewer: ViewerModel, config: dict[str, object]) -> Callable[..., JobResult]:
+    """A step of the window: its result is shown in the viewer, and returned."""
+
+    def go(tool: str, extent: Extent | None = None, **values: object) -> JobResult:
+        given = named_layers(viewer, find_tool(tool), values)
+        job = prepare(tool, given, config=config, extent=extent)
+        result = run_job(job)
+        add_result(viewer, result, job)
+        return result
+
+    return go
+
+
+def same_when_copied(result: JobResult, tmp_path: Path, calls: list[str]) -> None:
+    text = as_python(entry_of(result))
+    assert re.findall(r"^(\w+) = run(?:_job)?\(", text, re.MULTILINE) == calls
+    assert told_there(text, tmp_path) == told_here(result)
+
+
+def test_a_result_with_another_pixel_size_is_read_with_it(
+    viewer: ViewerModel, step: Callable[..., JobResult], tmp_path: Path
+) -> None:
+    """It is no more what its job made, though its pixels are those of that job's file."""
+    step("gaussian_filter", input="cells", sigma=1)
+    smooth = viewer.layers[-1]
+    smooth.scale, smooth.translate = (0.3, 0.3), (5, 7)
+    result = step("threshold", input=smooth)
+    text = as_python(entry_of(result))
+    assert f"“{smooth.name}” is a layer that no tool made, or that was changed since." in text
+    same_when_copied(result, tmp_path, ["threshold"])
+    assert told_here(result)[0]["translate"] == ["5.0", "7.0"]
+
+
+def test_points_that_were_added_by_hand_are_points_in_the_script(
+    viewer: ViewerModel, step: Callable[..., JobResult], tmp_path: Path
+) -> None:
+    step("threshold", input="cells")
+    mask = viewer.layers[-1]
+    viewer.add_image(blobs(), name="named", axis_labels=("y", "x"))
+    step("detect_spots", input="named", sigma=3)
+    viewer.layers[-1].add((12, 32))
+    result = step("count_points", points=viewer.layers[-1], labels=mask)
+    same_when_copied(result, tmp_path, ["threshold", "count_points"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chain", ["crop", "slices", "movie", "colour", "sorted"])
+def test_chains_give_what_the_window_gave(
+    chain: str, viewer: ViewerModel, step: Callable[..., JobResult], tmp_path: Path
+) -> None:
+    def last() -> object:
+        return viewer.layers[-1]
+
+    movie = np.stack([np.roll(blobs(), shift, 0) for shift in range(4)])
+    match chain:
+        case "crop":
+            viewer.layers["cells"].translate = (3, 4)
+            part = Extent(crop=((2, 30), (3, 40)))
+            step("gaussian_filter", input="cells", sigma=1)
+            step("threshold", input=last(), extent=part)
+            result = step("label_components", input=last())
+            calls = ["threshold", "label_components"]  # no part is what the job made
+        case "slices":
+            viewer.add_image(movie, name="stack", axis_labels=("z", "y", "x"), scale=(2, 1, 1))
+            step("gaussian_filter", input="stack", extent=Extent("each"), sigma=1)
+            smooth = last()
+            step("threshold", input=smooth, extent=Extent("each"))
+            step("label_components", input=last())
+            result = step("measure_regions", labels=last(), image=smooth)
+            calls = ["gaussian_filter", "threshold", "label_components", "measure_regions"]
+        case "movie":
+            units = {"scale": (2, 0.5, 0.5), "units": ("s", "um", "um")}
+            viewer.add_image(movie, name="movie", axis_labels=("t", "y", "x"), **units)
+            step("gaussian_filter", input="movie", sigma=1)
+            step("detect_spots", input=last(), sigma=3)
+            result = step("track_points", points=last(), unit="um", distance=2, min_length=2)
+            calls = ["gaussian_filter", "detect_spots", "track_points"]
+        case "colour":
+            colours = np.stack([blobs() // 40, blobs() // 80, blobs() // 50], -1).astype(np.uint8)
+            viewer.add_image(colours, name="colour", rgb=True, scale=(0.5, 0.5))
+            step("colour_to_grey", input="colour", channel="brightest")
+            grey = last()
+            step("find_objects", input=grey)
+            result = step("measure_regions", labels=last(), image=grey)
+            calls = ["colour_to_grey", "find_objects", "measure_regions"]
+        case _:
+            step("subtract_background", input="cells", method="opening", radius=15)
+            flat = last()
+            step("threshold", input=flat)
+            step("split_touching", input=last(), spacing=3)
+            step("remove_small_objects", input=last(), smallest=30)
+            step("sort_objects", labels=last(), count=2)
+            result = step("measure_regions", labels=last(), image=flat)
+            calls = ["subtract_background", "threshold", "split_touching"]
+            calls += ["remove_small_objects", "sort_objects", "measure_regions"]
+    same_when_copied(result, tmp_path, calls)

@@ -147,6 +147,8 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
     data = value[0]
     attributes = dict(value[1]) if len(value) > 1 and isinstance(value[1], Mapping) else {}
     text = str(value[2]).lower() if len(value) > 2 else "image"
+    if isinstance(data, str | os.PathLike) and "kind" in attributes:  # as it was recorded
+        return _as_recorded(Path(data), name, attributes)
     if text not in (*_LAYERS, "table"):
         if isinstance(data, str | os.PathLike):
             return _of_path(Path(data), name)
@@ -159,6 +161,16 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
     if kind is LayerKind.TABLE:
         return _of_table(data, name)
     return _taken(data, kind, attributes, name or kind.value)
+
+
+def _as_recorded(path: Path, name: str, told: Mapping[str, object]) -> LayerSnapshot:
+    """Return a file with what `geometry_record` told of its layer, as a copied script gives it."""
+    file = _of_path(path, name or str(told.get("name", "")))
+    try:
+        snap = snapshot_from_record(path, file.name, told)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UnsupportedLayerError(f"What is told of {path} is of no use: {error}.") from error
+    return replace(snap, path=file.path, source=file.source, key=file.key)
 
 
 def _of_xarray(value: object, name: str) -> LayerSnapshot:

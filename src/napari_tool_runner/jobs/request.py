@@ -21,7 +21,7 @@ from napari_tool_runner.exchange import (
     snapshot,
     with_known_axes,
 )
-from napari_tool_runner.jobs.makers import maker_of
+from napari_tool_runner.jobs.makers import maker_of, told_maker
 from napari_tool_runner.plugins import (
     Choice,
     choose_service,
@@ -333,4 +333,7 @@ def _snapshot(name: str, parameter: DataParameter, value: object) -> object:
 def _take(value: object, name: str) -> LayerSnapshot:
     # what has a name of its own keeps it; a bare array is called as its parameter
     bare = hasattr(value, "dtype") and not hasattr(value, "as_layer_data_tuple")
-    return replace(snapshot(value, name if bare else ""), made_by=maker_of(value))
+    snap, maker = snapshot(value, name if bare else ""), maker_of(value)
+    if not maker and told_maker(value):  # changed since: neither that result nor its file
+        snap = replace(snap, source="layer")
+    return replace(snap, made_by=maker)

@@ -13,12 +13,16 @@ from napari_tool_runner.tools.formats import FORMATS, Carrier
 from napari_tool_runner.tools.toolbox.entries import ships
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_tool_runner.jobs.past.chain import Step
     from napari_tool_runner.jobs.record import RecordedInput, RecordedOutput, RunRecord
 
 __all__ = ["as_command", "as_given", "as_json", "as_python"]
+
+_OF_PIXELS = ("any", "image", "labels")
+"""Kinds whose files may tell axes; ``any``: a file was given."""
 
 
 def as_given(entry: RecordedInput, place: Path | None = None) -> str | tuple[str, dict[str, str]]:
@@ -28,9 +32,27 @@ def as_given(entry: RecordedInput, place: Path | None = None) -> str | tuple[str
     """
     path, layer = str(place or entry.path), entry.layer or {}
     stored = str(layer.get("stored", "")).lower().replace("q", "?")
-    named = FORMATS.resolve(entry.format).carrier in (Carrier.TIFF, Carrier.ZARR)
-    told = stored and layer.get("labels") and not named
+    told = stored and layer.get("labels") and not _names_axes(entry)
+    told = told and layer.get("kind", "any") in _OF_PIXELS  # tables tell no axes
     return (path, {"axis_labels": stored}) if told else path
+
+
+def _names_axes(entry: RecordedInput) -> bool:
+    return FORMATS.resolve(entry.format).carrier in (Carrier.TIFF, Carrier.ZARR)
+
+
+def _as_it_lay(entry: RecordedInput, record: RunRecord) -> str | tuple[str, Mapping[str, object]]:
+    """Return an input for a script, with what its file does not tell of the layer it was."""
+    path, told = _given(entry, record), entry.layer or {}
+    kind = told.get("kind", "any")
+    if isinstance(path, tuple) or kind in ("any", "table"):
+        return path
+    place = entry.snapshot().geometry
+    moved = any(place.translate) or place.linear is not None or place.affine is not None
+    if kind in _OF_PIXELS and _names_axes(entry) and not moved:
+        return path
+    known = {name: value for name, value in told.items() if value not in (None, "", [], False)}
+    return path, {"name": entry.label, **known}
 
 
 def as_python(record: RunRecord) -> str:
@@ -77,7 +99,7 @@ def _arguments(step: Step) -> dict[str, str]:
         if number in step.made:
             text = _output(entry, *step.made[number])
         else:
-            text = _written(_given(entry, record))
+            text = _written(_as_it_lay(entry, record))
         made.setdefault(entry.name, []).append(text)
     data = {n: f"[{', '.join(some)}]" if len(some) > 1 else some[0] for n, some in made.items()}
     return data | {name: _written(value) for name, value in record.settable.items()}
