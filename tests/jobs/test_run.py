@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -364,6 +365,12 @@ def test_a_result_is_shown_in_a_few_lines(config: dict[str, object]) -> None:
     assert repr(mask).count("\n") == 1
     assert len(repr(mask)) < 600
     assert "labels “input · Mask”: 40 × 30 uint8" in repr(mask)
+    assert repr(mask).count(str(mask.workspace)) == 1
+    many = {f"o{n}": replace(mask.outputs["output"], layer_name="n" * 300) for n in range(200)}
+    lines = repr(replace(mask, outputs=many)).splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "  … and 180 more"
+    assert max(map(len, lines[1:])) < 160
     table = ntr.run(
         "measure_regions", labels=mask.outputs["output"], image=image, config=config
     ).outputs["table"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,6 +153,67 @@ def test_a_closed_window_ends_the_run(qtbot, qapp, start):
 def test_what_is_wrong_before_the_start_is_told_at_once(start):
     with pytest.raises(ParameterError, match="twice"):
         start(wait=False, values={"i": "cells"})
+
+
+def in_the_window(loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, object]):
+    """Run a task as consoles inside a window do: Qt's loop goes on and lets asyncio take steps."""
+    task, timer = loop.create_task(work), QTimer()
+
+    def step() -> None:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+    timer.timeout.connect(step)
+    timer.start(5)
+    return task, timer
+
+
+def test_it_is_awaited_in_the_loop_of_the_window(qtbot, start, sign, model_viewer):
+    loop, turns = asyncio.new_event_loop(), []
+    task, timer = in_the_window(loop, _awaited(layers := start(wait=False)))
+    beat = QTimer()
+    beat.timeout.connect(lambda: turns.append(1))
+    beat.start(1)
+    sign()
+    qtbot.waitUntil(task.done, timeout=60_000)
+    assert len(turns) > 5
+    assert task.result() is layers
+    assert layers == [model_viewer.layers["cells · Brighter"]]
+    timer.stop()
+    loop.close()
+
+
+def test_who_awaits_a_failure_is_told_it_once(qtbot, start, tool, recwarn):
+    (tool.folder / "waits.py").write_text("import sys; sys.exit('no more paper')")
+    loop = asyncio.new_event_loop()
+    task, timer = in_the_window(loop, _awaited(layers := start(wait=False)))
+    qtbot.waitUntil(task.done, timeout=60_000)
+    qtbot.waitUntil(lambda: layers._timer is None, timeout=60_000)
+    assert isinstance(task.exception(), ToolFailedError)
+    assert not [one for one in recwarn if "no more paper" in str(one.message)]
+    timer.stop()
+    loop.close()
+
+
+def test_a_time_limit_of_who_awaits_ends_the_run(start, model_viewer):
+    layers = start(wait=False)
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(_within(0.2, layers))
+    assert layers.job.wait(30)
+    assert layers.job.state.value == "cancelled"
+    assert len(model_viewer.layers) == 1
+
+
+def test_who_is_called_back_hears_of_a_cancelled_run(qtbot, start):
+    heard = []
+    start(callback=heard.append).job.cancel()
+    qtbot.waitUntil(lambda: bool(heard), timeout=60_000)
+    assert isinstance(heard[0].error, JobCancelledError)
+    assert heard == [[]]
+
+
+async def _within(seconds: float, layers: object) -> object:
+    return await asyncio.wait_for(_awaited(layers), seconds)
 
 
 async def _awaited(layers: object) -> object:

@@ -8,12 +8,35 @@ from napari.utils._proxies import PublicOnlyProxy
 from widget_tools import opened
 
 import napari_tool_runner as ntr
-from napari_tool_runner.jobs import prepare, read_record, remembered, run_job
+from napari_tool_runner.jobs import as_python, prepare, read_record, remembered, run_job
 from napari_tool_runner.jobs.past.chain import chain_of
 from napari_tool_runner.sample_data import cells_2d
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 
 WAIT = 60_000
+CHAIN = ("gaussian_filter", "threshold", "split_touching")
+WIDGET = "Tool Runner"
+
+
+@pytest.mark.viewer
+def test_the_chain_in_the_dock_that_napari_opens(qtbot, make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.open_sample("napari-tool-runner", "cells_2d")
+    viewer.layers.selection.active = viewer.layers["Nuclei"]
+    _, dock = viewer.window.add_plugin_dock_widget("napari-tool-runner", WIDGET)
+    for tool in CHAIN:
+        ran(qtbot, dock, tool)
+        viewer.layers.selection.active = last = newest(viewer)
+    steps = chain_of(read_record(remembered(last).path))
+    assert [step.name for step in steps] == [*CHAIN]
+    assert [len(step.made) for step in steps] == [0, 1, 1]
+    assert as_python(steps[-1].record).count("= run(") == 3
+
+
+def newest(viewer):
+    """Return the layer of the job that ended last."""
+    ours = [layer for layer in viewer.layers if remembered(layer) is not None]
+    return max(ours, key=lambda layer: remembered(layer).id)
 
 
 @pytest.fixture
@@ -36,13 +59,13 @@ def test_a_chain_that_was_run_in_naparis_own_dock_is_known(qtbot, model_viewer, 
     dock = ToolRunnerWidget(behind, manager=manager)
     qtbot.addWidget(dock)
     dock.show()
-    for tool in ("gaussian_filter", "threshold", "split_touching"):
+    for tool in CHAIN:
         page = ran(qtbot, dock, tool)
         (leaf,) = [leaf for leaf in page.form.model.leaves() if leaf.is_data]
         assert any(leaf.value is layer for layer in model_viewer.layers), "no proxy"
         model_viewer.layers.selection.active = model_viewer.layers[-1]
     steps = chain_of(read_record(remembered(model_viewer.layers[-1]).path))
-    assert [step.name for step in steps] == ["gaussian_filter", "threshold", "split_touching"]
+    assert [step.name for step in steps] == [*CHAIN]
 
 
 def test_a_script_of_a_plugin_gives_proxies(model_viewer, behind):

@@ -25,7 +25,7 @@ from .geometry import PLACE, crop
 from .glance import Thumbnail, figures_of, thumbnail_of
 from .handover import HandOver, fitting_kinds, open_snapshot, plan, takes_features
 from .joining import id_column, joined_by, objects_in
-from .knowing import guess_notes, is_guess, learned, sized_as, why_guess, with_known_axes
+from .knowing import grid_of, guess_notes, is_guess, learned, sized_as, why_guess, with_known_axes
 from .loading import load
 from .merging import in_its_slice, label_offsets, merge_parts
 from .model import Geometry, LayerData, LayerSnapshot, LoadedOutput
@@ -35,14 +35,7 @@ from .refusing import refused
 from .resampling import resample_onto
 from .sharing import sha256_once
 from .sizing import Objects
-from .snapshots import (
-    geometry_record,
-    grid_of,
-    layer_kind,
-    snapshot,
-    snapshot_from_record,
-    without_rows,
-)
+from .snapshots import geometry_record, layer_kind, snapshot, snapshot_from_record, without_rows
 from .titles import column_title, counted_only
 from .units import conversion, is_length, unit_here
 from .wanted import lying_apart, misfit, misfits, wants_objects

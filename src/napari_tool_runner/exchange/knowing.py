@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +19,12 @@ from napari_tool_runner.exchange.geometry import for_file, same_place, select, w
 from napari_tool_runner.exchange.model import PIXELS, Content, Geometry, LayerSnapshot, items
 from napari_tool_runner.exchange.units import dimension
 from napari_tool_runner.tools.file_types import file_type
-from napari_tool_runner.tools.formats import FORMATS, Format
+from napari_tool_runner.tools.formats import FORMATS, Format, Formats
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
     "as_recorded",
+    "grid_of",
     "guess_notes",
     "is_guess",
     "learned",
@@ -369,3 +370,12 @@ def _told_by(path: Path, key: str) -> list[_Told]:
         )
         for way in ways
     ]
+
+
+def grid_of(snaps: Sequence[LayerSnapshot], formats: Formats) -> LayerSnapshot | None:
+    """Return the input in whose pixels coordinates go out: an image, else a file of one."""
+    images = [snap for snap in snaps if snap.kind in PIXELS]
+    for snap in snaps:
+        known = formats.of_file(snap.path.name) if snap.path and snap.data is None else ()
+        images += [snap] if known and set(PIXELS) & set(known[0].kinds) else []
+    return images[0] if images else None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeGuard, cast
+from typing import Protocol, TypeGuard, cast
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import UnsupportedLayerError
@@ -31,17 +31,7 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.model import LayerKind
 
-if TYPE_CHECKING:
-    from napari_tool_runner.tools.formats import Formats
-
-__all__ = [
-    "geometry_record",
-    "grid_of",
-    "layer_kind",
-    "snapshot",
-    "snapshot_from_record",
-    "without_rows",
-]
+__all__ = ["geometry_record", "layer_kind", "snapshot", "snapshot_from_record", "without_rows"]
 
 _KEPT = {
     LayerKind.IMAGE: ("colormap", "contrast_limits", "gamma", "metadata"),
@@ -165,12 +155,11 @@ def _of_tuple(value: tuple[object, ...], name: str) -> LayerSnapshot:
 
 def _as_recorded(path: Path, name: str, told: Mapping[str, object]) -> LayerSnapshot:
     """Return a file with what `geometry_record` told of its layer, as a copied script gives it."""
-    file = _of_path(path, name or str(told.get("name", "")))
+    name = name or str(told.get("name") or path.name)
     try:
-        snap = snapshot_from_record(path, file.name, told)
+        return snapshot_from_record(Path(os.path.expanduser(path)).absolute(), name, told)
     except (TypeError, ValueError, OverflowError) as error:
         raise UnsupportedLayerError(f"What is told of {path} is of no use: {error}.") from error
-    return replace(snap, path=file.path, source=file.source, key=file.key)
 
 
 def _of_xarray(value: object, name: str) -> LayerSnapshot:
@@ -259,15 +248,6 @@ def _of_path(path: Path, name: str, told: Mapping[str, object] | None = None) ->
     snap = LayerSnapshot(None, LayerKind.ANY, name or path.name, Geometry(""))
     told = {**(told or {}), **({"image": number} if number else {})}
     return replace(snap, path=path, source=str(path), key=key, attributes=told)
-
-
-def grid_of(snaps: Sequence[LayerSnapshot], formats: Formats) -> LayerSnapshot | None:
-    """Return the input in whose pixels coordinates go out: an image, else a file of one."""
-    images = [snap for snap in snaps if snap.kind in PIXELS]
-    for snap in snaps:
-        known = formats.of_file(snap.path.name) if snap.path and snap.data is None else ()
-        images += [snap] if known and set(PIXELS) & set(known[0].kinds) else []
-    return images[0] if images else None
 
 
 def geometry_record(snap: LayerSnapshot, stored: object = None) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
@@ -160,7 +162,11 @@ class JobOutput:
 
     def __repr__(self) -> str:
         """Return one line: what it is, how large, what a layer of it is called, and where."""
-        return f"<{self.layer_type} “{self.layer_name}”: {self._extent()}, {self.path}>"
+        return self._told(str(self.path))
+
+    def _told(self, place: str) -> str:
+        name = one_line(self.layer_name, 60)
+        return f"<{self.layer_type} “{name}”: {self._extent()}, {place}>"
 
     def _extent(self) -> str:
         if self.elements:
@@ -223,9 +229,12 @@ class JobResult:
     originals: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Return a line for the job and one for each output; a screen holds it."""
-        names = list(self.outputs)
-        told = [f"  {name}: {self.outputs[name]!r}" for name in names[:_SHOWN]]
+        """Return a line for the job and one for each output, without the job's folder."""
+        names, told, top = list(self.outputs), list[str](), f"{self.workspace}{os.sep}"
+        for name in names[:_SHOWN]:
+            output = self.outputs[name]
+            place = str(output.path).removeprefix(top)
+            told.append(f"  {one_line(name, 40)}: {output._told(place)}")
         if len(names) > _SHOWN:
             told.append(f"  … and {len(names) - _SHOWN} more")
         return "\n".join([f"<result of job {self.job_id}, {self.workspace}>", *told])

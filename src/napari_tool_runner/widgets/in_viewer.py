@@ -51,7 +51,7 @@ class NewLayers(list[object]):
         self.error: ToolRunnerError | None = None
         self._viewer = viewer
         self._callback = callback
-        self._added = False
+        self._added = self._asked = False
         self._timer: QTimer | None = None
 
     def wait(self) -> NewLayers:
@@ -62,7 +62,7 @@ class NewLayers(list[object]):
         ToolRunnerError
             What `run` raises for a run that failed or was cancelled.
         """
-        window = _window()
+        window, self._asked = _window(), True
         try:
             while not self.job.wait(_LOOKS if window is None else 0):
                 if window is not None and not _let_live(window):
@@ -75,12 +75,17 @@ class NewLayers(list[object]):
         return self._filled()
 
     def __await__(self) -> Generator[object, None, NewLayers]:
-        """Wait as `wait` does, while other tasks of the loop go on."""
+        """Wait as `wait` does, while other tasks of the loop go on; cancelled, it ends the run."""
         return self._ended().__await__()
 
     async def _ended(self) -> NewLayers:
-        while not self.job.wait(0):
-            await asyncio.sleep(_LOOKS)
+        self._asked = True
+        try:
+            while not self.job.wait(0):
+                await asyncio.sleep(_LOOKS)
+        except BaseException:  # as a time limit of who awaits it
+            self.job.cancel()
+            raise
         return self._filled()
 
     def follow(self) -> None:
@@ -99,7 +104,7 @@ class NewLayers(list[object]):
             self._timer.deleteLater()
             self._timer = None
             self._add()
-            if self.error is not None and self._callback is None:
+            if self.error is not None and self._callback is None and not self._asked:
                 warnings.warn(str(self.error), stacklevel=2)  # else nobody might tell it
 
     def _filled(self) -> NewLayers:
