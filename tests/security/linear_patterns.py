@@ -26,7 +26,7 @@ CALLS = {"match", "search", "fullmatch", "sub", "subn", "split", "findall", "fin
 LOOPS = (SRE.MAX_REPEAT, SRE.MIN_REPEAT, SRE.POSSESSIVE_REPEAT)
 SIGNS = " a0.-\n<(\"'/=\\[{_,:"
 # small ones first: some take time with a power of two
-SIZES = (16, 24, 36, 54, 80, 120, 180, 270, 1000, 4000)
+SIZES = (16, 24, 36, 54, 80, 120, 180, 270, 1000, 4000, 12000)
 LEAST = 0.003
 """Seconds that are measured well; a linear one needs less for the largest text."""
 

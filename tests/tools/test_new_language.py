@@ -184,7 +184,7 @@ def test_it_is_listed_in_a_toolbox(box: Path, config: dict[str, object], tmp_pat
         assert (mine[0].formats, mine[0].categories) == (("tiff",), ("Toys",))
     assert shelf["copy"].name == "Copy it"
     assert shelf[f"{box / 'two.toy.json'}#copy"] is shelf["copy"]
-    assert shelf.search_entries("multiplies")[0].id == "scale"
+    assert "scale" in [entry.id for entry in shelf.search_entries("multiplies")]
     assert find_tool("copy", shelf) is shelf["copy"]
 
 

@@ -69,7 +69,7 @@ _PAPERS = (
     "README.txt",
 )
 _MODULE = re.compile(r".+\.(pyc?|so|pyd|egg|egg-link|egg-info|dist-info|zip)")
-_IMPORT = re.compile(r"<import\b[^>]*>([^<]+)</import")
+_IMPORT = re.compile(r"<import\b[^<>]*>([^<]+)</import")
 _NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
 

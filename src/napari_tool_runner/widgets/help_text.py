@@ -28,9 +28,9 @@ _DROPPED = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _VOID = re.compile(
-    r"</?(link|meta|base|input|button|script|style|iframe|video|audio)\b[^>]*>", re.I
+    r"</?(link|meta|base|input|button|script|style|iframe|video|audio)\b[^>]*(?:>|\Z)", re.I
 )
-_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+_IMAGE = re.compile(r"<img\b[^>]*(?:>|\Z)", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=\s*(\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
     r"\s(on\w+|style|srcset|background)\s*=\s*(\"[^\"]*\"|'[^']*'|[^\s>]+)", re.I

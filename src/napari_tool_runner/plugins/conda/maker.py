@@ -26,6 +26,7 @@ from napari_tool_runner.plugins.conda.activation import (
     run_in_prefix,
 )
 from napari_tool_runner.plugins.conda.channels import Channels, resolve_channels
+from napari_tool_runner.plugins.conda.files import files_of
 from napari_tool_runner.plugins.conda.orders import (
     Limits,
     LinkScript,
@@ -33,7 +34,6 @@ from napari_tool_runner.plugins.conda.orders import (
     Solution,
     packages_text,
 )
-from napari_tool_runner.plugins.conda.package_paths import files_of
 from napari_tool_runner.plugins.conda.spec import (
     CondaSpec,
     conda_platform,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import sys
 import threading
 import unicodedata
@@ -23,10 +22,11 @@ from rattler import exceptions as rattler_errors
 
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, PreparationError
+from napari_tool_runner.plugins.conda.files import files_of
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.storage import read_json
 
-__all__ = ["PackagePaths", "files_of"]
+__all__ = ["PackagePaths"]
 
 _NAME = re.compile(r"[\w.+!=~-]+", re.ASCII)
 _SCRIPTS = "python-scripts"
@@ -273,27 +273,3 @@ def _commands(folder: Path) -> Iterator[str]:
         lines = noarch.get("entry_points") if isinstance(noarch, dict) else None
         for line in lines if isinstance(lines, list) else ():
             yield str(line).partition("=")[0].strip()
-
-
-def files_of(folder: Path, *, whole: bool = False) -> Iterator[os.DirEntry[str]]:
-    """Yield what is no folder below `folder`, however deep scripts made it; links are not entered.
-
-    `whole`: folders that we may not look into are made ours; else they are left out.
-    """
-    waiting = [os.fspath(folder)]
-    while waiting:
-        place = waiting.pop()
-        try:
-            if whole and os.lstat(place).st_mode & stat.S_IRWXU != stat.S_IRWXU:
-                os.chmod(place, stat.S_IRWXU)
-            with os.scandir(place) as listing:
-                entries = list(listing)
-        except OSError:
-            if whole:
-                raise
-            continue
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
-            else:
-                yield entry
