@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 from napari.layers import Labels, Points, Shapes, Tracks
 
-from napari_tool_runner.exchange import column_title, counted_only, features_of, whereabouts
+from napari_tool_runner.exchange import (
+    column_title,
+    counted_only,
+    features_for,
+    features_of,
+    whereabouts,
+)
 
 
 def test_labels_have_a_row_for_each_object_and_none_for_the_background():
@@ -152,3 +158,52 @@ def test_numbers_that_no_integer_holds_stay_what_they_are():
     assert frame["large"].tolist() == [1e300, -4.0]
     assert frame["count"].tolist() == [2**53, 4]
     assert frame["count"].dtype == np.int64
+
+
+TWO = np.array([[0, 3], [7, 7]])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"label": [3, 7], "area": [1.0, 2.0]},
+        {"area": [1.0, 2.0], "label": [3.0, 7.0]},
+        {"Label": [3, 7], "area": [1.0, 2.0]},
+        {"label": [np.nan, 3, 7], "area": [np.nan, 1.0, 2.0]},
+        {"label": pd.array([0, 3, 7], "Int64"), "area": pd.array([None, 1.0, 2.0], "Float64")},
+        {"index": [3, 7], "label": ["a", "b"], "area": [1.0, 2.0]},
+    ],
+)
+def test_a_column_that_holds_labels_is_their_numbers(told: dict[str, object]):
+    """What scikit-image and napari-skimage-regionprops call it."""
+    layer = Labels(TWO)
+    layer.features = pd.DataFrame(told)
+    frame, numbers = features_of(layer)
+    assert numbers.tolist() == [3, 7]
+    assert set(frame.columns) == set(told), "no column twice"
+    assert frame["area"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [["a", "b", "c"], [1, 1, 2], [0.5, 1.5, 2.5], [True, False, True], [np.nan, np.nan, np.nan]],
+)
+def test_a_column_label_that_holds_no_labels_stays_beside_the_numbers(told: list[object]):
+    layer = Labels(TWO)
+    layer.features = pd.DataFrame({"label": told, "object": ["x", "y", "z"]})
+    frame, numbers = features_of(layer)
+    assert numbers.tolist() == [1, 2]
+    assert list(frame.columns) == ["object 2", "label", "object"]
+    assert [str(cell) for cell in frame["label"]] == [str(cell) for cell in told[1:]]
+
+
+def test_what_is_measured_joins_rows_by_the_label_that_they_name():
+    layer = Labels(TWO)
+    layer.features = pd.DataFrame({"label": [3, 7], "area": [1.0, 2.0]})
+    made = features_for(layer, {"label": [7, 3], "mean": [70.0, 30.0]})
+    assert made is not None
+    layer.features = made
+    frame, numbers = features_of(layer)
+    assert numbers.tolist() == [3, 7]
+    assert frame["area"].tolist() == [1, 2]
+    assert frame["mean"].tolist() == [30, 70]

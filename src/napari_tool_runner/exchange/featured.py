@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import blocks, first_holding, read, window
+from napari_tool_runner.exchange.columns import object_ids, tells_objects
 from napari_tool_runner.exchange.joining import id_column, is_whole
 from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.snapshots import layer_kind, snapshot
@@ -52,24 +53,53 @@ def features_of(layer: object) -> tuple[pd.DataFrame, np.ndarray]:
     A row for each object: that of label 0, the background, is left out. Numbers are
     labels, or places among the points (shapes, tracks' positions …); shape (N,), int. Of points
     and tracks in time it says, too, in which frame each is, and when, where that is known.
+    Columns are called by texts, and no two by the same.
     """
     features = cast("_Layer", layer).features.reset_index(drop=True)
+    features.columns = _texts(list(features.columns))
     numbers = np.arange(len(features))
     if layer_kind(layer) is not LayerKind.LABELS:
         return _with_moments(features, layer), numbers
-    if _ID in features.columns:
-        numbers = _labels(features[_ID])
-        if "label" not in features.columns:
+    key = _number_column(features)
+    if key:
+        numbers = _labels(features[key])
+        if key == _ID and "label" not in features.columns:
             features = features.rename(columns={_ID: "label"})
     else:
-        features.insert(0, "label", numbers)
+        free = "object" if "label" in features.columns else "label"
+        features.insert(0, unique_name(free, {*features.columns}, " {}", 2), numbers)
     there = numbers != 0
     kept = features[there].reset_index(drop=True)
     for name in kept.columns:  # the background's empty cell made fractions of counts
         column = kept[name]
-        if column.dtype.kind == "f" and len(column) and _are_counts(column.to_numpy()):
-            kept[name] = column.astype(np.int64)
+        if column.dtype.kind == "f" and len(column):
+            values = column.to_numpy(float, na_value=np.nan)
+            kept[name] = column.astype(np.int64) if _are_counts(values) else column
     return kept, numbers[there]
+
+
+def _texts(names: Sequence[object]) -> list[str]:
+    """Return names of columns as texts, each another one; a name of several parts is joined."""
+    made: list[str] = []
+    for name in names:
+        text = " ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name)
+        made.append(unique_name(text, {*made}, " {}", 2))
+    return made
+
+
+def _number_column(features: pd.DataFrame) -> str:
+    """Return which column of a labels layer's features holds labels; empty: rows are counted.
+
+    napari calls it ``index``, scikit-image ``label``; of a class many objects have the same.
+    """
+    if _ID in features.columns:
+        return _ID
+    for name in filter(tells_objects, object_ids(features.columns)):
+        known = features[name].dropna()
+        numeric = known.dtype.kind in "iuf"
+        if numeric and len(known) and known.is_unique and is_whole(known.to_numpy()):
+            return name
+    return ""
 
 
 def _with_moments(features: pd.DataFrame, layer: object) -> pd.DataFrame:
@@ -164,8 +194,9 @@ def _for_labels(
 
     if key is None or table[key].duplicated().any():
         return None
-    if _ID not in present.columns:  # rows are those of label 0, 1, 2 …
-        present.insert(0, _ID, np.arange(len(present)))
+    if _ID not in present.columns:
+        named = _number_column(present)  # else rows are those of label 0, 1, 2 …
+        present.insert(0, _ID, _labels(present[named]) if named else np.arange(len(present)))
     known = not present.empty
     kind = _holding([table[key], present[_ID]] if known else [table[key]])
     if kind is None:

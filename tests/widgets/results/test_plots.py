@@ -232,11 +232,11 @@ def test_a_column_colours_the_objects(dock, labels):
     assert none[3] < 1
 
 
-def test_a_table_of_words_has_no_plot(dock):
-    from napari_tool_runner.widgets.results.rows import rows_of_columns
-
+def test_a_table_of_words_has_bars_and_no_scatter(dock):
     dock.add_table(rows_of_columns("Names", {"name": ["a", "b"]}))
-    dock.plots._draw()
+    draw(dock, HISTOGRAM)
+    assert dock.plots.hint.text() == "Click on a bar, or drag across several."
+    draw(dock, SCATTER)
     assert "no numbers" in dock.plots.hint.text()
     dock.plots.color_button.click()
 
@@ -255,8 +255,7 @@ def test_names_of_columns_are_no_formulas(dock, name, kind):
 
 @pytest.mark.parametrize("kind", [HISTOGRAM, SCATTER, LINE])
 @pytest.mark.parametrize(
-    "values",
-    [[1e16, 1e16 + 2, 1e16 + 4], [1e16] * 3, [1.7e308, -1.7e308, 1.0], [np.inf] * 2, [0.0]],
+    "values", [[1e16, 1e16 + 2, 1e16 + 4], [1e16] * 3, [1.7e308, -1.7e308, 1.0], [0.0]]
 )
 def test_any_numbers_are_drawn(dock, values, kind):
     from napari_tool_runner.widgets.results.rows import rows_of_columns
@@ -279,3 +278,126 @@ def test_long_names_are_cut_and_whole_in_their_tooltips(dock):
     whole = dock.view.model.headerData(0, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
     assert whole == dock.plots.across.toolTip()
     assert whole.count("x") == 3000
+
+
+@pytest.fixture
+def strange(model_viewer):
+    layer = model_viewer.add_labels(np.arange(49).reshape(7, 7) % 7, name="Strange")
+    layer.features = pd.DataFrame(
+        {
+            "index": range(1, 7),
+            "none": [np.nan] * 6,
+            "class": ["round", "long", "round", None, "round", "$x$"],
+            "kept": [True, False, True, True, True, True],
+            "day": pd.to_datetime(["2024-01-01", "2024-01-03", None, *["2024-02-01"] * 3]),
+            "area": [1.0, 2, 3, 4, 5, 6],
+        }
+    )
+    return layer
+
+
+def across(dock, layer, name, kind=HISTOGRAM):
+    dock.show_layers(layer)
+    dock.plots.across.setCurrentIndex(dock.plots.across.findData(name))
+    draw(dock, kind)
+    return dock.plots
+
+
+@pytest.mark.parametrize("kind", [HISTOGRAM, SCATTER, LINE])
+def test_numbers_without_an_end_are_no_values_to_plot(dock, kind):
+    dock.add_table(rows_of_columns("Numbers", {"n": [np.inf] * 2}))
+    draw(dock, kind)
+    assert dock.plots.hint.text() == "“n” has no values to plot."
+
+
+@pytest.mark.parametrize("kind", [HISTOGRAM, SCATTER, LINE])
+def test_a_column_without_a_value_says_so_in_the_place_of_a_plot(dock, strange, kind):
+    plots = across(dock, strange, "none", kind)
+    assert plots.hint.text() == "“none” has no values to plot."
+    assert not plots.canvas.figure.axes
+    assert not plots.largest.isEnabled()
+
+
+def test_words_are_counted_by_bars_and_a_click_on_one_chooses_its_objects(dock, strange):
+    plots = across(dock, strange, "class")
+    assert [one.get_text() for one in plots.axes.get_xticklabels()] == ["$x$", "long", "round"]
+    assert [bar.get_height() for bar in plots.axes.containers[0]] == [1, 1, 3]
+    assert not plots.largest.isEnabled(), "no word is larger than another"
+    mouse(dock, (2, 0.5))
+    assert dock.view.chosen.tolist() == [0, 2, 4]
+    draw(dock, HISTOGRAM)
+    assert plots.hint.text() == "3 objects are chosen."
+    plots.color_button.click()
+
+
+@pytest.mark.parametrize("kind", [HISTOGRAM, SCATTER, LINE])
+@pytest.mark.parametrize("name", ["class", "kept", "day"])
+def test_words_and_dates_are_plotted_as_they_are(dock, strange, name, kind):
+    plots = across(dock, strange, name, kind)
+    told = [one.get_text() for one in plots.axes.get_xticklabels()]
+    wanted = {"class": "round", "kept": "True", "day": "Feb"}[name]
+    assert any(wanted in text for text in told), told
+
+
+def test_more_words_than_bars_are_told(dock, model_viewer):
+    many = model_viewer.add_labels(np.arange(100).reshape(10, 10), name="Many")
+    many.features = pd.DataFrame({"index": range(100), "name": [f"n{i}" for i in range(100)]})
+    plots = across(dock, many, "name")
+    assert plots.hint.text() == "“name” has 99 words: too many to plot."
+
+
+STRANGE_TABLES = {
+    "a float label": {"label": [1.0, 2.0], "area": [3.0, 4.0]},
+    "a label twice": {"label": [1, 1], "area": [3.0, 4.0]},
+    "a label in words": {"label": ["a", "b"], "object": ["c", "d"], "object 2": [1, 2]},
+    "our columns": {"layer": ["a", "b"], "frame": [1, 2], "time_s": [0.1, 0.2], "label": [1, 2]},
+    "numbers as names": {0: [1, 2], 1: [3.0, 4.0]},
+    "names in parts": {("area", "mean"): [1.0, 2.0], ("area", "std"): [3.0, 4.0]},
+    "objects": {"a": [{1}, None], "b": [[1, 2], "x"]},
+    "dates": {"a": pd.to_datetime(["2024-01-01", None]), "b": pd.to_timedelta(["1s", None])},
+    "zones": {"a": pd.date_range("2024", periods=2, tz="Europe/Paris")},
+    "periods": {"a": pd.period_range("2024", periods=2, freq="M")},
+    "kinds": {"a": pd.Categorical(["x", None]), "b": pd.Categorical([1, 2])},
+    "types of pandas": {"a": pd.array([1, None], "Int64"), "b": pd.array([True, None], "boolean")},
+    "strings": {"a": pd.array(["x", None], "string"), "b": pd.array([1.5, None], "Float64")},
+    "complex": {"a": [1j, 2.0]},
+    "empty": {"index": [np.nan, np.nan], "area": [1.0, 2.0]},
+    "no row": {"label": [], "area": []},
+}
+
+
+@pytest.mark.parametrize("told", STRANGE_TABLES)
+def test_whatever_features_hold_the_table_below_a_name_is_that_of_the_layer(
+    dock, model_viewer, told
+):
+    layer = model_viewer.add_labels(np.array([[0, 1], [2, 2]]), name="Odd")
+    layer.features = pd.DataFrame(STRANGE_TABLES[told])
+    dock.show_layers(layer)
+    if len(layer.features):
+        assert dock.chooser.currentText() == "Odd"
+        assert dock.view.rows.layers == (layer,)
+        assert not dock.view.changed.isVisible()
+    for at in range(dock.plots.across.count()):
+        dock.plots.across.setCurrentIndex(at)
+        draw(dock, HISTOGRAM)
+        draw(dock, SCATTER)
+        dock.view.model.sort(at)
+    dock.show_layers(layer, model_viewer.layers["Nuclei"])
+
+
+def test_a_table_that_cannot_be_made_is_empty_and_says_why(dock, model_viewer, monkeypatch):
+    def fails(layers):
+        if layers[0].name == "Odd":
+            raise TypeError("columns of somebody's own")
+        return rows_of_layers(layers)
+
+    monkeypatch.setattr("napari_tool_runner.widgets.results.dock.rows_of_layers", fails)
+    layer = model_viewer.add_labels(np.array([[0, 1], [2, 2]]), name="Odd")
+    layer.features = pd.DataFrame({"area": [0, 1, 2]})
+    dock.show_layers(layer)
+    assert dock.chooser.currentText() == "Odd"
+    assert len(dock.view.rows) == 0
+    assert "columns of somebody's own" in dock.view.changed.text()
+    dock.show_layers(model_viewer.layers["Nuclei"])
+    assert len(dock.view.rows) == 6
+    assert not dock.view.changed.isVisible()

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_tool_runner.exchange import column_title, id_column
 from napari_tool_runner.widgets.parts.texts import short
+from napari_tool_runner.widgets.results.measures import plotted
 
 if TYPE_CHECKING:
     from napari_tool_runner.widgets.results.rows import Rows
@@ -20,7 +21,11 @@ _TIE = 0.01
 
 def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -> str:
     """Return what the `chosen` rows are, by the column `name`; `shown` are those beside them."""
-    values = rows.frame[name].to_numpy(float, na_value=np.nan)
+    values, kinds, dates = plotted(rows.frame[name])
+    noun = "object" if rows.layers else "row"
+    if kinds or dates:
+        are = "s are" if len(chosen) != 1 else " is"
+        return f"{len(chosen):,} {noun}{are} chosen." if len(chosen) else ""
     chosen, shown = (some[np.isfinite(values[some])] for some in (chosen, shown))
     if not len(chosen):
         return ""
@@ -29,9 +34,8 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
     top = chosen[np.argmax(values[chosen])]
     if len(chosen) > 1:
         low, high = _told(values[chosen].min()), _told(values[top])
-        noun = "objects" if rows.layers else "rows"
         span = low if low == high else f"{low}–{high}"
-        told = f"{len(chosen):,} {noun}, {title} {span}{unit}"
+        told = f"{len(chosen):,} {noun}s, {title} {span}{unit}"
         if values[chosen].min() == values[top]:  # as of one frame
             return f"{told}."
         return f"{told}; the largest is {_called(rows, top)}{_tie(rows, values, chosen, top)}."

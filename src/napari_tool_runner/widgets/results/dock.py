@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,10 +20,10 @@ from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import tooltip
+from napari_tool_runner.widgets.parts.texts import short, tooltip
 from napari_tool_runner.widgets.results.again import again_buttons, what_changed
 from napari_tool_runner.widgets.results.looks import color_by
-from napari_tool_runner.widgets.results.measures import is_measured
+from napari_tool_runner.widgets.results.measures import is_measured, plotted
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
 from napari_tool_runner.widgets.results.pixel_size import Sizing
 from napari_tool_runner.widgets.results.plots import PlotPanel
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QResizeEvent, QShowEvent
 
 __all__ = ["ToolTablesWidget"]
+
+log = logging.getLogger(__name__)
 
 NOTHING = (
     "No table yet. Run a tool that measures (“Measure objects”), or select a layer whose "
@@ -64,6 +67,8 @@ class ToolTablesWidget(QWidget):
         self._origins: dict[str, object] = {}
         self._shown: object = None
         """Title of a table of no layer, or the layers whose objects are shown."""
+        self._unshown = ""
+        """Why there is no table of them."""
         self._choices: list[object] = []
         self._heard: list[tuple[Any, Callable[..., None]]] = []
         self._heard_layers: list[tuple[Any, Callable[..., None]]] = []
@@ -232,20 +237,31 @@ class ToolTablesWidget(QWidget):
         shown = self._shown
         self.nothing.setVisible(shown is None)
         self.view.setVisible(shown is not None)
+        self._unshown = ""
+        try:
+            self._fill_in(self._rows_of(shown))
+        except Exception as error:
+            log.exception("No table of %s", shown)
+            title = self.chooser.currentText()
+            self._unshown = f"“{short(title)}” cannot be shown as a table: {error}"
+            self._fill_in(Rows(title, _empty()))
+        self._hear_layers()
+
+    def _rows_of(self, shown: object) -> Rows:
         if isinstance(shown, str):
-            rows = self._loose[shown]
-        else:
-            rows = rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
+            return self._loose[shown]
+        return rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
+
+    def _fill_in(self, rows: Rows) -> None:
         self.link.follow(rows)
         self.view.show_rows(rows)
         self._tell_changed()
         self.sizing.tell(rows)
-        self._hear_layers()
 
     def _tell_changed(self) -> None:
         """Offer to measure again what has changed: objects were painted, moved or replaced."""
         rows = self.view.rows
-        text = what_changed(rows.layers)
+        text = self._unshown or what_changed(rows.layers)
         buttons = again_buttons(*rows.layers) if text else ()
         self.view.say_changed(text, *buttons, alone=bool(text) and not rows.frame.size)
 
@@ -328,7 +344,7 @@ class ToolTablesWidget(QWidget):
         self.link.choose(np.zeros(0, int))
         for place, layer in enumerate(rows.layers):
             own = rows.owners == place
-            values = rows.frame[name].to_numpy(float, na_value=np.nan)[own]
+            values = plotted(rows.frame[name]).values[own]
             color_by(layer, rows.numbers[own], values)
         self.link.choose(self.view.chosen)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Giants",
+    "Plotted",
     "Specks",
     "best_size",
     "bright_column",
@@ -31,16 +32,48 @@ __all__ = [
     "giants_of",
     "is_measured",
     "number_columns",
+    "plotted",
     "specks_of",
 ]
 
 _BEST = ("area_um2", "volume_um3")
 """What is worth a first look."""
+LARGEST = 1e300
+"""Beyond it the axes of a plot have no numbers."""
 
 
 def number_columns(frame: pd.DataFrame) -> list[str]:
     """Return the columns that hold numbers."""
     return [str(name) for name in frame.columns if frame[name].dtype.kind in "iufb"]
+
+
+class Plotted(NamedTuple):
+    """A column as numbers: places among its `kinds` of words, days (since 1970) of dates."""
+
+    values: np.ndarray
+    kinds: tuple[str, ...] = ()
+    dates: bool = False
+
+    @property
+    def measures(self) -> bool:
+        """Whether larger and smaller mean something."""
+        return not self.kinds and not self.dates
+
+
+def plotted(column: pd.Series[float]) -> Plotted:
+    """Return a column as a plot shows it; what is too large for its axes is left out."""
+    import pandas as pd
+
+    kind = column.dtype.kind
+    if kind in "iuf":
+        values = column.to_numpy(float, na_value=np.nan)
+        return Plotted(np.where(np.abs(values) < LARGEST, values, np.nan))
+    if kind == "M":
+        dates = pd.DatetimeIndex(column)
+        days = (dates - pd.Timestamp(0, tz=dates.tz)) / pd.Timedelta("1D")
+        return Plotted(np.asarray(days, float), dates=True)
+    codes, kinds = pd.factorize(column.astype(str).where(column.notna()), sort=True)
+    return Plotted(np.where(codes < 0, np.nan, codes), tuple(map(str, kinds)))
 
 
 def best_size(frame: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tool_runner.exchange import column_title
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
@@ -18,7 +19,13 @@ from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
 from napari_tool_runner.widgets.results.chosen import chosen_words
 from napari_tool_runner.widgets.results.looks import CHOSEN
-from napari_tool_runner.widgets.results.measures import best_size, bright_column, number_columns
+from napari_tool_runner.widgets.results.measures import (
+    Plotted,
+    best_size,
+    bright_column,
+    number_columns,
+    plotted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +51,8 @@ BINS = 50
 BY = "the column that is plotted across, of the rows that are shown"
 LOWEST, TITLED = 56, 110
 """So low a plot becomes before its words give way; a lower one does not name what is across."""
-LARGEST = 1e300
-"""Beyond it the axes have no numbers for what is plotted."""
+MOST_KINDS = 40
+"""So many bars of words can be told apart."""
 
 
 class PlotPanel(Themed, QWidget):
@@ -135,16 +142,16 @@ class PlotPanel(Themed, QWidget):
         self._soon.start()
 
     def _offer(self, rows: Rows) -> None:
-        names = number_columns(rows.frame)
-        first = best_size(rows.frame)
+        numbers, first = number_columns(rows.frame), best_size(rows.frame)
         bright = bright_column(rows.frame, first)
-        for box, chosen in ((self.across, first), (self.up, bright)):
+        every = [*map(str, rows.frame.columns)]
+        for box, names, chosen in ((self.across, every, first), (self.up, numbers, bright)):
             box.clear()
             for at, name in enumerate(names):
                 title = column_title(name, of_objects=bool(rows.layers))
                 box.addItem(short(title), name)
                 box.setItemData(at, tooltip(title), Qt.ItemDataRole.ToolTipRole)
-            box.setCurrentIndex(names.index(chosen) if chosen else -1)
+            box.setCurrentIndex(names.index(chosen) if chosen else len(names) - 1)
 
     def _turn(self, _: int) -> None:
         """Let a line begin with means of frames, unless another column was chosen."""
@@ -169,10 +176,25 @@ class PlotPanel(Themed, QWidget):
         self._column.insertWidget(1, self.canvas, 1)
         self._draw()
 
-    def _values(self, box: NarrowCombo) -> np.ndarray:
+    def _plotted(self, box: NarrowCombo) -> Plotted:
         assert self._rows is not None
-        column: np.ndarray = self._rows.frame[box.currentData()].to_numpy(float, na_value=np.nan)
-        return np.where(np.abs(column) < LARGEST, column, np.nan)
+        return plotted(self._rows.frame[box.currentData()])
+
+    def _values(self, box: NarrowCombo) -> np.ndarray:
+        return self._plotted(box).values
+
+    def _why_none(self, kind: str) -> str:
+        """Return why nothing can be plotted; empty: it can."""
+        boxes = (self.across,) if kind == HISTOGRAM else (self.across, self.up)
+        if not len(self._shown) or any(box.currentIndex() < 0 for box in boxes):
+            return "There are no numbers to plot."
+        for box in boxes:
+            values, kinds, _ = self._plotted(box)
+            if len(kinds) > MOST_KINDS:
+                return f"“{box.currentText()}” has {len(kinds):,} words: too many to plot."
+            if not np.isfinite(values[self._shown]).any():
+                return f"“{box.currentText()}” has no values to plot."
+        return ""
 
     def _draw(self, *_: object) -> None:
         kind = self.kind.currentText()
@@ -186,11 +208,13 @@ class PlotPanel(Themed, QWidget):
             self._selector.disconnect_events()
         figure.clear()
         self._selector = None
-        can = self.across.currentIndex() >= 0 and len(self._shown) > 0
+        why_none = self._why_none(kind)
+        across = Plotted(np.zeros(0)) if why_none else self._plotted(self.across)
         for button in (self.largest, self.smallest):
-            button.setEnabled(can)
-        if not can:
-            self.hint.setText("There are no numbers to plot.")
+            button.setEnabled(not why_none and across.measures)
+        if why_none:
+            self.axes = None
+            self.hint.setText(why_none)
             self.canvas.draw_idle()
             return
         name = self.across.currentData()
@@ -198,6 +222,7 @@ class PlotPanel(Themed, QWidget):
         self.hint.setText(said or HINTS[kind])
         self.axes = figure.add_subplot()
         {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
+        self._number_across(self.axes, across)
         self._name_across()
         if len(self._shown) < len(self._rows):
             noun = "objects" if self._rows.layers else "rows"
@@ -205,6 +230,20 @@ class PlotPanel(Themed, QWidget):
             self.axes.set_title(told, fontsize="small")
         self._paint(self.axes)
         self.canvas.draw_idle()
+
+    def _number_across(self, axes: Axes, across: Plotted) -> None:
+        """Write words or dates below the plot, where those are across."""
+        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+        if across.dates:
+            locator = AutoDateLocator(minticks=3)
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        if across.kinds:
+            words = [one_line(kind, 20) for kind in across.kinds]
+            axes.set_xticks(range(len(words)), words, parse_math=False)
+            if sum(map(len, words)) > 30:
+                axes.tick_params("x", rotation=40, labelsize="small")
 
     def _name_across(self, _: object = None) -> None:
         """Name what is across below the plot, where that is high enough: the list names it too."""
@@ -215,15 +254,15 @@ class PlotPanel(Themed, QWidget):
     def _histogram(self, axes: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        values = self._values(self.across)
+        values, kinds, _ = self._plotted(self.across)
         shown = values[self._shown]
         shown = shown[np.isfinite(shown)]
-        self._edges = _bins(shown)
-        color = text_color(self).name()
-        axes.hist(shown, self._edges.tolist(), color=color, alpha=0.6)
+        self._edges = _bins(shown, len(kinds))
+        color, part = text_color(self).name(), 0.8 if kinds else None
+        axes.hist(shown, self._edges.tolist(), color=color, alpha=0.6, rwidth=part)
         if len(self._chosen):
             chosen = values[self._chosen]
-            axes.hist(chosen, self._edges.tolist(), color=CHOSEN)
+            axes.hist(chosen, self._edges.tolist(), color=CHOSEN, rwidth=part)
             # of a high bar one object is less than a pixel
             axes.plot(chosen, np.zeros(len(chosen)), "^", color=CHOSEN, ms=7, clip_on=False)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -322,8 +361,10 @@ class PlotPanel(Themed, QWidget):
         return shown
 
 
-def _bins(values: np.ndarray) -> np.ndarray:
-    """Return the edges of bars; one for numbers that differ by less than their digits tell."""
+def _bins(values: np.ndarray, kinds: int = 0) -> np.ndarray:
+    """Return the edges of bars: one for each word, one for numbers that no digits tell apart."""
+    if kinds:
+        return np.arange(kinds + 1) - 0.5
     try:
         return np.histogram_bin_edges(values, min(BINS, max(5, int(len(values) ** 0.5))))
     except ValueError:
