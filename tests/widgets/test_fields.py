@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
+from napari.layers._source import layer_source
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QLabel, QRadioButton
@@ -243,6 +245,73 @@ def test_a_number_follows_its_unit(form, model_viewer):
     widget.model.leaf("i").set(model_viewer.add_image(np.zeros((4, 4))))
     row.field.box.click()
     assert node.value == 10, "not the number of micrometres"
+
+
+def opened(model_viewer, tmp_path, name="nuclei", pixel=0.325):
+    """Open a TIFF that knows its pixel size as napari's own reader does: without it."""
+    path = tmp_path / f"{name}.tif"
+    sizes = {"axes": "YX", "PhysicalSizeX": pixel, "PhysicalSizeXUnit": "µm"}
+    sizes |= {"PhysicalSizeY": pixel, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint16), ome=True, metadata=sizes)
+    with layer_source(path=str(path), reader_plugin="napari"):
+        return model_viewer.add_image(tifffile.imread(path), name=name)
+
+
+def test_the_unit_is_the_one_that_the_file_of_the_layer_gives_the_run(
+    qtbot, form, model_viewer, tmp_path
+):
+    widget, row = diameter(form, opened(model_viewer, tmp_path))
+    qtbot.waitUntil(lambda: not widget.units.asking)
+    assert (row._unit.text(), row.field.focus_widget().accessibleName()) == ("µm", "Diameter (µm)")
+    widget.model.leaf("d").set(8.45)
+    widget.model.leaf("i").set(model_viewer.add_image(np.zeros((4, 4))))
+    assert (widget.values()["d"], row._unit.text()) == (26.0, "pixels")
+
+
+def test_a_number_of_pixels_is_one_of_micrometres_once_the_file_was_read(
+    qtbot, form, model_viewer, tmp_path
+):
+    widget, row = diameter(form, model_viewer.add_image(np.zeros((4, 4))))
+    widget.model.leaf("d").set(26.0)
+    widget.model.leaf("i").set(opened(model_viewer, tmp_path))
+    assert (widget.units.asking, row._unit.text()) == (True, "µm or px")
+    done = []
+    assert widget.units.waits(lambda: done.append(widget.values()["d"]))
+    qtbot.waitUntil(lambda: bool(done))
+    assert (done, row._unit.text()) == ([8.45], "µm")
+    assert row.message() == "26 before, now 8.45 µm, by the size of a pixel."
+    assert not widget.units.waits(done.clear)
+
+
+def test_numbers_that_come_with_their_layer_stay(qtbot, form, model_viewer, tmp_path):
+    layer = opened(model_viewer, tmp_path)
+    widget, row = diameter(form, model_viewer.add_image(np.zeros((4, 4))))
+    for values in ({"d": 5.0, "i": layer}, {"i": layer, "d": 6.0}):
+        widget.model.leaf("i").set(model_viewer.layers[-1])
+        widget.set_values(values)
+        qtbot.waitUntil(lambda: not widget.units.asking)
+        assert (widget.values()["d"], row._unit.text()) == (values["d"], "µm")
+
+
+def test_the_default_and_whole_numbers_follow_the_unit(form, model_viewer):
+    known = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
+    other = model_viewer.add_image(np.zeros((4, 4)))
+    tool = tool_of(
+        DataParameter(name="i", kinds=(LayerKind.IMAGE,)),
+        FloatParameter(name="d", default=10.0, unit="µm or px"),
+        IntegerParameter(name="n", default=10, unit="µm or px"),
+    )
+    widget = form(tool)
+    widget.model.leaf("i").set(known)
+    widget.model.leaf("n").set(7)
+    widget.model.leaf("i").set(other)
+    assert widget.values() == {"i": other, "d": 10.0, "n": 14}, "a default is meant in both"
+
+
+def test_a_result_of_a_sized_file_is_in_its_unit(form, model_viewer):
+    told = {"shown": (1, 1), "scale": (0.325, 0.325), "units": ("micrometer", "micrometer")}
+    layer = model_viewer.add_image(np.zeros((4, 4)), metadata={"pixel_size": told})
+    assert diameter(form, layer)[1]._unit.text() == "µm"
 
 
 def test_an_optional_number_begins_with_what_the_tool_took(qtbot, form, model_viewer):

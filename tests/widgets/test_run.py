@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
+from napari.layers._source import layer_source
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import FAIL, fail_tool, flood_tool, invert_tool, make_tool, measure_tool, sleep_tool
 
 from napari_tool_runner.jobs import JobManager, JobState
 from napari_tool_runner.plugins.programs.watchdog import marked_ids
+from napari_tool_runner.tools.model import FloatParameter
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -395,3 +398,27 @@ def test_the_users_kind_of_result_wins_and_is_remembered(
     again = page(tool)
     assert again.form.outputs.kinds() == {"o": "image"}
     assert again.form.outputs.content().isVisibleTo(again)
+
+
+def test_run_waits_for_the_unit_of_a_number(qtbot, page, model_viewer, tmp_path):
+    path = tmp_path / "nuclei.tif"
+    sizes = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint16), ome=True, metadata=sizes)
+    width = FloatParameter(name="d", label="Diameter", default=1.0, unit="µm or px")
+    tool = invert_tool(tmp_path)
+    widget = page(replace(tool, inputs=(*tool.inputs, width)))
+    model_viewer.add_image(tifffile.imread(path), name="of nobody")
+    widget.form.model.leaf("d").set(26.0)
+    with layer_source(path=str(path)):
+        layer = model_viewer.add_image(tifffile.imread(path), name="nuclei")
+    widget.form.model.leaf("i").set(layer)
+    with qtbot.waitSignal(widget.job_finished, timeout=WAIT):
+        assert widget.run() is None
+        assert widget.run_bar.message.text() == "The pixel size is being read…"
+    (job,) = widget.manager().jobs
+    assert job.request.values["d"] == 13.0
+    result = model_viewer.layers[-1]
+    assert (result.scale.tolist(), result.extent.world.tolist()) == (
+        layer.scale.tolist(),
+        layer.extent.world.tolist(),
+    )

@@ -25,7 +25,17 @@ from .geometry import PLACE, crop
 from .glance import Thumbnail, figures_of, thumbnail_of
 from .handover import HandOver, fitting_kinds, open_snapshot, plan, takes_features
 from .joining import id_column, joined_by, objects_in
-from .knowing import grid_of, guess_notes, is_guess, learned, sized_as, why_guess, with_known_axes
+from .knowing import (
+    asks_file,
+    grid_of,
+    guess_notes,
+    is_guess,
+    learned,
+    sized_as,
+    why_guess,
+    with_known_axes,
+    with_known_sizes,
+)
 from .loading import load
 from .merging import in_its_slice, label_offsets, merge_parts
 from .model import Geometry, LayerData, LayerSnapshot, LoadedOutput
@@ -55,6 +65,7 @@ __all__ = [
     "ReadApart",
     "ReadFile",
     "Thumbnail",
+    "asks_file",
     "at_edge",
     "can_drop",
     "column_names",
@@ -123,5 +134,6 @@ __all__ = [
     "whereabouts",
     "why_guess",
     "with_known_axes",
+    "with_known_sizes",
     "without_rows",
 ]

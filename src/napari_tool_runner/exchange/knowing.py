@@ -24,6 +24,7 @@ from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [
     "as_recorded",
+    "asks_file",
     "grid_of",
     "guess_notes",
     "is_guess",
@@ -193,6 +194,12 @@ def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...
     geometry = replace(own, scale=told.scale, units=told.units)
     remarks = (*snap.remarks, f"{note}{', '.join(sizes)}.")
     return replace(snap, geometry=geometry, behind=None), remarks
+
+
+def asks_file(snap: LayerSnapshot) -> bool:
+    """Whether only a file knows how large pixels are; `with_known_axes` opens that of a layer."""
+    bare = snap.kind in PIXELS and _is_bare(snap.geometry)
+    return snap.data is None or (bare and snap.source not in ("array", "layer"))
 
 
 def sized_as(snap: LayerSnapshot, others: Iterable[LayerSnapshot]) -> LayerSnapshot:

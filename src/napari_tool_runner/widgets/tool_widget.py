@@ -197,6 +197,9 @@ class ToolWidget(Footed):
             self.form.show_problems()
             self._judge()
             return None
+        if self.form.units.waits(partial(self._ask, cache=cache)):
+            self.run_bar.say("The pixel size is being read…", "busy")
+            return None
         values, kinds = self.form.values(), self.form.outputs.kinds()
         self.run_bar.show_starting(values)
         extent, runner = self.extent_bar.extent(values), self.run_bar.runner()
@@ -311,8 +314,7 @@ class ToolWidget(Footed):
 
     def _judge(self) -> None:
         """Enable Run, or disable it and say why, with a button that helps."""
-        runner = self.run_bar.runner()
-        problems = self.form.problems()
+        runner, problems = self.run_bar.runner(), self.form.problems()
         why = ""
         buttons: list[Button] = []
         if self.tool.problems:

@@ -15,12 +15,7 @@ from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.tools.model import FloatParameter, IntegerParameter
-from napari_tool_runner.widgets.forms.quantities import (
-    first_number,
-    has_two_units,
-    pixel_width,
-    unit_of,
-)
+from napari_tool_runner.widgets.forms.quantities import first_number, has_two_units, unit_of
 from napari_tool_runner.widgets.parts.dragging import DragSteps
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import keep_wheel_away
@@ -248,9 +243,6 @@ class FieldRow(QWidget):
     context : FormContext
     """
 
-    _width: float | None = None
-    _converted: tuple[object, str] = None, ""
-
     def __init__(self, field: Field, context: FormContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.field = field
@@ -304,7 +296,7 @@ class FieldRow(QWidget):
                 self._grid.addWidget(field.below, 3, 0, 1, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         if has_two_units(parameter):
-            self._follow_unit()
+            context.model.changed.connect(self.show_unit)
         self.node.changed.connect(self.refresh)
         field.hinted.connect(self._show_state)
         keep_wheel_away(editor)
@@ -322,10 +314,6 @@ class FieldRow(QWidget):
         self.field.refresh()
         self._show_state()
 
-    def _follow_unit(self) -> None:
-        self._width = pixel_width(self.node.parameter, self.context.model)
-        self.context.model.changed.connect(self.show_unit)
-
     def show_unit(self) -> None:
         """Show the unit that holds for the layer that is chosen now."""
         parameter = self.node.parameter
@@ -334,27 +322,8 @@ class FieldRow(QWidget):
             self._unit.setText(unit)
             name = f"{parameter.label or parameter.name} ({unit})"
             self.field.focus_widget().setAccessibleName(name)
-        width, before = pixel_width(parameter, self.context.model), self._width
-        if width is None:
-            return
-        self._width = width
-        if before is not None and bool(before) is not bool(width):
-            self._convert(width or 1 / before, unit)
-
-    def _convert(self, factor: float, unit: str) -> None:
-        """Give the number in the unit that holds now, and say so."""
-        if isinstance(self.field, OptionalField):
-            self.field.forget()
-        parameter, value = self.node.parameter, self.node.value
-        if not isinstance(value, int | float) or not isinstance(parameter, FloatParameter):
-            return
-        new = float(f"{value * factor:.3g}")
-        low, high = parameter.minimum, parameter.maximum
-        new = max(new, low) if low is not None else new
-        new = min(new, high) if high is not None else new
-        self._converted = new, f"{value:g} before, now {new:g} {unit}, by the size of a pixel."
-        self.node.set(new, chosen=self.node.chosen)
-        self._show_state()
+            if isinstance(self.field, OptionalField):
+                self.field.forget()
 
     def message(self) -> str:
         """Return the sentence under the field, an empty text when there is none."""
@@ -366,9 +335,7 @@ class FieldRow(QWidget):
             self.setHidden(self._idle)
         problem = self.node.problem or ""
         show = bool(problem) and (self.node.chosen or self.context.show_all_problems)
-        number, said = self._converted
-        told = self.field.hint() or (said if number == self.node.value else "")
-        self._say(problem if show else told, show)
+        self._say(problem if show else self.field.hint() or self.node.said, show)
         self._offer_reset(not self.node.is_default)
 
     def _say(self, text: str, is_problem: bool) -> None:

@@ -14,6 +14,7 @@ from napari_tool_runner.widgets.forms.form_model import FormModel, RepeatNode, w
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
 from napari_tool_runner.widgets.forms.outputs_box import OutputsBox
+from napari_tool_runner.widgets.forms.quantities import Units
 from napari_tool_runner.widgets.parts.background import IdleWork, soon
 from napari_tool_runner.widgets.parts.layouts import filled
 
@@ -52,6 +53,7 @@ class FormWidget(QScrollArea):
         super().__init__(parent)
         self.tool = tool
         self.model = FormModel(tool)
+        self.units = Units(self.model, self)  # before rows, which show what it found
         self._layers = layers if layers is not None else LayerSource(None, self)
         self.chooser = LayerChooser(self.model, self._layers)
         self._choosing = False
@@ -93,8 +95,9 @@ class FormWidget(QScrollArea):
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:
         """Fill the form; names that found no place are returned."""
-        unknown = self.model.set_values(values)
-        self.chooser.update()
+        with self.units.given():
+            unknown = self.model.set_values(values)
+            self.chooser.update()
         return unknown
 
     def reset(self) -> None:

@@ -8,6 +8,7 @@ typed into a case of a conditional while another case is shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
@@ -21,6 +22,9 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
 from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange import Geometry
 
 __all__ = [
     "ConditionalNode",
@@ -211,6 +215,8 @@ class FormModel(Items):
     ----------
     notes : tuple of str
         What the tool told of its last run.
+    geometry : Geometry or None
+        Of the first image as the tool will be told it; None: not known (yet), see `Units`.
     """
 
     changed = Signal(object)
@@ -220,6 +226,7 @@ class FormModel(Items):
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
         self.notes: tuple[str, ...] = ()
+        self.geometry: Geometry | None = None
         super().__init__(_nodes(tool.inputs, self))
 
     def set_values(self, values: Mapping[str, object]) -> list[str]:

@@ -112,6 +112,8 @@ class LeafNode(Node):
         self._beside: dict[str, LeafNode] = {}
         self.chosen = False
         """Whether the user (or a preset) set it; False follows automatic choices."""
+        self.said = ""
+        """What was done to the value without the user; another value ends it."""
 
     @property
     def name(self) -> str:
@@ -164,15 +166,15 @@ class LeafNode(Node):
             self._checked = True
         return self._extra_problem or self._problem
 
-    def set(self, value: object, *, chosen: bool = True) -> None:
-        """Take a value (text is converted where possible) and tell the views."""
+    def set(self, value: object, *, chosen: bool = True, said: str = "") -> None:
+        """Take a value (text is converted where possible) and tell the views; `said`: of it."""
         self.chosen = chosen
         if value is self.value:
             return
         converted = self._convert(value)
         if _same(converted, self.value):
             return
-        self.value = converted
+        self.value, self.said = converted, said
         self._checked = False
         self._extra_problem = None
         self._tell()
@@ -202,7 +204,7 @@ class LeafNode(Node):
 
     def reset(self) -> None:
         """Go back to the descriptor's default."""
-        self.chosen = False
+        self.chosen, self.said = False, ""
         self.value = default_value(self.parameter)
         self._checked = False
         self._tell()

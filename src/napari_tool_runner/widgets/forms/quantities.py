@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import re
+import weakref
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange import conversion, is_length, layer_kind, snapshot, unit_here
+from qtpy.QtCore import QObject
+
+from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.exchange import (
+    asks_file,
+    conversion,
+    is_length,
+    layer_kind,
+    open_snapshot,
+    sized_as,
+    snapshot,
+    unit_here,
+    with_known_axes,
+    with_known_sizes,
+)
 from napari_tool_runner.tools.model import FloatParameter, IntegerParameter
-from napari_tool_runner.widgets.forms.layers import as_list
+from napari_tool_runner.widgets.forms.layers import as_list, path_of
+from napari_tool_runner.widgets.forms.node import LeafNode
+from napari_tool_runner.widgets.parts.background import Latest
 
 if TYPE_CHECKING:
-    from napari_tool_runner.exchange import Geometry
+    from collections.abc import Callable, Iterator, Sequence
+
+    from napari_tool_runner.exchange import Geometry, LayerSnapshot
     from napari_tool_runner.tools.model import ParameterBase
     from napari_tool_runner.widgets.forms.form_model import FormModel
+    from napari_tool_runner.widgets.forms.node import Node
 
-__all__ = ["first_number", "has_two_units", "pixel_width", "unit_of"]
+__all__ = ["Units", "first_number", "has_two_units", "unit_of"]
 
 _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
 _STEPS = 10
@@ -29,31 +50,151 @@ def has_two_units(parameter: ParameterBase) -> bool:
 def unit_of(parameter: ParameterBase, model: FormModel) -> str:
     """Return the unit of a parameter, of two the one that holds for the chosen layer.
 
-    Both while no layer is chosen, or only a file.
+    Both while none is chosen, or its file is still read.
     """
     unit = _unit(parameter)
-    geometry = _first_geometry(model) if has_two_units(parameter) else None
-    return unit if geometry is None else unit_here(unit, geometry)
+    return unit if model.geometry is None else unit_here(unit, model.geometry)
 
 
-def pixel_width(parameter: ParameterBase, model: FormModel) -> float | None:
-    """Return how wide a pixel of the chosen layer is, in the first of two units.
+class Units(QObject):
+    """Keeps numbers what they mean while the unit of a form's data changes.
 
-    0 where the layer does not say it; None without a layer.
+    The unit is that in which the tool will read them: of the pixel size that the layer has,
+    else of the one that its file tells, which is read in the background.
     """
-    geometry = _first_geometry(model)
-    if geometry is None or "X" not in geometry.axes:
+
+    def __init__(self, model: FormModel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._model = model
+        # how wide a pixel was when a number was given; None: the number is of what comes
+        self._widths: weakref.WeakKeyDictionary[LeafNode, float | None] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._of: list[object] = []
+        self._own: Geometry | None = None
+        self._then: list[Callable[[], object]] = []
+        self._held = False
+        self.asking = False
+        """Whether a file is still read."""
+        self._looks = Latest(self)
+        self._looks.done.connect(self._answered)
+        self._looks.failed.connect(lambda _: self._answered((self._of, self._own)))
+        model.changed.connect(self.look)
+
+    def waits(self, then: Callable[[], object]) -> bool:
+        """Whether a file is still read: if so, `then` is done after it, once."""
+        if self.asking and then not in self._then:
+            self._then.append(then)
+        return self.asking
+
+    @contextmanager
+    def given(self) -> Iterator[None]:
+        """Take numbers that are set inside as they are, for the data that are chosen then."""
+        held, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = held
+            self.look()
+
+    def look(self, node: Node | None = None) -> None:
+        """Look which unit holds now; `node` has another value."""
+        leaves = [leaf for leaf in self._model.leaves() if has_two_units(leaf.parameter)]
+        if isinstance(node, LeafNode) and any(node is leaf for leaf in leaves):
+            self._widths[node] = None
+        if leaves and not self._held:
+            self._ask()
+            self._settle(leaves)
+
+    def _ask(self) -> None:
+        data = [leaf for leaf in self._model.leaves() if leaf.is_data]
+        given = [(one, leaf) for leaf in data for one in as_list(leaf.value)]
+        try:
+            snaps = [
+                (snapshot(one), getattr(leaf.parameter, "axes", ""))
+                for one, leaf in given
+                if path_of(one) is not None or layer_kind(one).is_pixels
+            ]
+        except ToolRunnerError:  # gone: the run says so
+            snaps = []
+        of: list[object] = [
+            (snap.source, one.shape, one.axes, one.scale, one.units)
+            for snap, _ in snaps
+            for one in (snap.geometry, snap.behind)
+            if one is not None
+        ]
+        if of == self._of:
+            return
+        self._of, self._own = of, _first_told([snap for snap, _ in snaps])
+        self.asking = any(asks_file(snap) for snap, _ in snaps)
+        self._model.geometry = None if self.asking else self._own
+        if self.asking:
+            self._looks.ask(lambda: (of, _first_told([_known(*one) for one in snaps])))
+
+    def _answered(self, found: tuple[list[object], Geometry | None]) -> None:
+        of, geometry = found
+        if of != self._of or not self.asking:
+            return
+        self.asking, self._model.geometry = False, geometry
+        self._model.changed.emit(next(leaf for leaf in self._model.leaves() if leaf.is_data))
+        waiting, self._then = self._then, []
+        for then in waiting:
+            then()
+
+    def _settle(self, leaves: Sequence[LeafNode]) -> None:
+        """Give the numbers in the unit that holds now, and say so."""
+        geometry = self._model.geometry
+        if geometry is None:
+            return
+        for leaf in leaves:
+            width, before = _pixel_width(leaf.parameter, geometry), self._widths.get(leaf)
+            self._widths[leaf] = width
+            if before is not None and bool(before) is not bool(width) and not leaf.is_default:
+                _convert(leaf, width or 1 / before, unit_of(leaf.parameter, self._model))
+
+
+def _known(snap: LayerSnapshot, wanted: str) -> LayerSnapshot:
+    """Return what a job will know of an input: see `Request.with_known_axes`."""
+    try:
+        opened = open_snapshot(snap)
+        return opened if snap.image else with_known_axes(opened, wanted)
+    except ToolRunnerError:  # the run says so
+        return snap
+
+
+def _first_told(snaps: Sequence[LayerSnapshot]) -> Geometry | None:
+    """Return the geometry that a tool is told of the first image."""
+    sized = [snap for snap in snaps if snap.behind is not None]
+    images = (snap for snap in snaps if snap.kind.is_pixels and snap.data is not None)
+    first = next(images, None)
+    if first is None:
         return None
+    return with_known_sizes(sized_as(first, sized))[0].geometry
+
+
+def _pixel_width(parameter: ParameterBase, geometry: Geometry) -> float:
+    """Return how wide a pixel is, in the first of two units; 0: nobody says it."""
+    if "X" not in geometry.axes:
+        return 0
     first, at = _unit(parameter).partition(" or ")[0], geometry.axes.index("X")
     along = geometry.units[at]
     lengths = is_length(first) and is_length(along)
     return abs(geometry.scale[at]) * conversion(along, first) if lengths else 0
 
 
-def _first_geometry(model: FormModel) -> Geometry | None:
-    given = [one for leaf in model.leaves() if leaf.is_data for one in as_list(leaf.value)]
-    layers = [one for one in given if hasattr(one, "data") and layer_kind(one).is_pixels]
-    return snapshot(layers[0]).geometry if layers else None
+def _convert(leaf: LeafNode, factor: float, unit: str) -> None:
+    parameter, value = leaf.parameter, leaf.value
+    if not isinstance(value, int | float) or not isinstance(
+        parameter, IntegerParameter | FloatParameter
+    ):
+        return
+    low, high = parameter.minimum, parameter.maximum
+    new = float(f"{value * factor:.3g}")
+    new = max(new, low) if low is not None else new
+    new = min(new, high) if high is not None else new
+    new = round(new) if isinstance(parameter, IntegerParameter) else new
+    told = f"{value:g} before, now {new:g} {unit}, by the size of a pixel."
+    leaf.set(new, chosen=leaf.chosen, said=told)
 
 
 def first_number(parameter: IntegerParameter | FloatParameter, model: FormModel) -> float:

@@ -107,6 +107,15 @@ def changes(inputs: Iterable[RecordedInput], root: Path | None) -> str:
 
 
 def _fill(page: ToolWidget, record: RunRecord, found: _Found, *, data: bool) -> list[str]:
+    with page.form.units.given():  # numbers are in the unit of the data that went in
+        remarks = _fill_in(page, record, found)
+    page.form.refresh_layers()
+    if data:
+        remarks += _restore_scope(page, record)
+    return remarks
+
+
+def _fill_in(page: ToolWidget, record: RunRecord, found: _Found) -> list[str]:
     form = page.form
     form.reset()
     remarks: list[str] = []
@@ -133,9 +142,6 @@ def _fill(page: ToolWidget, record: RunRecord, found: _Found, *, data: bool) -> 
         leaf = form.model.leaf(name)
         many = isinstance(leaf.parameter, DataParameter) and leaf.parameter.multiple
         leaf.set(values if many else values[0])
-    form.refresh_layers()
-    if data:
-        remarks += _restore_scope(page, record)
     return remarks
 
 

@@ -220,7 +220,7 @@ class LiveBar(QWidget):
 
     def _preview(self) -> None:
         """Want a preview of the present values on what is seen."""
-        if not self.on or not self.isVisible():
+        if not self.on or not self.isVisible() or self._form.units.waits(self._preview):
             return
         if not self._run_bar.run_button.isEnabled():
             if self._asked is not None:  # what is seen was of other values

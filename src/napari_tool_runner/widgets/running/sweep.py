@@ -141,6 +141,8 @@ class SweepDialog(QDialog):
 
     def run(self) -> None:
         """Run the tool with all values."""
+        if self._form.units.waits(self.run):
+            return
         values = self._form.values(idle=True)  # it may have one in some cells
         options = RunOptions(
             runner=self._run_bar.runner(),
