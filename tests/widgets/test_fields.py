@@ -281,16 +281,34 @@ def test_a_number_of_pixels_is_one_of_micrometres_once_the_file_was_read(
     assert (done, row._unit.text()) == ([8.45], "µm")
     assert row.message() == "26 before, now 8.45 µm, by the size of a pixel."
     assert not widget.units.waits(done.clear)
+    widget.model.leaf("i").set(opened(model_viewer, tmp_path, "others"))
+    assert widget.units.waits(done.clear)
+    widget.model.leaf("i").set(model_viewer.layers[0])
+    assert done == [], "what waits is done, too, where another layer needs no file"
 
 
 def test_numbers_that_come_with_their_layer_stay(qtbot, form, model_viewer, tmp_path):
     layer = opened(model_viewer, tmp_path)
+    known = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
     widget, row = diameter(form, model_viewer.add_image(np.zeros((4, 4))))
-    for values in ({"d": 5.0, "i": layer}, {"i": layer, "d": 6.0}):
+    for values in ({"d": 5.0, "i": layer}, {"i": layer, "d": 6.0}, {"d": 7.0, "i": known}):
         widget.model.leaf("i").set(model_viewer.layers[-1])
         widget.set_values(values)
         qtbot.waitUntil(lambda: not widget.units.asking)
         assert (widget.values()["d"], row._unit.text()) == (values["d"], "µm")
+
+
+def test_the_unit_of_a_file_and_of_what_lies_on_one(qtbot, form, model_viewer, tmp_path):
+    layer = opened(model_viewer, tmp_path)
+    widget, row = diameter(form, tmp_path / "nuclei.tif")
+    qtbot.waitUntil(lambda: row._unit.text() == "µm")
+    both = DataParameter(name="b", kinds=(LayerKind.LABELS,)), *widget.tool.inputs
+    widget = form(tool_of(*both))
+    widget.model.leaf("b").set(model_viewer.add_labels(np.zeros((8, 8), int)))
+    widget.model.leaf("i").set(model_viewer.add_image(np.zeros((8, 8))))
+    assert widget.row("d")._unit.text() == "pixels"
+    widget.model.leaf("i").set(layer)  # a job takes drawn labels for as large
+    qtbot.waitUntil(lambda: widget.row("d")._unit.text() == "µm")
 
 
 def test_the_default_and_whole_numbers_follow_the_unit(form, model_viewer):

@@ -28,7 +28,7 @@ from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from napari_tool_runner.exchange import Geometry, LayerSnapshot
     from napari_tool_runner.tools.model import ParameterBase
@@ -95,7 +95,7 @@ class Units(QObject):
             yield
         finally:
             self._held = held
-            self.look()
+            self._tell()
 
     def look(self, node: Node | None = None) -> None:
         """Look which unit holds now; `node` has another value."""
@@ -105,6 +105,9 @@ class Units(QObject):
         if leaves and not self._held:
             self._ask()
             self._settle(leaves)
+        waiting, self._then = ([], self._then) if self.asking else (self._then, [])
+        for then in waiting:
+            then()
 
     def _ask(self) -> None:
         data = [leaf for leaf in self._model.leaves() if leaf.is_data]
@@ -125,21 +128,24 @@ class Units(QObject):
         ]
         if of == self._of:
             return
-        self._of, self._own = of, _first_told([snap for snap, _ in snaps])
+        self._of, self._own = of, _first_told(snap for snap, _ in snaps)
         self.asking = any(asks_file(snap) for snap, _ in snaps)
         self._model.geometry = None if self.asking else self._own
         if self.asking:
-            self._looks.ask(lambda: (of, _first_told([_known(*one) for one in snaps])))
+            self._looks.ask(lambda: (of, _first_told(_known(*one) for one in snaps)))
 
     def _answered(self, found: tuple[list[object], Geometry | None]) -> None:
         of, geometry = found
         if of != self._of or not self.asking:
             return
         self.asking, self._model.geometry = False, geometry
-        self._model.changed.emit(next(leaf for leaf in self._model.leaves() if leaf.is_data))
-        waiting, self._then = self._then, []
-        for then in waiting:
-            then()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Look again, and let rows show what holds now."""
+        data = next((leaf for leaf in self._model.leaves() if leaf.is_data), None)
+        if data is not None and not self._held:
+            self._model.changed.emit(data)
 
     def _settle(self, leaves: Sequence[LeafNode]) -> None:
         """Give the numbers in the unit that holds now, and say so."""
@@ -162,14 +168,13 @@ def _known(snap: LayerSnapshot, wanted: str) -> LayerSnapshot:
         return snap
 
 
-def _first_told(snaps: Sequence[LayerSnapshot]) -> Geometry | None:
-    """Return the geometry that a tool is told of the first image."""
-    sized = [snap for snap in snaps if snap.behind is not None]
+def _first_told(snaps: Iterable[LayerSnapshot]) -> Geometry | None:
+    """Return the geometry that a tool is told of the first image; others are asked if need be."""
     images = (snap for snap in snaps if snap.kind.is_pixels and snap.data is not None)
     first = next(images, None)
     if first is None:
         return None
-    return with_known_sizes(sized_as(first, sized))[0].geometry
+    return with_known_sizes(sized_as(first, images))[0].geometry
 
 
 def _pixel_width(parameter: ParameterBase, geometry: Geometry) -> float:
