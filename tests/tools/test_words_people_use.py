@@ -379,6 +379,30 @@ LACKING = (
 )
 
 
+# what is typed in other languages, and letters that stand for words
+TONGUES = {
+    "find_objects": "Zellkerne zählen | contar células | contagem de células | 细胞计数 | núcleos",
+    "split_touching": "Kerne trennen | ligne de partage des eaux | séparer les cellules",
+    "subtract_background": "Hintergrundabzug | restar fondo | soustraire le fond | sfondo | bgsub",
+    "measure_regions": (
+        "MFI | mfi | medir área | aire | Größe messen | mesurer l'intensité | RawIntDen | "
+        "raw int den | centre of mass | tamanho | measure GFP | scratch assay"
+    ),
+    "median_filter": "filtro de mediana | filtre médian | Medianfilter",
+    "threshold": "Schwellenwert | umbralización | soglia | limiar | 二値化 | Schwellwertverfahren",
+    "denoise_tv": "débruiter | eliminar ruido | ruído | Rauschunterdrückung | 去噪",
+    "gaussian_filter": "Weichzeichnen | desenfoque | sfocatura | suavizar | σ",
+    "register_images": "alinear imágenes | recaler | allineare",
+    "fill_holes": "rellenar huecos | remplir les trous | Löcher füllen",
+    "track_points": "seguimiento | suivi de particules | Zellen verfolgen",
+    "detect_spots": "manchas | γH2AX | 53BP1",
+    "label_outlines": "Kanten | contorni | Kantenerkennung",
+    "project": "SIP | AIP | Maximumprojektion",
+    "colour_to_grey": "brown stain percentage | hematoxylin",
+    "calculate_images": "XOR",
+}
+
+
 @pytest.fixture(scope="module")
 def box() -> Toolbox:
     return load_toolbox()
@@ -388,7 +412,7 @@ def box() -> Toolbox:
     ("typed", "tool"),
     [
         (typed.strip(), tool)
-        for pairs in (PAIRS, MORE, NAMES)
+        for pairs in (PAIRS, MORE, NAMES, TONGUES)
         for tool, texts in pairs.items()
         for typed in texts.split("|")
     ],
@@ -426,6 +450,35 @@ def test_what_no_tool_does_is_said_with_the_nearest(box: Toolbox, typed: str) ->
     found = box.find(typed, 3)
     assert found.entries
     assert not found.whole
+
+
+def test_what_is_worked_on_names_no_tool_by_itself(box: Toolbox) -> None:
+    for typed in ("GFP", "mCherry", "STED", "SIM", "DIC", "membranes", "α-tubulin"):
+        found = box.find(typed)
+        assert found.entries, typed
+        assert found.lacks, typed
+    assert box.find("measure GFP").whole
+    assert box.find("dice").whole
+
+
+def test_an_acronym_is_no_part_of_another_word(box: Toolbox) -> None:
+    assert not box.find("TFP").entries  # not “total variation for pictures” by its letters
+    assert not box.find("ERO").entries
+    assert box.search_entries("ero", 1)[0].id == "morphology"  # begun
+
+
+def test_what_nobody_knows_is_near_by_its_letters(box: Toolbox) -> None:
+    words, tools = box.alike("tresholdign")
+    assert "threshold" in words
+    assert tools[0].id == "threshold"
+    assert box.alike("qqqqqq") == ((), ())
+
+
+def test_another_tongue_takes_no_english_word(box: Toolbox) -> None:
+    """A word that tools have, or that the table leads somewhere, is not put into English."""
+    table = _table()
+    assert not [one for one in table.english if one in box._index._postings]
+    assert not [one for one in table.english if (one,) in table.means]
 
 
 def test_the_order_of_words_and_words_between_are_no_matter() -> None:

@@ -122,10 +122,28 @@ def test_where_no_tool_fits_all_words_the_nearest_stand_there(qtbot, finder):
 
 def test_escape_clears_the_search(qtbot, finder, toolbox):
     qtbot.keyClicks(finder.search, "xyzzy")
-    assert finder.count.text() == "No tool for these words. All there are:"
-    assert finder.model.rowCount() > 1
+    assert finder.count.text() == "No tool has these words. Choose:"
     qtbot.keyClick(finder.search, Qt.Key.Key_Escape)
     assert len(finder.model.tools()) >= len(toolbox)
+
+
+def test_words_that_nobody_knows_lead_to_what_is_spelt_so_the_categories_and_toolboxes(
+    qtbot, finder, toolbox
+):
+    qtbot.keyClicks(finder.search, "tresholdign")
+    first, *others = groups(finder.model)
+    assert first.startswith("Did you mean “threshold”")
+    assert finder.model.entry(finder.tree.currentIndex()).id == "threshold"
+    assert others == sorted(category.name for category in toolbox.categories)
+    assert not any(finder.tree.isExpanded(finder.model.index(n, 0)) for n in (1, 2))
+    assert "Other toolboxes" in finder.message.label.text()
+    with qtbot.waitSignal(finder.toolboxes_asked):
+        finder.message.buttons[0].click()
+    finder.search.setText("qqqq")
+    assert groups(finder.model) == others
+    finder.search.clear()
+    assert not finder.message.label.text()
+    assert finder.tree.verticalScrollBar().value() == 0
 
 
 def test_a_click_opens_a_tool(qtbot, finder):

@@ -245,6 +245,10 @@ class Toolbox(Mapping[str, "Tool"]):
         """Return the same, and whether they fit every word of `text`, or only some."""
         return self._index.search(text, limit)
 
+    def alike(self, text: str) -> tuple[tuple[str, ...], tuple[ToolEntry, ...]]:
+        """Return words that look like one of `text`, which finds nothing, and their tools."""
+        return self._index.alike(text)
+
 
 def load_toolbox(
     config: Config | Mapping[str, object] | str | os.PathLike[str] | None = None,

@@ -25,6 +25,7 @@ from napari_tool_runner.tools.toolbox.words import (
     is_told,
     meanings,
     stem,
+    told_words,
     words_of,
 )
 
@@ -48,6 +49,11 @@ _KEPT = 256
 """Words whose tools are remembered."""
 _MOST_LETTERS = 40
 """Of a query that are looked for in names."""
+_ACRONYM = re.compile(r"\b[A-Z][A-Z0-9]{1,4}\b")
+_SHORT = 4
+"""Letters up to which a word is neither a part of another one nor misspelt."""
+_ALIKE, _MOST_ALIKE = 70, 3
+"""Percent of the letters that words share which look alike, and how many are named."""
 _NEAR = range(1, 14)
 """How far a letter is from the one before it."""
 
@@ -102,31 +108,56 @@ class SearchIndex:
         """Return the entries that fit `text`, best first; all of them for empty text."""
         query = fold(text).strip()
         words = words_of(query)
+        exactly = frozenset() if text.isupper() and len(words) > 1 else _acronyms(text)
         if not words:
             return Hits(self._entries[:limit])
         parts = {one: apart(one, self._known) for one in words if not self._known(one)}
         joined = {
             one: pieces for one, (pieces, all_known) in parts.items() if all_known and pieces
         }
-        found = self._found(query, words, joined)
+        found = self._found(query, words, joined, exactly)
         near = len(parts) < len(words) or any(pieces for pieces, _ in parts.values())
         if not found.scores and near:
             some = {one: pieces or (one,) for one, (pieces, _) in parts.items()}
-            found = self._found(query, words, some, loosely=True)._replace(whole=False)
+            found = self._found(query, words, some, exactly, loosely=True)
+            found = found._replace(whole=False)
         return Hits(self._best(query, found.scores, limit), found.whole, found.lacks)
+
+    def alike(self, text: str) -> tuple[tuple[str, ...], tuple[ToolEntry, ...]]:
+        """Return words that look like one of `text` that nobody knows, and their tools."""
+        from rapidfuzz.fuzz import ratio
+        from rapidfuzz.process import extract
+
+        telling = (word for word, of in self._postings.items() if max(of.values()) >= _LABEL)
+        known = {*telling, *told_words()}
+        found = [
+            (likeness, word)
+            for one in dict.fromkeys(words_of(text))
+            if len(one) >= _SHORT
+            for word, likeness, _ in extract(
+                one[:_MOST_LETTERS], known, scorer=ratio, score_cutoff=_ALIKE, limit=_MOST_ALIKE
+            )
+        ]
+        best = [word for _, word in sorted(found, reverse=True)[:_MOST_ALIKE]]
+        tools = dict.fromkeys(entry for word in best for entry in self.search(word, 2).entries)
+        return tuple(dict.fromkeys(best)), tuple(tools)
 
     def _found(
         self,
         query: str,
         words: Sequence[str],
         apart: Mapping[str, Sequence[str]],
+        exactly: frozenset[str],
         *,
         loosely: bool = False,
     ) -> _Found:
-        """Find what fits words, some of which are taken `apart`; `loosely`: or what comes near."""
+        """Find what fits words, some of which are taken `apart`; `loosely`: or what comes near.
+
+        Those of `exactly` are no beginning of longer ones.
+        """
         said = " ".join(part for one in words for part in apart.get(one, [one]))
-        meant = meanings(said, loosely=loosely)
-        found = [self._meaning(one) for one in meant]
+        meant = meanings(said, loosely=loosely, exactly=exactly)
+        found = [self._meaning(one, exactly) for one in meant]
         best = [max(scores.values(), default=0) for scores in found]
         most = max(
             (meant[n].tells for n, one in enumerate(best) if one >= _DESCRIPTION), default=0
@@ -141,9 +172,11 @@ class SearchIndex:
         whole = {number: some[number] for number in each if all(each[number][n] for n in needed)}
         if max(whole.values(), default=0) < _WEAK * max(some.values(), default=0):
             whole = {}  # all words stand somewhere in its help: another tool has the most of them
-        elif not whole and (letters := self._letters(query)):
+        elif not whole and not exactly and (letters := self._letters(query)):
             return _Found(letters)
-        lacking = any(one.lacks and not self._has(one.words) for one in meant)
+        lacking = any(
+            one.lacks and one.tells >= most and not self._has(one.words) for one in meant
+        )
         fitting = any(all(each[number][n] for n in acts) for number in whole)
         return _Found(whole or some, fitting and not lacking, lacking)
 
@@ -169,19 +202,22 @@ class SearchIndex:
         order = sorted(scores, key=lambda n: (-scores[n], len(self._names[n]), self._names[n]))
         return tuple(self._entries[number] for number in order[:limit])
 
-    def _meaning(self, meaning: Meaning) -> dict[int, float]:
+    def _meaning(self, meaning: Meaning, exactly: frozenset[str]) -> dict[int, float]:
         """Return number of entry -> score for a word or phrase, or what stands for it."""
-        scores = self._together(meaning.words)
+        scores = self._together(meaning.words, exactly=exactly)
         for quality, words in meaning.instead:
             for number, score in self._together(words, min).items():
                 scores[number] = max(scores.get(number, 0.0), quality * score)
         return scores
 
     def _together(
-        self, words: Sequence[str], of: Callable[[Sequence[float]], float] = fmean
+        self,
+        words: Sequence[str],
+        of: Callable[[Sequence[float]], float] = fmean,
+        exactly: frozenset[str] = frozenset(),
     ) -> dict[int, float]:
         """Return number of entry -> mean (or least) score of the words, where it has them all."""
-        each = [self._word(word) for word in words]
+        each = [self._word(word, word in exactly) for word in words]
         if len(each) == 1:
             return each[0].copy()
         common = set(each[0]).intersection(*each[1:])
@@ -191,28 +227,32 @@ class SearchIndex:
         for word in set(words_of(text)):
             self._postings[word][number] = weight
 
-    def _find_word(self, word: str) -> dict[int, float]:
-        """Return number of entry -> score for one word of the query."""
+    def _find_word(self, word: str, exactly: bool) -> dict[int, float]:
+        """Return number of entry -> score for one word of the query; `exactly`: an acronym."""
         scores: dict[int, float] = {}
         for known in self._postings:
             if word not in known:
                 continue
             if known == word:
                 quality = _EQUAL
+            elif exactly:
+                continue
             elif known.startswith(word):
                 quality = _BEGINNING
-            elif len(word) > 2:
+            elif len(word) > _SHORT:
                 quality = _INSIDE
             else:
                 continue
             self._collect(known, quality, scores)
         for known in self._stems.get(stem(word), ()):
             self._collect(known, _STEM, scores)
+        if exactly:
+            return scores
         if len(word) > 1:
             for number, text in enumerate(self._helps):
                 if word in text and number not in scores:
                     scores[number] = _HELP
-        if len(scores) < _FEW and len(word) > 3 and word.isalpha():
+        if len(scores) < _FEW and len(word) > _SHORT and word.isalpha():
             for known, likeness in self._misspelt(word):
                 self._collect(known, _MISSPELT * likeness, scores)
         return scores
@@ -247,7 +287,7 @@ class SearchIndex:
     def _letters(self, query: str) -> dict[int, float]:
         """Find names that have the letters of `query` in this order (``gblur``)."""
         letters = re.sub(r"\W+", "", query)[:_MOST_LETTERS]
-        if len(letters) < 2:
+        if len(letters) < _SHORT:
             return {}
         in_order = re.compile("".join(f"[^{letter}]*+{letter}" for letter in letters))
         found: dict[int, float] = {}
@@ -255,6 +295,11 @@ class SearchIndex:
             if in_order.match(name) and (length := _length(name, letters)):
                 found[number] = 10 * len(letters) / length
         return found
+
+
+def _acronyms(text: str) -> frozenset[str]:
+    """Return the words of a query in capital letters (MFI), folded."""
+    return frozenset(map(fold, _ACRONYM.findall(text)))
 
 
 def _length(name: str, letters: str) -> int:

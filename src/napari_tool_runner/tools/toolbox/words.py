@@ -1,4 +1,4 @@
-"""What people mean by the words that they type, as the table `words.toml` has it."""
+"""What people mean by the words that they type, as `words.toml` and `tongues.toml` have it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Meaning", "apart", "fold", "is_told", "meanings", "stem", "words_of"]
+__all__ = ["Meaning", "apart", "fold", "is_told", "meanings", "stem", "told_words", "words_of"]
 
 _WORD = re.compile(r"[^\W_]+")
+_GREEK = re.compile("(?<![α-ω])[αβγδεκλστω](?![α-ω])")  # not μ, which is a unit's
 _ENDING = re.compile(
     r"(?:i[sz]ations?|[ai][st]ions?|acion(?:es)?|ierung(?:en)?|ieren|ments?|ings?|ers?|ies|y|ed|es|s|e)$"
 )
 _DOUBLED = re.compile(r"(?:([bdgmnprt])\1|(?<=\w{3})(l)l)$")
 _ROUNDS = 3
-_COMPARED = frozenset(["bigger", "larger", "smaller", "brighter", "darker", "thicker", "thinner"])
-"""What something shall become, which is not what it is."""
+_COMPARED = frozenset(
+    ["bigger", "larger", "smaller", "brighter", "darker", "thicker", "thinner", "dice"]
+)
+"""What something shall become, which is not what it is; dice are no DIC."""
 _HEAD = "~"
 """Before a word that stands for others, so that *number objects* is not *number of cells*."""
 _PIECE = 100
@@ -65,8 +68,15 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, folded."""
-    return _WORD.findall(fold(text))
+    """Return the words of a text, folded; a Greek letter (γH2AX) is the word for it."""
+    folded = fold(text)
+    if not folded.isascii():
+        folded = _GREEK.sub(lambda letter: f"{_letter(letter[0])} ", folded)
+    return _WORD.findall(folded)
+
+
+def _letter(greek: str) -> str:
+    return unicodedata.name(greek).rpartition(" ")[2].lower().replace("lamda", "lambda")
 
 
 @cache
@@ -92,12 +102,16 @@ class _Table(NamedTuple):
     unsaid: frozenset[str]
     tells: dict[str, float]
     joins: frozenset[str]
+    english: dict[str, list[str]]
+    typed: frozenset[str]
 
 
 @cache
 def _table() -> _Table:
-    told = tomllib.loads((Path(__file__).parent / "words.toml").read_text(encoding="utf-8"))
-    unsaid = frozenset(map(stem, told["unsaid"]))
+    here = Path(__file__).parent
+    told = tomllib.loads((here / "words.toml").read_text(encoding="utf-8"))
+    tongues = tomllib.loads((here / "tongues.toml").read_text(encoding="utf-8"))
+    unsaid = frozenset(map(stem, told["unsaid"] + tongues["small"]))
     same = {
         stem(word): _HEAD + stem(name)
         for name, words in told["same"].items()
@@ -121,8 +135,13 @@ def _table() -> _Table:
         for much, words in ((_SUBJECT, told["subjects"]), (_GENERAL, told["general"]))
         for word in words
     }
+    english = {
+        fold(word): words_of(name) for name, words in tongues["english"].items() for word in words
+    }
+    joins = frozenset(told["joins"])
+    typed = {one for one in told["means"] if one.isalpha()} | english.keys()
     return _Table(
-        same, means, frozenset(lacks), by_length, unsaid, tells, frozenset(told["joins"])
+        same, means, frozenset(lacks), by_length, unsaid, tells, joins, english, frozenset(typed)
     )
 
 
@@ -136,7 +155,18 @@ def _told() -> frozenset[str]:
 
 def is_told(word: str) -> bool:
     """Return whether the table has `word`."""
-    return stem(word) in _told()
+    return stem(word) in _told() or _in_english(word) is not None
+
+
+def told_words() -> frozenset[str]:
+    """Return the single words that the table leads to a tool, as they are typed."""
+    return _table().typed
+
+
+def _in_english(word: str) -> list[str] | None:
+    """Return a word of another tongue, or its plural, in English; None: it is none."""
+    english = _table().english
+    return english.get(word) or english.get(word.removesuffix("s"))
 
 
 def _said(text: str, unsaid: frozenset[str]) -> list[str]:
@@ -144,16 +174,21 @@ def _said(text: str, unsaid: frozenset[str]) -> list[str]:
     return [word for word in typed if stem(word) not in unsaid] or typed
 
 
-def meanings(text: str, *, loosely: bool = False) -> list[Meaning]:
+def meanings(
+    text: str, *, loosely: bool = False, exactly: frozenset[str] = frozenset()
+) -> list[Meaning]:
     """Return what the words of a query mean; the last one may be only begun.
 
-    `loosely`: a word may stand for the shortest phrase that has it.
+    `loosely`: a word may stand for the shortest phrase that has it. `exactly`: words that are
+    not begun.
     """
     table = _table()
-    said = _said(text, table.unsaid)
+    typed = _said(text, table.unsaid)
+    said = [word for one in typed for word in _in_english(one) or [one]]
     plain = [stem(word) for word in said]
     known = [table.same.get(word, word) for word in plain]
     free = set(range(len(said)))
+    open_end = bool(said) and said[-1] not in exactly
     found: dict[tuple[int, ...], Meaning] = {}
     for count in range(min(max(table.by_length), len(said)), 1, -1):
         fits = (one for words, one in table.by_length.get(count, ()) if words <= {*plain, *known})
@@ -162,14 +197,14 @@ def meanings(text: str, *, loosely: bool = False) -> list[Meaning]:
                 free.difference_update(places)
                 found[places] = _meant(table, tuple(said[at] for at in places), phrase)
         last = range(len(said) - count, len(said))
-        if free.issuperset(last) and (phrase := _begun(table, said[-count:])):
+        if open_end and free.issuperset(last) and (phrase := _begun(table, said[-count:])):
             free.difference_update(last)
             found[tuple(last)] = _meant(table, tuple(said[-count:]), phrase, _BEGUN)
     for place in free:
         own, head, sure = (plain[place],), (known[place],), 1.0
         phrase = next((one for one in (own, head) if one in table.means), ())
-        if not phrase and place == len(said) - 1 and (phrase := _begun(table, said[place:])):
-            sure = _BEGUN
+        if not phrase and open_end and place == len(said) - 1:
+            phrase, sure = _begun(table, said[place:]), _BEGUN
         if loosely and not phrase:
             having = (one for one in table.means if plain[place] in one or known[place] in one)
             phrase = min(having, key=len, default=())
@@ -181,7 +216,8 @@ def meanings(text: str, *, loosely: bool = False) -> list[Meaning]:
 def apart(word: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], bool]:
     """Return the words that `word` joins (``maskimage``, ``imtophat``), and whether they are all.
 
-    Of several ways it is the one that leaves the fewest letters, with the fewest words.
+    Of several ways it is the one that leaves the fewest letters, with the fewest words; none
+    where it leaves more than half.
     """
     joins = _table().joins
     word = word[:_MOST_LETTERS]
@@ -194,11 +230,11 @@ def apart(word: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], boo
             left, count, pieces = best[at]
             if piece in joins:
                 fits.append((left, count + 1, pieces))
-            elif end - at >= _LEAST and known(piece):
+            elif end - at >= (_LEAST if piece.isascii() else 1) and known(piece):
                 fits.append((left, count + 1, (*pieces, piece)))
         best.append(min(fits))
     left, _, pieces = best[-1]
-    return pieces, not left
+    return pieces if 2 * left <= len(word) else (), not left
 
 
 def _as_typed(

@@ -49,6 +49,8 @@ class ToolFinder(QWidget):
     """A tool was opened; carries its key in the toolbox."""
     problems_asked = Signal()
     """Somebody wants to see what is wrong with files of the toolboxes."""
+    toolboxes_asked = Signal()
+    """Somebody wants to add a toolbox."""
 
     def __init__(
         self, toolbox: Toolbox, favourites: Favourites, parent: QWidget | None = None
@@ -106,6 +108,8 @@ class ToolFinder(QWidget):
         count = f"{number} " if number else ""  # none: they are being read
         self.search.setPlaceholderText(f"Search {count}tool{'s' * (number != 1)}")
         self._search(self.search.text())
+
+    def _tell_problems(self) -> None:
         problems = len(self._toolbox.problems)
         files = f"{problems} file{'s' * (problems != 1)}"
         self.message.say(
@@ -115,10 +119,11 @@ class ToolFinder(QWidget):
         )
 
     def _search(self, text: str) -> None:
-        searching = bool(text.strip())  # a search that finds nothing shows all, as none does
+        searching = bool(text.strip())
         if searching:
             keyboard().used()
         self.grouping.setVisible(not searching)
+        self._tell_problems()
         if searching and (hits := self._toolbox.find(text, MOST_HITS)).entries:
             self.model.show_hits(hits.entries, self._favourites.starred)
             more = "+" if len(hits.entries) == MOST_HITS else ""
@@ -130,17 +135,38 @@ class ToolFinder(QWidget):
             self.count.setText(said)
             self.tree.setCurrentIndex(self.model.first_tool())
             return
+        if searching:
+            self._show_nearest(text)
+            return
+        self.count.setText("")
         grouping = Grouping(self.grouping.currentData() or Grouping.CATEGORY)
         self.model.show_groups(
             self._toolbox, grouping, self._favourites.starred, self._favourites.recent
         )
-        self.count.setText("No tool for these words. All there are:" if searching else "")
         special = sum(
             any(key in self._toolbox for key in keys)
             for keys in (self._favourites.starred, self._favourites.recent)
         )
         for row in range(self.model.rowCount() if len(self._toolbox) <= 60 else special):
             self.tree.setExpanded(self.model.index(row, 0), True)
+        self.tree.scrollToTop()
+
+    def _show_nearest(self, text: str) -> None:
+        """Show what is spelt nearly so, the categories to choose from, and the way to more."""
+        alike = self._toolbox.alike(text)
+        self.model.show_groups(self._toolbox, starred=self._favourites.starred, alike=alike)
+        self.count.setText("No tool has these words. Choose:")
+        boxes = [folder.name for folder in self._toolbox.folders if not folder.bundled]
+        where = f"what ships and {', '.join(boxes)}" if boxes else "what ships with the plugin"
+        self.message.say(
+            f"Searched: {where}. Other toolboxes are searched once they are added.",
+            "info",
+            [("Add a toolbox…", self.toolboxes_asked.emit)],
+        )
+        if alike[1]:
+            self.tree.setExpanded(self.model.index(0, 0), True)
+            self.tree.setCurrentIndex(self.model.first_tool())
+        self.tree.scrollToTop()
 
     def _redraw(self) -> None:
         viewport = self.tree.viewport()

@@ -90,9 +90,17 @@ class ToolTreeModel(QAbstractItemModel):
         grouping: Grouping = Grouping.CATEGORY,
         starred: Sequence[str] = (),
         recent: Sequence[str] = (),
+        alike: tuple[Sequence[str], Sequence[ToolEntry]] = ((), ()),
     ) -> None:
-        """Show starred and recent tools, then all by category or by toolbox."""
+        """Show starred and recent tools, then all by category or by toolbox.
+
+        `alike`: words that look like what was searched in vain, and their tools, stand first.
+        """
         root = _Item("")
+        words, tools = alike
+        if tools:
+            meant = " or ".join(f"“{word}”" for word in words)
+            _add_tools(root.add(_Item(f"Did you mean {meant}?")), tools)
         self._starred = frozenset(starred)
         for title, keys in (("Starred", starred), ("Recent", recent)):
             entries = [toolbox.entry(key) for key in keys if key in toolbox]
