@@ -224,7 +224,8 @@ def test_what_holds_no_objects_is_told(tmp_path):
     assert "Colour to grey" in colour.refused
     most = ndimage.binary_dilation(even[1] > 7, iterations=6)
     made = run("find_objects", tmp_path, input=Image(most.astype(np.uint8) * 90, "YX", {}))
-    assert any("darker" in note for note in made.notes)
+    assert any(note.startswith("warning") and "darker" in note for note in made.notes)
+    assert "\n1 object\n" in made.text
 
 
 def test_missing_values_are_no_objects(tmp_path):
@@ -232,3 +233,73 @@ def test_missing_values_are_no_objects(tmp_path):
     pixels[30:40, 90:92] = np.nan
     labels = run("find_objects", tmp_path, input=Image(pixels, "YX", {})).image()
     assert labels[32, 100] > 0 == labels[32, 10]
+
+
+LIGHTS = {
+    "even": lambda down, across: 0 * across,
+    "slope": lambda down, across: across,
+    "glow": lambda down, across: np.exp(-12 * ((across - 0.7) ** 2 + (down - 0.3) ** 2)),
+    "corners": lambda down, across: np.exp(-4 * ((across - 0.5) ** 2 + (down - 0.5) ** 2)),
+    "two": lambda down, across: across + np.exp(-8 * ((across - 0.7) ** 2 + (down - 0.3) ** 2)),
+}
+
+
+def lit(
+    count: int, radius: float, light: str, *, noise: float = 400, dark: bool = False
+) -> tuple[Image, np.ndarray]:
+    """Return ovals of many brightnesses in a light, none touching another; and them."""
+    rng = np.random.default_rng(count)
+    rows, columns = np.mgrid[:360, :400]
+    drawn, bright, number = np.zeros(rows.shape, int), [0.0], 0
+    while number < count:
+        down, across = rng.uniform(radius, 360 - radius), rng.uniform(radius, 400 - radius)
+        high, wide = radius * rng.uniform(0.7, 1.3, 2)
+        away = np.hypot((rows - down) / high, (columns - across) / wide)
+        if not drawn[away < 1 + 5 / min(high, wide)].any():
+            number += 1
+            drawn[away < 1] = number
+            bright.append(rng.uniform(6000, 14000))
+    objects = ndimage.gaussian_filter(np.array(bright)[drawn] * (-1 if dark else 1), 1.2)
+    shine = 9000 * LIGHTS[light](rows / 360, columns / 400)
+    pixels = objects + shine + (20000 if dark else 3000) + rng.normal(0, noise, rows.shape)
+    return Image(pixels.astype(np.uint16), "YX", {}), drawn
+
+
+@pytest.mark.parametrize(
+    ("light", "count", "dark"),
+    [
+        *[(light, 40, False) for light in LIGHTS],
+        ("slope", 4, False),
+        ("glow", 90, False),
+        ("even", 40, True),
+        ("slope", 40, True),
+        ("glow", 40, True),
+    ],
+)
+def test_objects_in_uneven_light_are_found(tmp_path, light, count, dark):
+    image, drawn = lit(count, 9, light, dark=dark)
+    objects = "dark" if dark else "bright"
+    made = run("find_objects", tmp_path, input=image, objects=objects)
+    matched, _ = found(drawn, made.image())
+    assert (matched, made.image().max()) == (count, count)
+    taken = any("was taken away before the threshold" in note for note in made.notes)
+    assert taken is (light != "even")
+    assert not any(note.startswith("warning") for note in made.notes)
+    left = run("find_objects", tmp_path, input=image, objects=objects, light="left")
+    assert (found(drawn, left.image())[0] < count) == taken
+
+
+def test_a_part_of_large_objects_is_not_taken_for_light(tmp_path):
+    for light in ("even", "slope", "glow"):
+        image, _ = lit(3, 60, light)
+        made = run("find_objects", tmp_path, input=image)
+        left = run("find_objects", tmp_path, input=image, light="left")
+        assert (made.image() == left.image()).all()
+
+
+def test_light_that_is_not_sure_is_warned_of(tmp_path):
+    image, _ = lit(3, 60, "glow")
+    rows, columns = np.mgrid[:360, :400]
+    image.pixels += (20000 * LIGHTS["glow"](rows / 360, columns / 400)).astype(np.uint16)
+    made = run("find_objects", tmp_path, input=image)
+    assert made.notes[0].startswith("warning: the light is uneven, and parts of what was found")

@@ -18,9 +18,11 @@ from napari_tool_runner.exchange import (
     is_unnumbered,
     soft_words,
     speck_words,
+    uneven_in,
 )
 from napari_tool_runner.exchange import counting as module
 from napari_tool_runner.exchange.noise import noise_share
+from napari_tool_runner.tools.hints import are_numbered
 from napari_tool_runner.tools.model import LayerKind
 
 FLAT = np.full((128, 128), 100.0)
@@ -166,3 +168,18 @@ def test_what_sizes_are_worth_is_known_by_the_note_that_tells_it() -> None:
     ]
     assert soft_words(notes) == "Up to ±18% of a size by where its soft edge is set."
     assert soft_words(["sizes differ"]) == ""
+
+
+def test_what_a_tool_numbers_is_no_mask_and_of_two_none_is_a_speck() -> None:
+    apart = np.minimum(labels_of(20, 2), 1)
+    assert count(apart) == Counted(2, 0, 20, unnumbered=True)
+    assert counted(LoadedOutput(apart, LayerKind.LABELS, {}), numbered=True) == Counted(1, 0, 21)
+    assert count(labels_of(20, 2)) == Counted(2, 0, 20)
+    assert count(labels_of(20, 21, 2)) == Counted(3, 1, 23)
+    said = ["Objects", "Numbered objects", "instances", "Remaining objects", "Mask", ""]
+    assert [are_numbered(label) for label in said] == [True, True, True, False, False, False]
+
+
+def test_a_warning_of_uneven_light_is_known() -> None:
+    assert uneven_in(["A note.", "Warning: objects cover 56% of the image: is the light uneven?"])
+    assert not uneven_in(["The light is uneven by 5 grey values: it was taken away."])

@@ -78,9 +78,10 @@ def test_layers_go_in_by_name_and_come_back_in_place(
 
 def test_names_stay_unique(viewer: ViewerModel, make_tool: MakeTool, config: Config) -> None:
     tool = make_tool(INVERT)
-    for _ in range(2):
-        ntr.run_in_viewer(viewer, tool, i="cells", config=config)
-    assert len({entry.name for entry in viewer.layers}) == 3
+    for name in ("cells", "cells", "Cells"):
+        viewer.layers[0].name = name
+        ntr.run_in_viewer(viewer, tool, i=name, config=config)
+    assert len({entry.name.casefold() for entry in viewer.layers}) == 4
 
 
 def test_a_table_joins_its_labels(

@@ -122,6 +122,22 @@ def test_spots_in_time_are_tracked_and_listed(model_viewer):
     assert labels(steps.after(shown, "track_points")) == ["Table"]
 
 
+def test_uneven_light_that_is_warned_of_is_taken_away_first(model_viewer, mask):
+    page, image = Page(), model_viewer.add_image(np.ones((4, 4)))
+    given = Given({"input": "snapshot"})
+    given.sources = {"input": image}
+    steps = NextSteps(model_viewer, {*TOOLS, "subtract_background"}, page)
+    shown = AddedResult(layers=[mask], counted=[(mask, Counted(1))])
+    shown.notes = ("Warning: the light is uneven.", "“a” has no pixel size.")
+    assert shown.sign == "problem"
+    assert shown.sentence().startswith(
+        "Added “mask”: 1 object. Warning: the light is uneven. 1 more"
+    )
+    (label, press), *_ = steps.after(shown, "find_objects", given)
+    press()
+    assert (label, page.taken[-1]) == ("Subtract background…", (image, {}))
+
+
 def test_what_a_toolbox_lacks_is_not_offered(model_viewer, mask):
     shown = AddedResult(counted=[(mask, Counted(9, 4, 12))], joined={"t": mask})
     assert labels(NextSteps(model_viewer, (), Page()).after(shown)) == ["Table"]

@@ -16,6 +16,7 @@ from .counting import (
     pixel_column,
     soft_words,
     speck_words,
+    uneven_in,
 )
 from .dimensions import can_drop, refused_axes, taken_dimensions
 from .exporting import Exported, export
@@ -129,6 +130,7 @@ __all__ = [
     "taken_dimensions",
     "takes_features",
     "thumbnail_of",
+    "uneven_in",
     "unit_here",
     "wants_objects",
     "whereabouts",

@@ -33,6 +33,7 @@ __all__ = [
     "pixel_column",
     "soft_words",
     "speck_words",
+    "uneven_in",
 ]
 
 SIZES = ("area", "volume", "size", "pixels", "voxels")
@@ -43,9 +44,12 @@ _LOOKED_AT = 2**22
 """Pixels of a layer that are looked at while a person waits."""
 _SPECK = 20
 """A speck is so many times smaller than the objects that most pixels belong to."""
+_FEW = 3
+"""Of fewer objects none is a speck: nobody knows how large they are usually."""
 _GIANT, _SOME = 2, 8
 """A giant is so many times larger than the middle one, of so many objects or more."""
 _DOUBTFUL = re.compile(r"may be none \(number ([\d, ]+)")
+_UNEVEN = re.compile(r"^Warning:.*\buneven\b")
 _SOFT = re.compile(r"up to ±(\d+)% of a size by where its soft edge is set")
 
 
@@ -83,10 +87,11 @@ class Counted:
         return 2 * self.specks > self.count
 
 
-def counted(loaded: LoadedOutput) -> Counted | None:
+def counted(loaded: LoadedOutput, *, numbered: bool = False) -> Counted | None:
     """Return how many objects a result has; None: it has none, or too many pixels to be looked at.
 
-    Labels and tracks are counted by their numbers, points and shapes one by one.
+    Labels and tracks are counted by their numbers, points and shapes one by one. `numbered`: the
+    tool numbers objects, so that what has one number is one, and no mask.
     """
     if loaded.kind in (LayerKind.POINTS, LayerKind.SHAPES):
         return Counted(len(loaded.parts))
@@ -97,12 +102,13 @@ def counted(loaded: LoadedOutput) -> Counted | None:
     pixels = loaded.pixels
     if not isinstance(pixels, np.ndarray) or not 0 < pixels.size <= _MOST:
         return None
-    pieces = _pieces(pixels)
+    pieces = None if numbered else _pieces(pixels)
     numbers, sizes = _sizes(pixels if pieces is None else pieces)
     if not len(sizes):
         return Counted(0)
     least = least_size(sizes)
-    found = len(sizes), int((sizes < least).sum()), least
+    specks = int((sizes < least).sum()) if len(sizes) >= _FEW else 0
+    found = len(sizes), specks, least
     if pieces is not None:
         return Counted(*found, unnumbered=True)
     giants, middle = giants_among(sizes)
@@ -149,6 +155,11 @@ def doubtful_in(notes: Iterable[str]) -> tuple[int, ...]:
     """
     told = (found for note in notes for found in _DOUBTFUL.findall(note))
     return tuple(int(number) for numbers in told for number in re.findall(r"\d+", numbers))
+
+
+def uneven_in(notes: Iterable[str]) -> bool:
+    """Whether a tool warns that light may be uneven, as in `the light is uneven`."""
+    return any(_UNEVEN.search(note) for note in notes)
 
 
 def pixel_column(frame: pd.DataFrame) -> str:

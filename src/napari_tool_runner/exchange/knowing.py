@@ -190,7 +190,7 @@ def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...
     sizes = dict.fromkeys(f"{size:.4g} {unit}" for size, unit in pairs if (size, unit) != _BARE)
     read = snap.path or snap.source not in ("array", "layer")
     whose = Path(snap.source).name if read else "what it was made of or lies on"
-    note = f"“{snap.name}” has no pixel size; the tool is told that of {whose}: "
+    note = f"“{snap.name}” has no pixel size. The tool is given the one of {whose}: "
     geometry = replace(own, scale=told.scale, units=told.units)
     remarks = (*snap.remarks, f"{note}{', '.join(sizes)}.")
     return replace(snap, geometry=geometry, behind=None), remarks

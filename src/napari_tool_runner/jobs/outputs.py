@@ -21,6 +21,7 @@ from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
+from napari_tool_runner.tools.hints import are_numbered
 from napari_tool_runner.tools.model import CollectionOutput, LayerKind
 from napari_tool_runner.tools.wording import label_of
 
@@ -374,7 +375,9 @@ class OutputLoader:
             loaded=loaded,
             lenders=lenders,
             metadata={**self.summary, "output": output.name, "element": element},
-            counted=None if loaded is None else exchange.counted(loaded),
+            counted=None
+            if loaded is None
+            else exchange.counted(loaded, numbered=are_numbered(output.label)),
         )
 
 

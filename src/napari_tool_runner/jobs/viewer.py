@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.exchange import layer_kind
+from napari_tool_runner.exchange import doubtful_in, layer_kind
 from napari_tool_runner.jobs.added import AddedResult
 from napari_tool_runner.jobs.given import given_then
 from napari_tool_runner.jobs.in_place import (
@@ -210,12 +210,13 @@ def _join(
 
 
 def _notes(result: JobResult, job: Job | None) -> tuple[str, ...]:
-    """Return what a person should know of a result, warnings first."""
+    """Return what a person should know of a result, what makes it doubtful first."""
     if job is None:  # the record may wait for hashes
         files = [file for output in result.outputs.values() for file in output.files().values()]
-        return tuple(note for file in files for note in file.notes)
-    said = [note for note in job.run.notes if note not in job.request.config.notes]
-    return tuple(sorted(said, key=lambda note: not note.startswith("Warning")))
+        said = [note for file in files for note in file.notes]
+    else:
+        said = [note for note in job.run.notes if note not in job.request.config.notes]
+    return tuple(sorted(said, key=lambda note: (note[:7] != "Warning", not doubtful_in([note]))))
 
 
 def named_layers(
@@ -257,7 +258,10 @@ def add_layer(
     """Add a result as a layer, on top; `look` goes before what the result says of that."""
     data, attributes, kind = output.as_layer_data_tuple()
     add = cast("Callable[..., LayerLike]", getattr(viewer, f"add_{kind}"))
-    return add(data, **{**attributes, **look})
+    name, taken = attributes.get("name"), {one.name.casefold() for one in viewer.layers}
+    while isinstance(name, str) and name.casefold() in taken:  # napari takes n and N for two
+        name = unique_name(name, {name})
+    return add(data, **{**attributes, "name": name, **look})
 
 
 def _origin(job: Job, name: str, element: str) -> object:

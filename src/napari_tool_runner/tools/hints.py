@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
 
-__all__ = ["hinted", "input_kinds", "is_picture"]
+__all__ = ["are_numbered", "hinted", "input_kinds", "is_picture"]
 
 _WORDS = {
     LayerKind.LABELS: r"labels?|label(maps?|images?|masks?)|labell?ed|masks?|segmentations?"
@@ -39,6 +39,14 @@ def hinted(*texts: str) -> frozenset[LayerKind]:
     """Return the kinds of data that names, labels or descriptions speak of."""
     words = _plain(texts)
     return frozenset(kind for kind, pattern in _HINTS.items() if pattern.search(words))
+
+
+def are_numbered(label: str) -> bool:
+    """Whether the label of a result says no more than that it is objects: each has a number.
+
+    What is told of them (“Remaining objects”) may be a mask as well, where that went in.
+    """
+    return bool(re.fullmatch(r"\s*((numbered|labell?ed) )?(objects|instances)\s*", label.lower()))
 
 
 def is_picture(*texts: str) -> bool:

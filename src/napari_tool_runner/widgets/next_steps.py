@@ -16,6 +16,7 @@ from napari_tool_runner.exchange import (
     is_noisy,
     layer_kind,
     snapshot,
+    uneven_in,
     whereabouts,
 )
 from napari_tool_runner.jobs import made_of
@@ -100,8 +101,8 @@ class Opens(Protocol):
 
 _SEGMENT, _SPLIT, _CLEAN = "threshold", "split_touching", "remove_small_objects"
 _MEASURE, _SMOOTH, _GREY = "measure_regions", "gaussian_filter", "colour_to_grey"
-_FIND, _TRACK = "find_objects", "track_points"
-_BETTER = frozenset((_SMOOTH, _GREY, "median_filter", "denoise_tv"))
+_FIND, _TRACK, _EVEN = "find_objects", "track_points", "subtract_background"
+_BETTER = frozenset((_SMOOTH, _GREY, _EVEN, "median_filter", "denoise_tv"))
 """Their results are images to make objects of."""
 _NUMBER = frozenset((_FIND, _SPLIT, _CLEAN, "label_components"))
 """Their results are objects to be measured; outlines are not."""
@@ -207,6 +208,9 @@ class NextSteps:
                 buttons += self._measured(viewer, layer)
         for layer in shown.layers if tool in _BETTER else ():
             buttons += self.onward(layer, tool)
+        if given is not None and uneven_in(shown.notes):
+            for name, one in [*given.sources.items()][:1]:
+                buttons += self._offer("Subtract background…", _EVEN, one, back=name)
         for layer, found in shown.counted:
             images = self._images_behind(layer) if found.noisy and viewer is not None else ()
             went_in = given.sources.items() if given is not None else ()

@@ -13,6 +13,14 @@ HOLE = 0.15
 DIM = 0.25
 # of the diameter: how far an object and its surroundings reach from what a threshold leaves
 REACH = 0.5
+# of the larger side of the image: how wide the light is looked at, and once more to compare
+WIDE, NARROW = 1 / 6, 1 / 9
+# each pass takes away what the slope of the light has left to the one before
+PASSES = 3
+# of the pixels that a threshold leaves: so many without an edge are light
+WRONG = 0.08
+# of the objects (Dice): so much must stay the same with the light of another width
+SAME = 0.95
 # of the size: soft edges that change less are not told, for pixels at the rim change as much
 SOFT = 0.1
 # of the depth of the shallower part: a neck that is deeper may divide no objects
@@ -287,20 +295,85 @@ def least_size(sizes):
     return -(-int(ordered[np.searchsorted(summed, summed[-1] / 2)]) // 20)
 
 
-def foreground(pixels, missing, steps, args):
-    """Return where objects are, how much they shine (dark ones: lack), and what was decided.
+def ground(plane, missing, share):
+    """Return the light beneath the bright objects of a plane: what changes slowly.
 
-    Nothing where all pixels are alike.
+    Of the pixels in a window about each place the fifth that is darkest, evened; the window is a
+    share of the plane. (Tiles whose objects are left out: Bertin and Arnouts 1996.)
+    """
+    cell = max(1, round(max(plane.shape) / 96))
+    rows, columns = (-(-n // cell) for n in plane.shape)
+    more = [(0, rows * cell - plane.shape[0]), (0, columns * cell - plane.shape[1])]
+    known = np.where(missing, np.median(plane[~missing]), plane)
+    cells = np.pad(known, more, "edge").reshape(rows, cell, columns, cell)
+    small = np.median(cells, axis=(1, 3))
+    wide, low = max(3, round(share * max(small.shape))), np.zeros(small.shape)
+    for _ in range(PASSES):
+        part = ndimage.percentile_filter(small - low, 20, wide, mode="nearest")
+        low += ndimage.gaussian_filter(part, wide / 4, mode="nearest")
+    at = [(np.arange(n) - (cell - 1) / 2) / cell for n in plane.shape]
+    return ndimage.map_coordinates(low, np.meshgrid(*at, indexing="ij"), order=1, mode="nearest")
+
+
+def is_light(smooth, mask, own):
+    """Whether a threshold took light for objects: what is no object of its own has no edge.
+
+    `own` are the objects without the light.
+    """
+    wide = max(2.0, typical(own, [1.0, 1.0]) / 4)
+    away = ndimage.distance_transform_edt(~own) > wide
+    inner = away & mask & (ndimage.distance_transform_edt(mask) <= wide)
+    outer = away & ~mask & (ndimage.distance_transform_edt(~mask) <= wide)
+    if (mask & away).sum() < WRONG * mask.sum() or not inner.any() or not outer.any():
+        return False
+    high = min(np.median(smooth[one]) - np.median(smooth[~one]) for one in (own, mask))
+    return np.median(smooth[inner]) - np.median(smooth[outer]) < DIM * high
+
+
+def uneven(smooth, mask, missing, method):
+    """Return the light that a threshold of a plane took for objects, and if it is sure; else None.
+
+    It is sure where the objects are the same with the light as a narrower window has it: of
+    objects that are as wide as the window, either light would take a part away.
+    """
+    if smooth.ndim != 2 or min(smooth.shape) < 64 or not mask.any() or mask.all():
+        return None, False
+    lights, owns = [ground(smooth, missing, share) for share in (WIDE, NARROW)], []
+    for light in lights:
+        level = threshold((smooth - light)[~missing], method, 0)
+        owns.append(np.zeros_like(mask) if level is None else (smooth - light > level) & ~missing)
+    if not owns[0].any() or not is_light(smooth, mask, owns[0]):
+        return None, False
+    same = 2 * (owns[0] & owns[1]).sum() / (owns[0].sum() + owns[1].sum())
+    return lights[0], same >= SAME
+
+
+def foreground(pixels, missing, steps, args):
+    """Return where objects are, how much they shine (dark ones: lack), uneven light, decisions.
+
+    The light: by how much it was uneven and was taken away; NaN: it seems so, and stays. Nothing
+    where all pixels are alike.
     """
     found, contrast = noise(pixels, missing)
     sigma = least_sigma(found, contrast) if args.smoothing is None else args.smoothing
     smooth = smoothed(real(pixels), [sigma / step for step in steps], missing)
     smooth = typed(smooth, pixels.dtype)
-    level = threshold(smooth[~missing], "li" if args.method == "local" else args.method, 0)
+    by = "li" if args.method == "local" else args.method
+    level = threshold(smooth[~missing], by, 0)
     if level is None:
-        return None, None, ""
+        return None, None, 0.0, ""
     bright = args.objects == "bright"
     mask = (smooth > level if bright else smooth <= level) & ~missing
+    taken = 0.0
+    if args.light == "auto":
+        sign = 1 if bright else -1
+        below, sure = uneven(sign * real(smooth), mask, missing, by)
+        if sure:
+            even = np.where(missing, pixels, real(pixels) - sign * below).astype(np.float32)
+            args = argparse.Namespace(**{**vars(args), "light": "left"})
+            mask, light, _, told = foreground(even, missing, steps, args)
+            return mask, light, np.ptp(below), f"light taken away, {told}"
+        taken = 0.0 if below is None else np.nan
     told = f"sigma {sigma:g}, threshold {level:.10g}"
     light = np.where(missing, level, real(smooth)) * (1 if bright else -1)
     if args.method == "local":
@@ -310,7 +383,7 @@ def foreground(pixels, missing, steps, args):
         level = smoothed(real(smooth), sigmas, missing)
         mask = (smooth > level + value if bright else smooth < level - value) & ~missing
         told = f"sigma {sigma:g}, threshold local, radius {radius:g}, value {value:g}"
-    return mask, light, told
+    return mask, light, taken, told
 
 
 def medians(values, numbers, count):
@@ -409,6 +482,7 @@ def main():
     parser.add_argument("--edge", choices=["true", "false"], default="false")
     parser.add_argument("--border", choices=["half", "threshold"], default="half")
     parser.add_argument("--smoothing", type=float)
+    parser.add_argument("--light", choices=["auto", "left"], default="auto")
     parser.add_argument("--space", choices=["volumes", "planes"], default="volumes")
     args = parser.parse_args()
 
@@ -422,10 +496,14 @@ def main():
     args.smallest = args.smallest / wide if args.smallest is not None else None
     together = space(axes, args.space)
     steps = [s for s, axis in zip(pitch(axes, sizes), axes, strict=True) if axis in together]
-    labels, shares, widths, soft, dim = np.zeros(image.shape, np.int32), [], [], [], []
+    labels, shares, widths, soft, dim, lights = (
+        np.zeros(image.shape, np.int32),
+        *([] for _ in range(5)),
+    )
     even = count = cut = 0
     for part in parts(axes, image.shape, together):
-        mask, light, told = foreground(image[part], missing[part], steps, args)
+        mask, light, taken, told = foreground(image[part], missing[part], steps, args)
+        lights.append(taken)
         if mask is None:
             even += 1
             continue
@@ -449,12 +527,24 @@ def main():
         print(f"warning: all pixels have the value {value}: there is nothing to separate")
     elif even:
         print(f"note: {even} planes or volumes have one value only, so no objects")
-    if shares and np.mean(shares) > 0.5:
+    covered = np.mean(shares) if shares else 0
+    if np.isnan(lights).any():
         print(
-            f"note: objects cover {np.mean(shares):.0%} of the image: are they darker than what "
-            "surrounds them (or brighter)?"
+            "warning: the light is uneven, and parts of what was found have no edge: try "
+            "“Subtract background” first, or “Local threshold” with a diameter"
         )
-    print(f"{count} objects")
+    elif covered > 0.5:
+        other = "darker" if args.objects == "bright" else "brighter"
+        print(
+            f"warning: objects cover {covered:.0%} of the image: is the light uneven, or are they "
+            f"{other} than what surrounds them?"
+        )
+    if np.nansum(lights):
+        print(
+            f"note: the light is uneven by {np.nanmax(lights):.4g} grey values: it was taken away "
+            "before the threshold"
+        )
+    print(f"{count} object{'s' * (count != 1)}")
     said = []  # of them, in one note: a form shows the first one
     if dim:
         numbers = ", ".join(map(str, dim[:5])) + ", …" * (len(dim) > 5)

@@ -201,11 +201,17 @@ class RunBar(QWidget):
     # -- what happened ----------------------------------------------------------------
 
     def is_free(self, own: str, values: Mapping[str, object]) -> bool:
-        """Whether nothing is told but `own`, or a failure on other values than those of now."""
+        """Whether what is told is but `own`, of other layers, or a failure on other values."""
         told = self.message
         stale = told.kind() == "failed" and values != self._given
+        stale = stale or (bool(self._given) and _layers(values) != _layers(self._given))
         return told.text() in ("", own) or stale
 
     def say(self, text: str, kind: MessageKind = "info", buttons: Sequence[Button] = ()) -> None:
         """Show one sentence and the buttons that belong to it; an empty text hides both."""
         self.message.say(text, kind, buttons)
+
+
+def _layers(values: Mapping[str, object]) -> list[object]:
+    """Return the layers among the values of a form."""
+    return [value for value in values.values() if hasattr(value, "as_layer_data_tuple")]
