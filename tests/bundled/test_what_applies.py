@@ -23,6 +23,8 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.values import default_value
 
+BY_IMAGE = {("find_objects", "light")}
+"""What acts only where an image needs it; `test_find_objects` holds that it does there."""
 SIZES = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 1.5}
 
 
@@ -158,6 +160,8 @@ def test_what_is_shown_has_an_effect_and_what_is_hidden_has_none(
     layers = dict.fromkeys(given.keys() & {one.name for one in tool.inputs}, "a layer")
     wrong = []
     for parameter in settled(tool):
+        if (name, parameter.name) in BY_IMAGE:
+            continue
         for state in states(tool, parameter):
             base = run(name, tmp_path, **given, **state)
             if base.refused:  # these choices do not go with this image
