@@ -563,10 +563,21 @@ def test_a_link_that_leads_out_is_nobodys_own(box: Path, tmp_path: Path, kind: s
     (box / "say" / "more").symlink_to(target)
     (change,) = trust_state(say()).changes
     assert change.endswith("more is a link that leads out of it")
-    with pytest.raises(TrustError, match="has changed"):
+    with pytest.raises(TrustError, match=r"is yours, but .* leads out of it.* Move that out"):
         ntr.run(say())
     with pytest.raises(TrustError, match=r"cannot be marked as yours: .* leads out of it"):
         approve(box, mine=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
+def test_an_environment_of_python_in_what_is_mine_is_named(box: Path) -> None:
+    approve(box, mine=True)
+    (box / "say" / ".venv" / "bin").mkdir(parents=True)
+    (box / "say" / ".venv" / "pyvenv.cfg").touch()
+    (box / "say" / ".venv" / "bin" / "python").symlink_to("/usr/bin/env")
+    (change,) = trust_state(say()).changes
+    there = box / "say" / ".venv"
+    assert change == f"{there} is an environment of Python, whose links lead out of it"
 
 
 def test_nothing_that_is_stored_marks_a_folder(box: Path, tmp_path: Path) -> None:

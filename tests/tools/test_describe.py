@@ -78,3 +78,17 @@ def test_a_tool_in_json() -> None:
     assert (image["type"], image["kinds"]) == ("data", ["image", "labels"])
     assert (sigma["type"], sigma["default"], sigma["maximum"]) == ("float", 0.001, None)
     assert not {"native", "validators", "source"} & image.keys()
+
+
+def test_what_may_stay_empty_is_not_required(tmp_path: Path) -> None:
+    """As a draft of a script writes its options without a value."""
+    path = tmp_path / "one.xml"
+    path.write_text(
+        '<tool id="one" name="One"><command>echo --dir=${dir} ${way}</command><inputs>'
+        '<param name="dir" type="folder" omit="empty"/><param name="must" type="text"/>'
+        '<param name="names" type="text" omit="empty"/>'
+        '<param name="way" type="select" omit="empty"><option value="">none</option></param>'
+        "</inputs><outputs/></tool>"
+    )
+    told = [line for line in describe_text(read_tool(path)).splitlines() if "(required)" in line]
+    assert [line.split()[0] for line in told] == ["must"]

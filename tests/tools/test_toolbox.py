@@ -447,3 +447,12 @@ def test_what_is_no_picture_of_the_folder_is_passed_over(folder: Path, name: str
     (folder / "link.png").symlink_to("in.png")
     assert entries.picture_in(folder, name) == ""
     assert entries.picture_in(folder, name, "", "link.png") == str(folder.resolve() / "in.png")
+
+
+def test_a_name_of_what_cannot_be_read_leads_to_its_line(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "one.xml").write_text("<tool id='one'>\n<inputs>\n</tool>")
+    box = Toolbox([ToolboxFolder("Mine", tmp_path)])
+    with pytest.raises(DescriptorError, match=r"one\.xml, line 3") as told:
+        find_tool("one", box)
+    assert "Did you mean" not in str(told.value)

@@ -94,9 +94,41 @@ def test_what_is_half_written_keeps_its_form(qtbot, dock, folder):
     path.write_text(text.replace("</inputs>", "</input>"))
     qtbot.waitUntil(lambda: len(dock.toolbox.problems) == 1, timeout=WAIT)
     assert dock.page is page
+    line = text[: text.index("</inputs>")].count("\n") + 1
+    told = dock.message.text
+    qtbot.waitUntil(lambda: f"{path}, line {line}" in told(), timeout=WAIT)
+    assert "“Invert” cannot be read, its form is that of before" in told()
     path.write_text(text.replace('"Number"', '"Count"'))
     qtbot.waitUntil(lambda: dock.page.form.row("n").label.text() == "Count", timeout=WAIT)
     assert dock.page.form.values()["n"] == 9
+    assert "form follows" in told()
+
+
+def test_what_is_as_it_was_is_told_as_broken_no_longer(qtbot, dock, folder):
+    page = opened(qtbot, dock, "invert")
+    path = folder / "invert.xml"
+    text = path.read_text()
+    path.write_text(text.replace("</inputs>", "</input>"))
+    qtbot.waitUntil(lambda: "cannot be read" in dock.message.text(), timeout=WAIT)
+    path.write_text(text)
+    qtbot.waitUntil(lambda: not dock.message.text(), timeout=WAIT)
+    assert dock.page is page
+    change(path, '"Number"', '"Count"')
+    qtbot.waitUntil(lambda: "form follows" in dock.message.text(), timeout=WAIT)
+    dock.show_finder()
+    assert not dock.message.text(), "no form is there"
+
+
+def test_run_names_the_file_of_the_author_and_not_its_copy(qtbot, dock, folder, model_viewer):
+    model_viewer.add_image(np.zeros((8, 8), np.uint8))
+    page = opened(qtbot, dock, "invert")
+    qtbot.waitUntil(page.run_bar.run_button.isEnabled, timeout=WAIT)
+    path = folder / "invert.xml"
+    path.write_text(path.read_text().replace("</inputs>", "</input>"))
+    page.run()
+    told = page.run_bar.message.text
+    qtbot.waitUntil(lambda: f"{path}, line " in told(), timeout=WAIT)
+    assert "approved" not in told()
 
 
 def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
@@ -128,7 +160,7 @@ def test_a_form_leaves_the_look_at_rights_to_the_run(qtbot, dock, folder, model_
     qtbot.waitUntil(page.run_bar.run_button.isEnabled, timeout=WAIT)
     assert page.run() is None
     told = page.run_bar.message.text
-    qtbot.waitUntil(lambda: "Review it to run its tools" in told(), timeout=WAIT)
+    qtbot.waitUntil(lambda: "Move that out of the folder" in told(), timeout=WAIT)
 
 
 def test_a_form_with_an_open_question_stays(qtbot, dock, folder):

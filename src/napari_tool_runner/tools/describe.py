@@ -24,6 +24,7 @@ from napari_tool_runner.tools.model import (
     Requirement,
     SelectParameter,
 )
+from napari_tool_runner.tools.values import EMPTY_IS_ABSENT
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.formats import Formats
@@ -101,12 +102,18 @@ def _item_lines(items: Sequence[InputItem], prefix: str, known: Formats) -> Iter
             yield from _item_lines(item.items, name + "|", known)
 
 
+def _may_be_left_out(parameter: Parameter) -> bool:
+    """Whether a parameter needs no value: its program takes its own then, or none."""
+    absent = parameter.native == EMPTY_IS_ABSENT
+    return parameter.optional or absent or isinstance(parameter, BooleanParameter)
+
+
 def _parameter_line(parameter: Parameter, name: str, known: Formats) -> str:
     parts = [f"{name}  {_type_text(parameter, known)}"]
     default = getattr(parameter, "default", None)
     if default not in (None, "", ()):
         parts.append(f"= {default}")
-    elif not parameter.optional and not isinstance(parameter, BooleanParameter):
+    elif not _may_be_left_out(parameter):
         parts.append("(required)")
     label = parameter.label
     if label and label != parameter.name:

@@ -246,7 +246,7 @@ class ToolRunnerWidget(QWidget):
                 continue
             made = self._show_page(key, tool)
             seen = made if page is shown else seen
-            self.message.say(f"“{tool.name}” was saved: its form follows.")
+            self.authors.tell(f"“{tool.name}” was saved: its form follows.")
         if seen is not None and seen is not self.stack.currentWidget():
             self.stack.setCurrentWidget(seen)
 
@@ -258,6 +258,8 @@ class ToolRunnerWidget(QWidget):
 
     def show_finder(self) -> None:
         """Go back to the search, with the text marked, so that typing starts anew."""
+        if self.message.text() == self.authors.said:
+            self.message.say("")  # it was of a form
         self.finder.badges.forget(self.toolbox)
         self.finder.refresh()
         self.stack.setCurrentWidget(self.home)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
-from napari_tool_runner.errors import UnknownToolError
+from napari_tool_runner.errors import DescriptorError, UnknownToolError
 from napari_tool_runner.names import lies_in, real_place, unique_name
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, ships
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
@@ -225,8 +225,6 @@ class Toolbox(Mapping[str, "Tool"]):
 
     def search(self, text: str) -> list[Tool]:
         """Return the tools that fit `text`, best first; those unreadable are left out."""
-        from napari_tool_runner.errors import DescriptorError
-
         found = []
         for entry in self.search_entries(text):
             try:
@@ -381,8 +379,12 @@ def config_formats(settings: Config) -> Formats | None:
 
 
 def _near(text: str, box: Toolbox) -> str:
+    """Return what may be meant; raises DescriptorError where that cannot be read."""
     from difflib import get_close_matches
 
+    for problem in box.problems:
+        if text in (problem.path.stem, problem.path.parent.name):
+            raise DescriptorError(problem.message, path=problem.path)
     known = list(box)
     near = get_close_matches(text, known, n=3, cutoff=0.6)
     near += [entry.key for entry in box.search_entries(text, 3) if entry.key not in near]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.errors import TrustError
+from napari_tool_runner.errors import DescriptorError, TrustError
 from napari_tool_runner.tools.toolbox.approvals import (
     Approval,
     approval_of,
@@ -215,7 +215,11 @@ def _from_copy(tool: Tool, trust: Trust) -> Tool:
         inner = tool.path.relative_to(trust.folder)
         if os.pardir in inner.parts:
             raise _damaged(tool, trust.folder)
-        read = read_tool(join_entry(copy / inner, tool.entry), root=copy, formats=tool.formats)
+        try:
+            read = read_tool(join_entry(copy / inner, tool.entry), root=copy, formats=tool.formats)
+        except DescriptorError as error:  # what is mended is the file, not its copy
+            why = error.message.replace(str(copy), str(trust.folder))
+            raise type(error)(why, path=tool.path, hint=error.hint) from error
         found = replace(
             read,
             uri=tool.uri,

@@ -26,13 +26,18 @@ from napari_tool_runner.tools.toolbox.weighing import VERSIONS, weighed
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
 
-__all__ = ["MINE_MEANS", "Copies", "not_own", "own_copies", "shared_places"]
+__all__ = ["MINE_MEANS", "PUT_RIGHT", "Copies", "not_own", "own_copies", "shared_places"]
 
 MINE_MEANS = (
     "Whatever lies in this folder from now on runs without a question, as it is then: also what "
     "you, or a program of yours, unpack, clone or copy into it from elsewhere."
 )
 """What to show before a folder is marked."""
+PUT_RIGHT = (
+    "Move that out of the folder, or keep others from changing it; "
+    "else approve the folder as it is."
+)
+"""What helps where the changes of an author's own folder cannot be followed."""
 _MOST_LINKS = 40
 _MOST_BYTES = 50 * 10**6
 _TRIES = 3
@@ -51,6 +56,10 @@ def not_own(folder: Path, config: Config) -> str:
     if place := next(shared_places(folder), None):
         return f"others can change {place}"
     if link := next(_leading_out(folder), ""):
+        inside = [one for one in Path(link).parents if one.is_relative_to(folder)]
+        made = next((one for one in inside if (one / "pyvenv.cfg").is_file()), None)
+        if made is not None:
+            return f"{made} is an environment of Python, whose links lead out of it"
         return f"{link} is a link that leads out of it"
     return ""
 

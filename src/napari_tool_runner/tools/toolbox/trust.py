@@ -38,7 +38,7 @@ from napari_tool_runner.tools.toolbox.approved import (
     look,
 )
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, ships
-from napari_tool_runner.tools.toolbox.own import not_own, own_copies
+from napari_tool_runner.tools.toolbox.own import PUT_RIGHT, not_own, own_copies
 from napari_tool_runner.tools.toolbox.weighing import weighed
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Trust:
         Of what was approved, or of what the facility allows by its content.
     policy : str
         For ``FORBIDDEN``: the file that says so.
+    mine : bool
+        For ``CHANGED``: its author's own; `changes` say why what changes there is not followed.
     """
 
     state: TrustState
@@ -104,6 +106,7 @@ class Trust:
     changes: tuple[str, ...] = ()
     digest: str = ""
     policy: str = ""
+    mine: bool = False
 
     @property
     def ok(self) -> bool:
@@ -181,7 +184,7 @@ def _answered(folder: Path, config: Config, quick: bool) -> Trust:
     if approval.mine:
         why = "" if quick else not_own(folder, config)  # rights and links may have changed, too
         state = TrustState.CHANGED if why else TrustState.MINE
-        return Trust(state, folder, (why,) if why else ())
+        return Trust(state, folder, (why,) if why else (), mine=bool(why))
     if approval.old:
         return Trust(TrustState.CHANGED, folder, (_OLD,), approval.digest)
     if quick:
@@ -246,6 +249,9 @@ def require_trust(tool: Tool, config: Config | None = None) -> Trust:
         hint = "Ask those who look after that file."
         none = f"{trust.folder} is none of them ({trust.policy})"
         why = f"{not_run}: your facility allows the toolboxes that it names, and {none}."
+    elif trust.mine:
+        hint = PUT_RIGHT
+        why = f"The toolbox {trust.folder} is yours, but {trust.changes[0]}; {not_run}."
     elif trust.state is TrustState.CHANGED:
         first = ", ".join(trust.changes[:3]) + ("…" if len(trust.changes) > 3 else "")
         why = f"The toolbox {trust.folder} has changed since you approved it ({first}); {not_run}."

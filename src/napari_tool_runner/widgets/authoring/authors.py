@@ -60,7 +60,10 @@ class Authors(QObject):
         self._watcher = ToolboxWatcher(self)
         self._watcher.changed.connect(self.saved)
         self._opened = Latest(self)
-        self._opened.done.connect(self.renewed)
+        self._opened.done.connect(self._looked)
+        self.said = ""
+        """What was told last."""
+        self._unread = False
         self.button = MenuButton("plus", "For authors: new tool, problems of tools")
         self.menu = QMenu(panel)
         menu_entry(self.menu, "New tool…", self.new_tool)
@@ -78,7 +81,10 @@ class Authors(QObject):
             self._problems.look(toolbox)
         tools: dict[str, Tool] = {}
         for key, page in pages.items():
-            if key not in toolbox or toolbox.folder_of(toolbox.entry(key)).bundled:
+            if key not in toolbox:
+                tools[key] = page.tool
+                continue
+            if toolbox.folder_of(toolbox.entry(key)).bundled:
                 continue
             if holders := holding(page):
                 for ended in holders:
@@ -87,6 +93,21 @@ class Authors(QObject):
                 tools[key] = page.tool
         if tools:
             self._opened.ask(partial(_read, toolbox, tools))
+
+    def tell(self, text: str, kind: str = "info") -> None:
+        """Say something of the forms that are open."""
+        self.said = text
+        self.told.emit(text, kind)
+
+    def _looked(self, found: Mapping[str, Tool | str]) -> None:
+        """Tell which tools are others now, and of which the form is that of before."""
+        unread = [why for why in found.values() if isinstance(why, str)]
+        if unread:
+            self.tell(unread[0], "problem")
+        elif self._unread:
+            self.tell("")  # all can be read again
+        self._unread = bool(unread)
+        self.renewed.emit({key: one for key, one in found.items() if not isinstance(one, str)})
 
     def show_problems(self) -> ProblemsPanel:
         """Show what is wrong with the tools that somebody added, in a dock or a window."""
@@ -132,17 +153,27 @@ def holding(page: ToolWidget) -> list[SignalInstance]:
     return jobs + [one.finished for one in page.findChildren(QDialog) if one.isVisible()]
 
 
-def _read(toolbox: Toolbox, opened: Mapping[str, Tool]) -> dict[str, Tool]:
-    """Return the tools that are others now; those that cannot be read keep their forms."""
-    found: dict[str, Tool] = {}
+def _read(toolbox: Toolbox, opened: Mapping[str, Tool]) -> dict[str, Tool | str]:
+    """Return the tools that are others now, and why those that keep their forms are not read."""
+    found: dict[str, Tool | str] = {}
+    told = {one.path: one.message for one in toolbox.problems}
     for key, before in opened.items():
         try:
             tool = toolbox[key]
-        except (KeyError, ToolRunnerError):
-            continue  # it is half-written: the panel of problems tells it
+        except KeyError:
+            if before.path in told:  # else it is gone, or was never of this toolbox
+                found[key] = _unread(before, told[before.path])
+            continue
+        except ToolRunnerError as error:
+            found[key] = _unread(before, str(error))
+            continue
         if _form(before) != _form(tool):
             found[key] = tool
     return found
+
+
+def _unread(tool: Tool, why: str) -> str:
+    return f"“{tool.name}” cannot be read, its form is that of before: {why}"
 
 
 def _form(tool: Tool) -> tuple[object, ...]:

@@ -27,7 +27,7 @@ from napari_tool_runner.jobs import Question
 from napari_tool_runner.names import size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.isolation.walls import missing_walls
-from napari_tool_runner.tools.toolbox.own import MINE_MEANS, not_own
+from napari_tool_runner.tools.toolbox.own import MINE_MEANS, PUT_RIGHT, not_own
 from napari_tool_runner.tools.toolbox.trust import (
     Trust,
     TrustState,
@@ -66,6 +66,8 @@ def trust_sentence(trust: Trust) -> str:
     name = f"The toolbox “{trust.folder.name}”"
     if trust.state is TrustState.FORBIDDEN:
         return f"{name} is not among those that your facility allows ({trust.policy})."
+    if trust.mine:
+        return f"{name} is yours, but {trust.changes[0]}. {PUT_RIGHT}"
     if trust.state is TrustState.CHANGED:
         return f"{name} has changed since you approved it. Review it to run its tools."
     return f"{name} is not approved yet. Review it to run its tools."
