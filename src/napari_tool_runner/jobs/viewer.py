@@ -216,7 +216,11 @@ def _notes(result: JobResult, job: Job | None) -> tuple[str, ...]:
         said = [note for file in files for note in file.notes]
     else:
         said = [note for note in job.run.notes if note not in job.request.config.notes]
-    return tuple(sorted(said, key=lambda note: (note[:7] != "Warning", not doubtful_in([note]))))
+
+    def rank(note: str) -> tuple[bool, ...]:  # what begins with a layer's name is of what went in
+        return note[:7] != "Warning", not doubtful_in([note]), note.startswith("“")
+
+    return tuple(sorted(said, key=rank))
 
 
 def named_layers(
