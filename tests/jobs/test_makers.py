@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("napari.layers")
-from napari.layers import Labels, Points
+from napari.layers import Labels, Points, Shapes, Surface
 
 from napari_tool_runner.exchange import snapshot
 from napari_tool_runner.jobs.makers import maker_of, note_maker
@@ -31,4 +31,26 @@ def test_points_with_other_features_are_others() -> None:
     note_maker(layer)
     assert maker_of(layer) == "job/out"
     layer.features = {"area": [4.0]}
+    assert maker_of(layer) == ""
+
+
+def test_points_that_were_written_to_without_an_event_are_others() -> None:
+    layer = Points([[1, 2], [3, 4]], features={"area": [4.0, 5.0]}, metadata=MADE)
+    note_maker(layer)
+    layer.features.loc[0, "area"] = 7.0
+    assert maker_of(layer) == ""
+    layer.features.loc[0, "area"] = 4.0
+    assert maker_of(layer) == "job/out"
+    layer.data[0] = [9, 9]
+    assert maker_of(layer) == ""
+
+
+def test_shapes_and_surfaces_too() -> None:
+    corners = np.array([[0, 0], [0, 2], [2, 2.0]])
+    layer = Surface((corners, np.array([[0, 1, 2]])), metadata=MADE)
+    shapes = Shapes([corners], shape_type="polygon", metadata=MADE)
+    for one in (layer, shapes):
+        note_maker(one)
+        assert maker_of(one) == "job/out"
+    layer.vertices[0] = 1
     assert maker_of(layer) == ""

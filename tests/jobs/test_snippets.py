@@ -338,6 +338,29 @@ def test_what_was_changed_by_hand_is_told_and_read_from_its_file(
     assert labels.data.max() == 5
 
 
+@pytest.mark.parametrize(
+    ("first", "written"),
+    [("threshold", True), ("threshold", False), ("gaussian_filter", True), ("detect_spots", True)],
+)
+def test_what_was_written_to_without_an_event_is_not_what_the_tool_made(
+    first: str, written: bool, viewer: ViewerModel, config: dict[str, object]
+) -> None:
+    (made,) = ntr.run_in_viewer(viewer, first, input="cells", config=config)
+    made.data[0:2] = made.data[0:2] + written
+    made.refresh()
+    (second, given) = {
+        "threshold": ("label_components", "input"),
+        "gaussian_filter": ("threshold", "input"),
+        "detect_spots": ("count_points", "points"),
+    }[first]
+    more = {"labels": np.ones((40, 44), np.uint8)} if given == "points" else {}
+    (last, *_) = ntr.run_in_viewer(viewer, second, values={given: made, **more}, config=config)
+    text = as_python(record_of(last))
+    assert called(text) == ([second] if written else [first, second])
+    told = f"# “{made.name}” is a layer that no tool made, or that was changed since."
+    assert (told in text) is written
+
+
 def test_points_and_their_features_are_followed_until_they_change(
     viewer: ViewerModel, config: dict[str, object]
 ) -> None:

@@ -44,7 +44,7 @@ from .noise import is_noisy
 from .parts import Index, cut
 from .refusing import refused
 from .resampling import resample_onto
-from .sharing import sha256_once
+from .sharing import sha256_once, was_written_to
 from .sizing import Objects
 from .snapshots import geometry_record, layer_kind, snapshot, snapshot_from_record, without_rows
 from .titles import column_title, counted_only
@@ -133,6 +133,7 @@ __all__ = [
     "uneven_in",
     "unit_here",
     "wants_objects",
+    "was_written_to",
     "whereabouts",
     "why_guess",
     "with_known_axes",

@@ -47,6 +47,7 @@ from napari_tool_runner.exchange.placing import (
     reference_of_coordinates,
     reference_of_pixels,
 )
+from napari_tool_runner.exchange.sharing import note_values
 from napari_tool_runner.exchange.wanted import as_its_reference, is_patchy
 from napari_tool_runner.sealed import kind as kind_of
 from napari_tool_runner.tools.file_types import content_type
@@ -106,6 +107,7 @@ def load(
         data, attributes = _pixels(
             content, chosen, output, inputs, path, what, notes, tool.formats
         )
+        note_values(data)
     else:
         data, attributes = _coordinates(content, chosen, output, fmt, inputs, notes, tool.formats)
     attributes["name"] = _name(file, output, tool)

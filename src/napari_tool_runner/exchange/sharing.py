@@ -1,5 +1,7 @@
 """What need not be written: pixels that their file still holds, and those written before.
 
+And which pixels are still those that a job made.
+
 A job keeps what is written for it in a folder that no program sees, and lends it as it lends
 originals: by a link, through a read-only mount. So the next job with the same pixels has the same
 file by another name (a hard link), which goes with the last job that has it. Which pixels are the
@@ -13,6 +15,7 @@ import os
 import stat
 import struct
 import threading
+import weakref
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -36,7 +39,14 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import LayerSnapshot, Pixels, Progress
     from napari_tool_runner.tools.formats import Format
 
-__all__ = ["as_its_file", "known_sha256", "sha256_once", "write_once"]
+__all__ = [
+    "as_its_file",
+    "known_sha256",
+    "note_values",
+    "sha256_once",
+    "was_written_to",
+    "write_once",
+]
 
 _ONE_FILE = (Carrier.TIFF, Carrier.NPY, Carrier.HDF5)
 _MAPPED = (Carrier.TIFF, Carrier.NPY)
@@ -56,6 +66,7 @@ class _Written:
 
 
 _written: OrderedDict[str, _Written] = OrderedDict()
+_noted: dict[int, tuple[weakref.ref[np.ndarray], str]] = {}
 _lock = threading.Lock()
 
 
@@ -129,6 +140,19 @@ def as_its_file(snap: LayerSnapshot) -> LayerSnapshot:
     except (OSError, ValueError, OutputError):  # a URL, a file that is gone
         return snap
     return replace(snap, data=mapped, path=path) if same else snap
+
+
+def note_values(data: object) -> None:
+    """Remember the values of an array that anybody can write to, as long as it is there."""
+    if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "biufc":
+        number = id(data)
+        _noted[number] = weakref.ref(data, lambda _: _noted.pop(number, None)), _values(data)
+
+
+def was_written_to(data: object) -> bool:
+    """Whether an array has other values than those that were noted, if they were; reads all."""
+    told, values = _noted.get(id(data), (None, ""))
+    return told is not None and isinstance(data, np.ndarray) and _values(data) != values
 
 
 def _mapped(path: Path) -> np.memmap | None:

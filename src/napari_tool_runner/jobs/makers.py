@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
+from typing import TYPE_CHECKING
 
+from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import layer_kind, snapshot, without_rows
+from napari_tool_runner.exchange import snapshot, without_rows
 from napari_tool_runner.jobs.record import METADATA_KEY
+
+if TYPE_CHECKING:
+    from napari_tool_runner.exchange import LayerSnapshot
 
 __all__ = ["maker_of", "note_maker", "told_maker"]
 
+_ROWS = 10_000
+"""So many rows of features are read within a press."""
 _makers: weakref.WeakKeyDictionary[object, tuple[object, str]] = weakref.WeakKeyDictionary()
 
 
@@ -38,12 +46,27 @@ def maker_of(layer: object) -> str:
     return maker if maker and state == _state(layer) else ""
 
 
-def _state(layer: object) -> tuple[str, int]:
-    """Return what changes with the data of a layer, and with its features where they go out."""
+def _state(layer: object) -> tuple[str, int, str]:
+    """Return what changes with the data of a layer, and with its features where they go out.
+
+    Pixels can be written to without a trace: who reads them all looks (`was_written_to`).
+    """
     try:
-        key = snapshot(layer).key
+        taken = snapshot(layer)
     except UnsupportedLayerError:
-        return "", 0
-    if layer_kind(layer).is_pixels:  # what is measured of objects changes none of them
-        return without_rows(key), 0
-    return key, id(getattr(layer, "features", None))
+        return "", 0, ""
+    if taken.kind.is_pixels:  # what is measured of objects changes none of them
+        return without_rows(taken.key), 0, ""
+    return taken.key, id(getattr(layer, "features", None)), _content(taken)
+
+
+def _content(taken: LayerSnapshot) -> str:
+    """Return a digest of coordinates and of what is told of each."""
+    digest = hashlib.blake2b()
+    data = taken.data
+    for part in data if isinstance(data, list | tuple) else (data,):
+        digest.update(np.ascontiguousarray(part).data)
+    features = taken.attributes.get("features")
+    if isinstance(features, Sized) and len(features) and hasattr(features, "head"):
+        digest.update(features.head(_ROWS).to_csv().encode("utf-8", "replace"))
+    return digest.hexdigest()

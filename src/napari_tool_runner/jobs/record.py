@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import napari_tool_runner
 from napari_tool_runner.errors import OutputError, ParameterError, WorkspaceError
-from napari_tool_runner.exchange import snapshot_from_record
+from napari_tool_runner.exchange import snapshot_from_record, was_written_to
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)
 from napari_tool_runner.jobs.secrets import is_ours
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json
@@ -127,10 +127,11 @@ class RecordedSource:
 
     @classmethod
     def of_input(cls, snap: LayerSnapshot | None, path: Path) -> RecordedSource:
-        """Return where the data came from that a tool got as `path`."""
+        """Return where the data came from that a tool got as `path`; may read them all."""
         if snap is None:
             return cls.of(str(path))
-        source = replace(cls.of(snap.source), job=snap.made_by)
+        by_hand = snap.made_by and was_written_to(snap.data)  # which no event told
+        source = replace(cls.of(snap.source), job="" if by_hand else snap.made_by)
         if snap.path is None and source.kind is SourceKind.FILE:
             source = replace(source, kind=SourceKind.LAYER)  # its data are not the file's
         return source
