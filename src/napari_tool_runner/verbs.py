@@ -189,7 +189,7 @@ def sweep(args: Namespace) -> int:
         for cell in done
         if cell.job is not None
     }
-    table = made.table(places)
+    table = made.columns(places)
     if args.table:
         jobs.write_table(Path(args.table), table)
     if args.json:

@@ -15,7 +15,7 @@ import tifffile
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import ParameterError, WorkspaceError
+from napari_tool_runner.errors import ParameterError, ToolFailedError, WorkspaceError
 from napari_tool_runner.exchange import LoadedOutput, figures_of, thumbnail_of
 from napari_tool_runner.jobs import (
     JobState,
@@ -169,7 +169,7 @@ def test_each_combination_is_run_and_looked_at(
     first = sweep.cells[0].thumbnails["o"]
     assert first.labels
     np.testing.assert_array_equal(first.pixels, image)
-    table = sweep.table()
+    table = sweep.columns()
     assert table["level"] == [0, 10, 13, 50]
     assert table["object count"] == counts
     assert not any(name.startswith("file of") for name in table)
@@ -344,12 +344,36 @@ def test_from_a_script(make_tool: MakeTool, config: dict[str, object], image: np
     tool = make_tool(ABOVE, inputs=LEVEL, outputs=LABELS, arguments="${i} ${o} ${level}")
     sweep = ntr.sweep(tool, {"level": [0, 10]}, config=config, i=image)
     table = sweep.table()
+    assert list(table.columns)[:3] == ["level", "state", "seconds"]
+    assert len(table) == 2
     assert [Path(str(path)).is_file() for path in table["file of o"]] == [True, True]
     assert len(history(load_config(config).workspaces)) == 2
     found = sweep.cells[1].result().outputs["o"].data
     np.testing.assert_array_equal(found, np.where(image > 10, image, 0))
     with pytest.raises(ParameterError, match="Level"):
         ntr.sweep(tool, {"level": [101]}, config=config, i=image)
+
+
+def test_all_that_is_public_fits_a_screen(
+    make_tool: MakeTool, config: dict[str, object], image: np.ndarray
+) -> None:
+    many = "".join(
+        f'<param name="{"n" * 50}{number}" value="1" type="integer"/>' for number in range(60)
+    )
+    tool = make_tool(ABOVE, inputs=LEVEL + many, outputs=LABELS, arguments="${i} ${o} ${level}")
+    sweep = ntr.sweep(tool, {"level": [0, 10]}, config=config, i=image)
+    job = sweep.cells[0].job
+    assert job is not None
+    given = [tool, sweep, job, job.result(), ntr.load_toolbox(), ntr.ToolRunnerError("No.")]
+    given += [ToolFailedError("No.", tool="t", argv=["x" * 900] * 90, log_tail="y\n" * 900)]
+    public = [one for name in ntr.__all__ if isinstance(one := getattr(ntr, name), type)]
+    assert {*public} <= {base for one in given for base in type(one).__mro__}
+    for one in [*given, sweep.cells[0], *sweep.table().head()]:
+        told = repr(one)
+        assert " object at 0x" not in told
+        assert len(told) <= 2000
+        assert told.count("\n") < 30
+    assert repr(sweep) == f"<Sweep of {tool.id}: 2 level, 2 of 2 have ended>"
 
 
 def test_from_the_command_line(

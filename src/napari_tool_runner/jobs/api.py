@@ -107,7 +107,7 @@ def sweep(
     Returns
     -------
     Sweep
-        ``sweep.table()``: values, figures and files as columns, for ``pandas.DataFrame``;
+        ``sweep.table()``: values, figures and files, a row for each run, as a DataFrame;
         ``sweep.cells``: of each combination the values and the `result`.
 
     Raises

@@ -30,11 +30,14 @@ from napari_tool_runner.jobs.swept import axes_of
 from napari_tool_runner.jobs.workspace import TRIED
 from napari_tool_runner.names import file_stems, unique_name
 from napari_tool_runner.processes import process_mark
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools import bind
 from napari_tool_runner.tools.tree import leaves, with_value
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from napari_tool_runner.jobs.job import JobEvent
     from napari_tool_runner.jobs.outputs import JobResult
@@ -115,7 +118,7 @@ class Cell:
     state: JobState = JobState.QUEUED
     message: str = ""
     seconds: float = 0.0
-    thumbnails: Mapping[str, Thumbnail] = field(default_factory=dict)
+    thumbnails: Mapping[str, Thumbnail] = field(default_factory=dict, repr=False)
     figures: Mapping[str, float] = field(default_factory=dict)
     stem: str = ""
     job: TrialJob | None = field(default=None, repr=False)
@@ -185,6 +188,12 @@ class Sweep:
         self._room = self._base.config.value(settings.DISK)
         weakref.finalize(self, _discard, self.cells)  # at exit
 
+    def __repr__(self) -> str:
+        """Return one line: the tool, what is swept, and how many runs have ended."""
+        swept = " × ".join(f"{len(one.values)} {one_line(one.name, 60)}" for one in self.axes)
+        ended = sum(cell.state.is_finished for cell in self.cells)
+        return f"<Sweep of {self.tool.id}: {swept}, {ended} of {len(self.cells)} have ended>"
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What the configuration or the call says in vain."""
@@ -237,15 +246,18 @@ class Sweep:
         self.cancel()
         threading.Thread(target=self._end, name="sweep-end", daemon=True).start()
 
-    def table(
+    def table(self) -> pd.DataFrame:
+        """Return a row for each cell: values, state, seconds, figures, files, message."""
+        from pandas import DataFrame  # slow to import
+
+        return DataFrame(self.columns())
+
+    def columns(
         self, places: Mapping[Cell, Mapping[str, Path]] | None = None
     ) -> dict[str, list[object]]:
-        """Return a row for each cell, as columns: values, state, seconds, figures, files, message.
+        """Return the columns of the table.
 
-        Parameters
-        ----------
-        places : mapping, optional
-            Cell -> output name -> file. Without it those of the runs that are kept.
+        `places`: cell -> output name -> file; without it those of the runs that are kept.
         """
         if places is None:
             places = {cell: cell.files() for cell in self.cells if self._kept}

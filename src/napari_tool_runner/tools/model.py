@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.effect import Condition
 
 from napari_tool_runner.names import real_place
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
 
 __all__ = [
@@ -664,7 +665,11 @@ class ToolTest:
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+_SHOWN = 12
+"""Names of parameters and of outputs in the one line of a tool."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Tool:
     """A tool as its descriptor describes it. Identity is by object; see `digest`.
 
@@ -735,6 +740,18 @@ class Tool:
     scripted: bool = False
     formats: Formats = field(default=FORMATS, repr=False)
     source: object = None
+
+    def __repr__(self) -> str:
+        """Return one line: what it is called, what it takes and gives, and where it is told."""
+        called = (
+            f"{one_line(self.id, 60)} “{one_line(self.name, 60)}” {one_line(self.version, 20)}"
+        )
+        takes = ", ".join(one_line(one.name, 40) for one in self.parameters()[:_SHOWN])
+        gives = ", ".join(one_line(one.name, 40) for one in self.outputs[:_SHOWN])
+        more = ", …" * (len(self.parameters()) > _SHOWN), ", …" * (len(self.outputs) > _SHOWN)
+        return (
+            f"<Tool {called}: ({takes}{more[0]}) → ({gives}{more[1]}), {one_line(self.uri, 300)}>"
+        )
 
     @cached_property
     def path(self) -> Path:

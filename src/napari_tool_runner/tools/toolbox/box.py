@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, UnknownToolError
 from napari_tool_runner.names import lies_in, real_place, unique_name
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, ships
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
@@ -83,6 +84,13 @@ class Toolbox(Mapping[str, "Tool"]):
         self._search: SearchIndex | None = None
         self._categories: tuple[Category, ...] | None = None
         self.refresh(look=look)
+
+    def __repr__(self) -> str:
+        """Return one line: how many tools of which folders."""
+        names = ", ".join(one_line(folder.path.name, 40) for folder in self.folders[:10])
+        more = ", …" * (len(self.folders) > 10)
+        found = f"{len(self._entries)} tools, {len(self._problems)} problems"
+        return f"<Toolbox of {names}{more}: {found}>"
 
     # -- what is in it -----------------------------------------------------------------
 

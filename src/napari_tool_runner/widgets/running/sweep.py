@@ -312,7 +312,7 @@ class SweepDialog(QDialog):
         if self.sweep is None:
             return
         try:
-            write_table(path, self.sweep.table())
+            write_table(path, self.sweep.columns())
         except OSError as error:
             self.message.say(f"{path} was not written: {error.strerror or error}.", "failed")
         else:
