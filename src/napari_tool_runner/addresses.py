@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
-__all__ = ["public_url", "without_credentials"]
+__all__ = ["proxy_for", "public_url", "without_credentials"]
 
 # a password may hold what ends an address elsewhere; one with slashes is looked for 300 signs far
 _ADDRESS = re.compile(
@@ -37,3 +37,15 @@ def without_credentials(text: str) -> str:
     refuse it, and say it in their errors.
     """
     return _ADDRESS.sub(lambda found: public_url(_LOGIN_WITH_SLASH.sub(r"\1", found[0])), text)
+
+
+def proxy_for(url: str) -> str:
+    """Return host and port of the proxy by which `url` is asked here; empty: by none."""
+    from urllib.request import getproxies, proxy_bypass  # slow to import
+
+    scheme, _, rest = url.partition("://")
+    found = getproxies()
+    proxy = found.get(scheme.lower(), "") or found.get("all", "")
+    if not proxy or proxy_bypass(rest.partition("/")[0].rpartition("@")[2]):
+        return ""
+    return proxy.partition("://")[2].rpartition("@")[2].strip("/") or proxy.rpartition("@")[2]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -174,6 +175,28 @@ def test_its_programs_find_this_python_as_those_of_local_do(tmp_path, monkeypatc
     args = script(tmp_path, "import sys; print(sys.prefix)")
     assert run_all(Runs(run), process, ["python", *args[1:]]) == 0
     assert events.lines() == [sys.prefix]
+
+
+def test_it_finds_the_programs_that_they_find(tmp_path, monkeypatch):
+    """Other threads find what they found."""
+    monkeypatch.setenv("PATH", os.defpath)
+    name, found = os.path.basename(sys.executable), []
+
+    def run(args):
+        found.append(shutil.which(name))
+        found.append(shutil.which(name, path="/nowhere"))
+        other = threading.Thread(target=lambda: found.append(shutil.which(name)))
+        other.start()
+        other.join()
+        return subprocess.run([found[0], *args[1:]]).returncode
+
+    usual, before = shutil.which(name), shutil.which
+    process, events = make_process(tmp_path)
+    args = script(tmp_path, "import sys; print(sys.prefix)")
+    assert run_all(Runs(run), process, args) == 0
+    assert events.lines() == [sys.prefix]
+    assert found[1:] == [None, usual]
+    assert shutil.which is before
 
 
 def test_a_path_of_its_own_stays(tmp_path):

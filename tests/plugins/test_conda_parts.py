@@ -749,3 +749,15 @@ def test_a_server_that_cannot_be_reached_is_told_in_one_sentence(end: str, told:
     assert said.endswith(told)
     assert len(said) < 80
     assert "400 Bad Request" in cause_of(OSError("https://conda.example.org/x\n400 Bad Request"))
+
+
+def test_a_proxy_that_takes_no_connections_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://bob:hu/sh@192.0.2.9:3128")
+    monkeypatch.setenv("no_proxy", "inside.example.org")
+    error = "error for url (https://{}/chan/x)\nConnection refused (os error 111)"
+    assert cause_of(OSError(error.format("conda.example.org"))) == (
+        "conda.example.org cannot be reached: the proxy 192.0.2.9:3128, which is set here, "
+        "takes no connections"
+    )
+    told = cause_of(OSError(error.format("inside.example.org")))
+    assert told == "inside.example.org takes no connections"

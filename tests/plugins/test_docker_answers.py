@@ -769,6 +769,10 @@ def test_an_event_of_another_kind_is_passed_on(tmp_path: Path) -> None:
         ),
         ("dial tcp: lookup reg.example on 10.0.0.2:53: server misbehaving", "is not known to"),
         ("dial tcp 192.0.2.1:443: connect: connection refused", "takes no connections"),
+        (
+            "proxyconnect tcp: dial tcp 192.0.2.9:3128: connect: connection refused",
+            "cannot be reached: the proxy of the engine, 192.0.2.9:3128, takes no connections",
+        ),
         ("x509: certificate signed by unknown authority", "shows a certificate that the engine"),
         ("dial tcp 192.0.2.1:443: i/o timeout", "does not answer in time"),
         ("dial tcp 192.0.2.1:443: connect: network is unreachable", "cannot be reached from this"),

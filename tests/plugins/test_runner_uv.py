@@ -242,7 +242,7 @@ def test_no_network(uv, index, tmp_path):
     index.stop()
     with pytest.raises(PreparationError) as caught:
         run(uv, tmp_path)
-    assert "could not be reached" in str(caught.value)
+    assert "could not be reached: " in str(caught.value)
     assert "Check the network" in str(caught.value)
     assert "127.0.0.1" in uv.plan(make_tool(TINY)).problems[0]
     offline = UvRunnerService({**uv.config, "offline": True})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rattler import exceptions as rattler_errors
 
-from napari_tool_runner.addresses import without_credentials
+from napari_tool_runner.addresses import proxy_for, without_credentials
 from napari_tool_runner.errors import PreparationError
 
 __all__ = ["INSTALL_ERRORS", "NETWORK_HINT", "cause_of", "install_error", "solver_error"]
@@ -68,5 +68,7 @@ def cause_of(error: Exception) -> str:
     asked = re.search(r"[a-z][a-z0-9+]{0,20}://([^\s/)`'\"]+)", text)
     for words, why in _UNREACHED.items():
         if asked and re.search(words, text, re.IGNORECASE):
-            return f"{asked[1]} {why}"
+            proxy = "" if words == "certificate" else proxy_for(asked[0])  # it has answered
+            by = f"cannot be reached: the proxy {proxy}, which is set here, " if proxy else ""
+            return f"{asked[1]} {by}{why}"
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,10 @@ def why_no_image(said: str) -> tuple[str, str]:
             return f"{sentence} The engine said: {{said}}", hint
     for signs, why in _UNREACHED:
         if any(sign in lowered for sign in signs):
+            if proxy := re.search(
+                r"proxyconnect tcp: dial tcp:? (?:lookup )?([\w.:-]+\w)", lowered
+            ):
+                why = f"cannot be reached: the proxy of the engine, {proxy[1]}, {why}"
             return f"The registry {{registry}}, which has the image {{image}}, {why}.", _NETWORK
     sentence = "The image {image} cannot be pulled. The engine said: {said}"
     return sentence, "Try `docker pull` by hand."

@@ -9,8 +9,8 @@ threads notice nothing; a service that redirects its output keeps it.
 Python offers no other way to see what a call inside the same thread starts (audit hooks
 see it but can neither change nor leave it), so ``subprocess.Popen.__init__`` is wrapped,
 only while a foreign service works. What its thread prints is met in the same way, and what
-it starts by ``os.system``; on the command line, which keeps its results apart, also what comes
-past Python to the standard output.
+it starts by ``os.system``, and where it looks for it by ``shutil.which``; on the command line,
+which keeps its results apart, also what comes past Python to the standard output.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -51,6 +52,7 @@ _current = threading.local()
 _lock = threading.Lock()
 _original = subprocess.Popen.__init__
 _system = os.system
+_which = shutil.which
 
 
 class _Ear:
@@ -84,7 +86,7 @@ class Recorder(_Ear):
 
     def __init__(self, emit: Callable[[Event], object], path: str | None = None) -> None:
         super().__init__(emit)
-        self._path = path
+        self.path = path
         self._thread = threading.get_native_id()
         self._mark = new_mark()
         self._lock = threading.Lock()
@@ -134,8 +136,8 @@ class Recorder(_Ear):
         options.setdefault("stdin", subprocess.DEVNULL)
         # so that it is found, also when it leaves us, or we are killed
         given = followed_environment(options.get("env"))
-        if self._path is not None and given.get("PATH") == os.environ.get("PATH"):
-            given["PATH"] = self._path  # a path of its own stays
+        if self.path is not None and given.get("PATH") == os.environ.get("PATH"):
+            given["PATH"] = self.path  # a path of its own stays
         options["env"] = given
         if given.get(MARK) == os.environ.get(MARK):  # a mark of its own stays
             options["env"] = {**given, MARK: self._mark}
@@ -224,6 +226,7 @@ def _patch() -> None:
     global _pipe
     subprocess.Popen.__init__ = _popen  # type: ignore[method-assign]
     os.system = _by_shell
+    shutil.which = _looked_for
     for name in _STREAMS:
         if (now := getattr(sys, name)) is not _printed[name]:  # others may replace it meanwhile
             _printed[name].behind = now
@@ -241,6 +244,7 @@ def _unpatch() -> LineReader | None:
     global _pipe
     subprocess.Popen.__init__ = _original  # type: ignore[method-assign]
     os.system = _system
+    shutil.which = _which
     for name in _STREAMS:
         if getattr(sys, name) is _printed[name]:  # else somebody put another there
             setattr(sys, name, _printed[name].behind)
@@ -303,6 +307,14 @@ def _by_shell(command: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> i
         return _system(command)
     code = subprocess.call(command, shell=True)  # noqa: S602 (which is what was called)
     return code if sys.platform == "win32" else (code << 8 if code >= 0 else -code)
+
+
+@functools.wraps(_which)
+def _looked_for(cmd: Any, mode: int = os.F_OK | os.X_OK, path: Any = None) -> Any:
+    """Stand for ``shutil.which``: a thread with a recorder finds what its programs do."""
+    recorder = getattr(_current, "ear", None)
+    own = recorder.path if path is None and isinstance(recorder, Recorder) else None
+    return _which(cmd, mode, path if own is None else own)
 
 
 _NAMES = (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.addresses import without_credentials
+from napari_tool_runner.addresses import proxy_for, without_credentials
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.process import Event, OutputLine
 from napari_tool_runner.plugins.programs.environment import host_environment
@@ -140,9 +140,10 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
         )
     if re.search(_UNREACHED, low):
         asked = re.search(r"https?://([^\s/)`'\"]+)", said)
-        return PreparationError(
-            f"{asked[1] if asked else _asked(wanted)} could not be reached: {words}", hint=_NETWORK
-        )
+        server = asked[1] if asked else _asked(wanted)
+        proxy = proxy_for(asked[0] if asked else server)
+        by = f" by the proxy {proxy}, which is set here" if proxy else ""
+        return PreparationError(f"{server} could not be reached{by}: {words}", hint=_NETWORK)
     if "no solution found" in low:
         return PreparationError(f"The packages cannot be solved: {words}")
     return PreparationError(f"The packages could not be installed: {words}")
