@@ -87,10 +87,8 @@ class Toolbox(Mapping[str, "Tool"]):
 
     def __repr__(self) -> str:
         """Return one line: how many tools of which folders."""
-        names = ", ".join(one_line(folder.path.name, 40) for folder in self.folders[:10])
-        more = ", …" * (len(self.folders) > 10)
-        found = f"{len(self._entries)} tools, {len(self._problems)} problems"
-        return f"<Toolbox of {names}{more}: {found}>"
+        names = one_line(", ".join(folder.path.name for folder in self.folders), 300)
+        return f"<Toolbox of {names}: {len(self._entries)} tools, {len(self._problems)} problems>"
 
     # -- what is in it -----------------------------------------------------------------
 
