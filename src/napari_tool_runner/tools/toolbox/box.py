@@ -90,8 +90,6 @@ class Toolbox(Mapping[str, "Tool"]):
         names = one_line(", ".join(folder.path.name for folder in self.folders), 300)
         return f"<Toolbox of {names}: {len(self._entries)} tools, {len(self._problems)} problems>"
 
-    # -- what is in it -----------------------------------------------------------------
-
     @property
     def entries(self) -> tuple[ToolEntry, ...]:
         """The light entries of all tools, in the order of the folders."""
