@@ -44,8 +44,8 @@ def default_axes(ndim: int) -> str:
 
 
 def rank(axis: str) -> int:
-    """Return where an axis stands in the usual order."""
-    return "QTCZYX".index(axis)
+    """Return where an axis stands in the usual order; one of another name before all."""
+    return "QTCZYX".find(axis)
 
 
 def outer_axes(axes: str, inner: int) -> list[int]:
