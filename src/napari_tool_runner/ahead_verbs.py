@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,10 @@ def make_ready(args: Namespace) -> int:
     config = config_of(args)
     found: list[jobs.Readiness] = []
     failed = 0
-    for key in dict.fromkeys(_named(args)):
+    box = tools.load_toolbox(config)
+    for key in dict.fromkeys(_named(args.tools, box)):
         try:
-            one = jobs.readiness(tools.find_tool(key, config=config), config, args.runner)
+            one = jobs.readiness(tools.find_tool(key, box, config=config), config, args.runner)
         except ToolRunnerError as error:
             say(f"error: {seen(key)}: {error}")
             failed += 1
@@ -61,13 +62,12 @@ def make_ready(args: Namespace) -> int:
     return 1 if failed else 0
 
 
-def _named(args: Namespace) -> Iterator[str]:
+def _named(names: Iterable[str], box: tools.Toolbox) -> Iterator[str]:
     """Yield the keys of tools: those that are named, and those of toolboxes that are."""
-    box = tools.load_toolbox(config_of(args))
-    for name in args.tools:
+    folders = [(one.key, box.folder_of(one)) for one in box.entries]
+    for name in names:
         place = Path(os.path.expanduser(name)).absolute()
-        folders = {one: box.folder_of(one) for one in box.entries}
-        inside = [one.key for one, of in folders.items() if of.name == name or of.path == place]
+        inside = [key for key, of in folders if of.name == name or of.path == place]
         yield from inside or [name]
 
 

@@ -527,10 +527,10 @@ def test_a_solution_of_the_preflight_serves_for_a_while(channel: Path, tmp_path:
     first = service.plan(tool)
     wanted = maker.wanted_environment(tool, config, service.store)
     assert wanted is not None
-    recent = service._maker._recent(wanted)
+    recent = service._maker._solved.of(wanted)
     assert recent is not None
     assert service.plan(tool).fetches == first.fetches
-    assert service._maker._recent(wanted) is recent, "it was not solved anew"
+    assert service._maker._solved.of(wanted) is recent, "it was not solved anew"
 
 
 def test_what_others_tell_of_their_packages_has_a_limit(

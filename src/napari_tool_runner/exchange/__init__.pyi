@@ -17,8 +17,9 @@ from .counting import (
     soft_words,
     speck_words,
     uneven_in,
+    warns,
 )
-from .dimensions import can_drop, refused_axes, taken_dimensions
+from .dimensions import any_of, can_drop, refused_axes, taken_dimensions
 from .exporting import Exported, export
 from .featured import column_names, features_for, features_of, features_without, whereabouts
 from .files import lent_original
@@ -66,6 +67,7 @@ __all__ = [
     "ReadApart",
     "ReadFile",
     "Thumbnail",
+    "any_of",
     "asks_file",
     "at_edge",
     "can_drop",
@@ -133,6 +135,7 @@ __all__ = [
     "uneven_in",
     "unit_here",
     "wants_objects",
+    "warns",
     "was_written_to",
     "whereabouts",
     "why_guess",

@@ -34,6 +34,7 @@ __all__ = [
     "soft_words",
     "speck_words",
     "uneven_in",
+    "warns",
 ]
 
 SIZES = ("area", "volume", "size", "pixels", "voxels")
@@ -155,6 +156,11 @@ def doubtful_in(notes: Iterable[str]) -> tuple[int, ...]:
     """
     told = (found for note in notes for found in _DOUBTFUL.findall(note))
     return tuple(int(number) for numbers in told for number in re.findall(r"\d+", numbers))
+
+
+def warns(note: str) -> bool:
+    """Whether a note says that a result is doubtful."""
+    return note.startswith("Warning")
 
 
 def uneven_in(notes: Iterable[str]) -> bool:

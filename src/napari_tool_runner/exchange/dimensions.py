@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Geometry
     from napari_tool_runner.tools.model import DataParameter
 
-__all__ = ["can_drop", "refused_axes", "taken_dimensions"]
+__all__ = ["any_of", "can_drop", "refused_axes", "taken_dimensions"]
 
 _MEANT = {"T": "time", "Z": "depth", "C": "channels"}
 _WITH = {"T": "a movie", "Z": "a stack"}
@@ -46,7 +46,7 @@ def refused_axes(
             return _too_flat(parameter, name, ndim, pixels=pixels)
         if not (cut and pixels):
             axes = in_words(geometry.axes)
-            return f"“{name}” has {ndim} dimensions ({axes}), and the tool takes {_any_of(taken)}."
+            return f"“{name}” has {ndim} dimensions ({axes}), and the tool takes {any_of(taken)}."
         return ""
     if not (pixels or geometry.labels):
         return ""
@@ -67,13 +67,14 @@ def refused_axes(
 def _too_flat(parameter: DataParameter, name: str, ndim: int, *, pixels: bool) -> str:
     taken = taken_dimensions(parameter)
     if pixels and ndim == 2:
-        usual = "a stack or a movie" if min(taken) == 3 else f"{_any_of(taken)} dimensions"
+        usual = "a stack or a movie" if min(taken) == 3 else f"{any_of(taken)} dimensions"
         needed = " and ".join(_WITH[one] for one in parameter.needs if one in _WITH) or usual
         return f"“{name}” is one plane, and the tool needs {needed}."
     time = " (time is one)" if "T" in parameter.needs else ""
-    return f"“{name}” has {ndim} dimensions, and the tool needs {_any_of(taken)}{time}."
+    return f"“{name}” has {ndim} dimensions, and the tool needs {any_of(taken)}{time}."
 
 
-def _any_of(numbers: Sequence[int]) -> str:
+def any_of(numbers: Sequence[int]) -> str:
+    """Return numbers for a sentence: ``2, 3 or 4``."""
     *first, last = map(str, numbers)
     return f"{', '.join(first)} or {last}" if first else last

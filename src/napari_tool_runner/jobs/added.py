@@ -17,6 +17,7 @@ from napari_tool_runner.exchange import (
     pixel_column,
     soft_words,
     speck_words,
+    warns,
 )
 from napari_tool_runner.jobs.in_place import is_ours
 from napari_tool_runner.jobs.record import METADATA_KEY
@@ -94,7 +95,7 @@ class AddedResult:
     def sign(self) -> Literal["done", "problem"]:
         """What stands before the sentence: no tick where the objects look wrong."""
         wrong = any(found.noisy or found.giants for _, found in self.counted)
-        wrong = wrong or any(note.startswith("Warning") for note in self.notes)
+        wrong = wrong or any(map(warns, self.notes))
         wrong = wrong or any(_giants(features_of(layer)[0]) for layer in self.joined.values())
         return "problem" if wrong else "done"
 

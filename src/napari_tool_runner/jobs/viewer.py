@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.exchange import doubtful_in, layer_kind
+from napari_tool_runner.exchange import doubtful_in, layer_kind, warns
 from napari_tool_runner.jobs.added import AddedResult
 from napari_tool_runner.jobs.given import given_then
 from napari_tool_runner.jobs.in_place import (
@@ -218,7 +218,7 @@ def _notes(result: JobResult, job: Job | None) -> tuple[str, ...]:
         said = [note for note in job.run.notes if note not in job.request.config.notes]
 
     def rank(note: str) -> tuple[bool, ...]:  # what begins with a layer's name is of what went in
-        return note[:7] != "Warning", not doubtful_in([note]), note.startswith("“")
+        return not warns(note), not doubtful_in([note]), note.startswith("“")
 
     return tuple(sorted(said, key=rank))
 

@@ -5,29 +5,77 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from napari_tool_runner import settings
+from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
 from napari_tool_runner.names import size_text
-from napari_tool_runner.plugins.contract import Availability, RunnerService, Stored
+from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, Stored
 from napari_tool_runner.plugins.environments import EnvironmentStore
 from napari_tool_runner.plugins.process import ExecContext, Progress
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.programs.environment import host_environment
+from napari_tool_runner.plugins.programs.program import gpu_remark
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.storage import user_data
 
 if TYPE_CHECKING:
+    from napari_tool_runner.plugins.environments import Environment
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["EnvironmentService", "outer_variables", "room_for", "waiting"]
+__all__ = ["EnvironmentService", "Solved", "made", "outer_variables", "room_for"]
+
+_SOLUTION_AGE = 600.0
+"""Seconds that a solution of the pre-flight may serve the run after it."""
+_S = TypeVar("_S")
+
+
+class _Wanted(Protocol):
+    """The environment that a tool needs."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def store(self) -> EnvironmentStore: ...
+
+
+class Solved(Generic[_S]):
+    """What pre-flights have just solved, for the runs after them."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, Path], tuple[float, _S]] = {}
+        self._lock = threading.Lock()
+
+    def note(self, wanted: _Wanted, solution: _S) -> None:
+        """Remember the solution of an environment for a while."""
+        with self._lock:
+            self._found[wanted.key, wanted.store.folder] = (time.monotonic(), solution)
+
+    def of(self, wanted: _Wanted) -> _S | None:
+        """Return the solution of an environment, None when it is too old."""
+        with self._lock:
+            found = self._found.get((wanted.key, wanted.store.folder))
+        if found is None or time.monotonic() - found[0] > _SOLUTION_AGE:
+            return None
+        return found[1]
+
+    def forget(self, wanted: _Wanted) -> None:
+        """Have it solved anew."""
+        with self._lock:
+            self._found.pop((wanted.key, wanted.store.folder), None)
 
 
 class EnvironmentService(RunnerService):
     """A service whose tools have environments of their own, in one folder for all of them."""
+
+    recorded: ClassVar[tuple[str, ...]] = ()
+    """Which facts of an environment a record has."""
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
@@ -45,6 +93,42 @@ class EnvironmentService(RunnerService):
     def lends(self) -> bool:
         """Whether its programs are enclosed."""
         return is_enclosing(self.config)
+
+    def plan(self, tool: Tool) -> Plan:
+        """Pre-flight: what would be downloaded, and whether it fits on the disk.
+
+        Solves the environment when it is not there, so call it off the GUI's thread.
+        """
+        try:
+            return self._plan(tool)
+        except JobCancelledError:
+            raise
+        except ToolRunnerError as error:
+            return Plan(problems=(str(error),))
+
+    def _plan(self, tool: Tool) -> Plan:
+        raise NotImplementedError
+
+    def _ready_or(self, wanted: _Wanted, solve: Callable[[], Plan]) -> Plan:
+        """Return that an environment is ready, else what `solve` says it takes to make it."""
+        if wanted.store.find(wanted.key) is not None:
+            remarks = (f"The environment {wanted.key} is ready.", gpu_remark(self.config))
+            return Plan(remarks=tuple(text for text in remarks if text))
+        works = self.check()
+        return solve() if works.ok else Plan(problems=(works.message,))
+
+    @contextmanager
+    def _held(
+        self, wanted: _Wanted, make: Callable[[], Environment], context: ExecContext
+    ) -> Iterator[Environment]:
+        """Hold an environment, made now when it is missing, and record it."""
+        with wanted.store.held(wanted.key, make) as found:
+            context.provenance["environment"] = {
+                "key": wanted.key,
+                "prefix": str(found.prefix),
+                **{name: found.data.get(name) for name in self.recorded},
+            }
+            yield found
 
     def _unwritable(self) -> Availability | None:
         """Say that environments cannot be made in their folder, if so."""
@@ -83,14 +167,31 @@ def outer_variables(context: ExecContext, config: Mapping[str, object]) -> dict[
     return host_environment(isolated=True, network=context.network, passed=passed)
 
 
-def waiting(context: ExecContext) -> Callable[[], None]:
-    """Return what tells that somebody else makes the environment."""
+def made(
+    tool: Tool, wanted: _Wanted, context: ExecContext, fill: Callable[[Path], Environment]
+) -> Environment:
+    """Return an environment that `fill` makes in its folder, unless somebody else was faster.
 
-    def tell() -> None:
+    Raises
+    ------
+    PreparationError, JobCancelledError
+    """
+    store, key = wanted.store, wanted.key
+
+    def waiting() -> None:
         context.say("Another job is making the same environment; waiting for it.")
         context.report(Progress("Waiting for the environment"))
 
-    return tell
+    with store.building(key, context.cancel, waiting):
+        found = store.find(key)
+        if found is not None:
+            return found
+        context.say(f"Making the environment {key} for {tool.name}.")
+        prefix = store.new_prefix(key)
+        try:
+            return fill(prefix)
+        except OSError as error:
+            raise store.unwritable(error) from error
 
 
 def room_for(needed: int, folder: Path) -> tuple[tuple[str, ...], str]:

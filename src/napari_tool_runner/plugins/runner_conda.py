@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
-from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
+from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import origins
 from napari_tool_runner.plugins.conda.maker import EnvironmentMaker, Wanted, wanted_environment
@@ -21,7 +21,7 @@ from napari_tool_runner.plugins.environment_service import EnvironmentService, o
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
 from napari_tool_runner.plugins.programs.fingerprint import programs_state
-from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
+from napari_tool_runner.plugins.programs.program import run_here
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 
@@ -30,13 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["CondaRunnerService", "CondaRunnerServiceBuilder"]
 
-_RECORDED = ("specs", "channels", "platform", "commands", "packages", "pip")
-
 
 class CondaRunnerService(EnvironmentService):
     """Runs tools in conda environments, one for each different set of packages."""
 
     service_name = "CONDA"
+    recorded = ("specs", "channels", "platform", "commands", "packages", "pip")
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
@@ -99,29 +98,14 @@ class CondaRunnerService(EnvironmentService):
             return True
         return wanted.store.find(wanted.key) is not None
 
-    def plan(self, tool: Tool) -> Plan:
-        """Pre-flight: what would be downloaded, and whether it fits on the disk.
-
-        Solves the environment when it is not there, so call it off the GUI's thread.
-        """
-        try:
-            wanted = wanted_environment(tool, self.config, self.store)
-            if wanted is None:
-                return Plan(remarks=(self.supports(tool).message,))
-            existing = self._existing_prefix(wanted.spec)
-            if existing is not None:
-                return Plan(remarks=(f"The existing environment {existing} is used.",))
-            if wanted.store.find(wanted.key) is not None:
-                remarks = (f"The environment {wanted.key} is ready.", gpu_remark(self.config))
-                return Plan(remarks=tuple(text for text in remarks if text))
-            works = self.check()
-            if not works.ok:
-                return Plan(problems=(works.message,))
-            return self._maker.plan(wanted)
-        except JobCancelledError:
-            raise
-        except ToolRunnerError as error:
-            return Plan(problems=(str(error),))
+    def _plan(self, tool: Tool) -> Plan:
+        wanted = wanted_environment(tool, self.config, self.store)
+        if wanted is None:
+            return Plan(remarks=(self.supports(tool).message,))
+        existing = self._existing_prefix(wanted.spec)
+        if existing is not None:
+            return Plan(remarks=(f"The existing environment {existing} is used.",))
+        return self._ready_or(wanted, partial(self._maker.plan, wanted))
 
     def place(self, tool: Tool) -> Place:
         """Where its packages may come from, and the lines that are run in the new environment."""
@@ -166,12 +150,7 @@ class CondaRunnerService(EnvironmentService):
     ) -> Iterator[Activation]:
         """Hold an environment that we make, made now when it is missing."""
         make = partial(self._maker.make, tool, wanted, context)
-        with wanted.store.held(wanted.key, make) as found:
-            context.provenance["environment"] = {
-                "key": wanted.key,
-                "prefix": str(found.prefix),
-                **{name: found.data.get(name) for name in _RECORDED},
-            }
+        with self._held(wanted, make, context) as found:
             yield Activation(found.prefix, found.data.get("activation", {}))
 
     def _existing_prefix(self, spec: CondaSpec) -> Path | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.addresses import public_url
-from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
 from napari_tool_runner.plugins.contract import Availability, Origin, Place, Plan, Stored
 from napari_tool_runner.plugins.environment_service import EnvironmentService, outer_variables
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
@@ -20,7 +19,7 @@ from napari_tool_runner.plugins.programs.enclosure import enclosure_words
 from napari_tool_runner.plugins.programs.environment import path_with
 from napari_tool_runner.plugins.programs.fingerprint import programs_state
 from napari_tool_runner.plugins.programs.installed import with_prefixes
-from napari_tool_runner.plugins.programs.program import gpu_remark, run_here
+from napari_tool_runner.plugins.programs.program import run_here
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.runners_factory import ServiceBuilder
 from napari_tool_runner.plugins.uv.compiling import base_of, programs_of
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UvRunnerService", "UvRunnerServiceBuilder"]
 
-_RECORDED = ("specs", "python", "indexes", "packages", "lock")
 _WHEELS = "Only ready-made packages (wheels) are installed: nothing of them runs meanwhile."
 
 
@@ -41,6 +39,7 @@ class UvRunnerService(EnvironmentService):
     """Runs tools in environments from PyPI, one for each different set of packages."""
 
     service_name = "UV"
+    recorded = ("specs", "python", "indexes", "packages", "lock")
 
     def __init__(self, config: Mapping[str, object] | None = None) -> None:
         super().__init__(config)
@@ -62,12 +61,7 @@ class UvRunnerService(EnvironmentService):
                 yield local
             return
         make = partial(self._maker.make, tool, wanted, context)
-        with wanted.store.held(wanted.key, make) as found:
-            context.provenance["environment"] = {
-                "key": wanted.key,
-                "prefix": str(found.prefix),
-                **{name: found.data.get(name) for name in _RECORDED},
-            }
+        with self._held(wanted, make, context) as found:
             yield _UvSession(tool, found.prefix, context, self.config)
 
     def check(self) -> Availability:
@@ -92,26 +86,11 @@ class UvRunnerService(EnvironmentService):
         wanted = wanted_environment(tool, self.config, self.store)
         return wanted is None or wanted.store.find(wanted.key) is not None
 
-    def plan(self, tool: Tool) -> Plan:
-        """Pre-flight: what would be downloaded, and whether it fits on the disk.
-
-        Solves the environment when it is not there, so call it off the GUI's thread.
-        """
-        try:
-            wanted = wanted_environment(tool, self.config, self.store)
-            if wanted is None:
-                return Plan(remarks=(self.supports(tool).message,))
-            if wanted.store.find(wanted.key) is not None:
-                remarks = (f"The environment {wanted.key} is ready.", gpu_remark(self.config))
-                return Plan(remarks=tuple(text for text in remarks if text))
-            works = self.check()
-            if not works.ok:
-                return Plan(problems=(works.message,))
-            return self._maker.plan(wanted)
-        except JobCancelledError:
-            raise
-        except ToolRunnerError as error:
-            return Plan(problems=(str(error),))
+    def _plan(self, tool: Tool) -> Plan:
+        wanted = wanted_environment(tool, self.config, self.store)
+        if wanted is None:
+            return Plan(remarks=(self.supports(tool).message,))
+        return self._ready_or(wanted, partial(self._maker.plan, wanted))
 
     def place(self, tool: Tool) -> Place:
         """The indexes that its packages may come from."""

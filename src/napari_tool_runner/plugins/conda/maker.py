@@ -7,12 +7,11 @@ import secrets
 import shlex
 import shutil
 import stat
-import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.parser import BytesHeaderParser
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ from napari_tool_runner.plugins.conda.spec import (
     read_spec,
 )
 from napari_tool_runner.plugins.contract import Fetch, Plan
-from napari_tool_runner.plugins.environment_service import room_for, waiting
+from napari_tool_runner.plugins.environment_service import Solved, made, room_for
 from napari_tool_runner.plugins.preflight import preflight_cancel
 from napari_tool_runner.plugins.process import ExecContext, Mount, Progress
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
@@ -54,8 +53,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EnvironmentMaker", "Wanted", "wanted_environment"]
 
-# how long a solution of the pre-flight may serve the run after it
-_SOLUTION_AGE = 600.0
 LIMITS = Limits()
 _METADATA = 2**20  # bytes of what a package says of itself
 
@@ -99,8 +96,7 @@ class EnvironmentMaker:
     """Makes environments; remembers for a while what a pre-flight has solved."""
 
     def __init__(self) -> None:
-        self._solutions: dict[tuple[str, Path], tuple[float, Solution]] = {}
-        self._lock = threading.Lock()
+        self._solved: Solved[Solution] = Solved()
 
     def make(self, tool: Tool, wanted: Wanted, context: ExecContext) -> Environment:
         """Return the environment, made now unless somebody else was faster.
@@ -109,18 +105,11 @@ class EnvironmentMaker:
         ------
         PreparationError, JobCancelledError
         """
-        store, key = wanted.store, wanted.key
-        with store.building(key, context.cancel, waiting(context)):
-            found = store.find(key)
-            if found is not None:
-                return found
-            context.say(f"Making the environment {key} for {tool.name}.")
-            prefix = store.new_prefix(key)
-            try:
-                solution = self._link(wanted, prefix, context)
-                return self._finish(wanted, prefix, solution, context)
-            except OSError as error:
-                raise store.unwritable(error) from error
+
+        def fill(prefix: Path) -> Environment:
+            return self._finish(wanted, prefix, self._link(wanted, prefix, context), context)
+
+        return made(tool, wanted, context, fill)
 
     def plan(self, wanted: Wanted) -> Plan:
         """Solve the environment and say what would be downloaded; it may take a while.
@@ -129,24 +118,23 @@ class EnvironmentMaker:
         ------
         PreparationError, JobCancelledError
         """
-        recent = self._recent(wanted)
+        recent = self._solved.of(wanted)
         if recent is not None:
             return _plan(wanted, recent)
 
         with wanted.store.filling():
             solution = apart.carry_out(_order(wanted), preflight_cancel())
-        with self._lock:
-            self._solutions[wanted.key, wanted.store.folder] = (time.monotonic(), solution)
+        self._solved.note(wanted, solution)
         return _plan(wanted, solution)
 
     def _link(self, wanted: Wanted, prefix: Path, context: ExecContext) -> Solution:
         """Solve and link; what is half written when that fails is removed."""
-        recent = self._recent(wanted)
+        recent = self._solved.of(wanted)
         order = replace(_order(wanted), prefix=prefix, earlier=recent.lock if recent else "")
         try:
             with wanted.store.filling():
                 return apart.carry_out(
-                    order, context.cancel, context.report, lambda: self._forget(wanted)
+                    order, context.cancel, context.report, partial(self._solved.forget, wanted)
                 )
         except BaseException:
             with suppress(PreparationError):  # the next attempt does it
@@ -182,18 +170,6 @@ class EnvironmentMaker:
                 "activation": activation.changes,
             },
         )
-
-    def _recent(self, wanted: Wanted) -> Solution | None:
-        """Return what the pre-flight has just solved."""
-        with self._lock:
-            found = self._solutions.get((wanted.key, wanted.store.folder))
-        if found is None or time.monotonic() - found[0] > _SOLUTION_AGE:
-            return None
-        return found[1]
-
-    def _forget(self, wanted: Wanted) -> None:
-        with self._lock:
-            self._solutions.pop((wanted.key, wanted.store.folder), None)
 
 
 def _order(wanted: Wanted) -> Order:

@@ -6,8 +6,6 @@ import hashlib
 import os
 import re
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -18,7 +16,7 @@ from napari_tool_runner.addresses import public_url
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.contract import Fetch, Plan
-from napari_tool_runner.plugins.environment_service import room_for, waiting
+from napari_tool_runner.plugins.environment_service import Solved, made, room_for
 from napari_tool_runner.plugins.environments import PYLOCK
 from napari_tool_runner.plugins.preflight import preflight_cancel
 from napari_tool_runner.plugins.process import ExecContext, Progress
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UvMaker"]
 
-# how long a solution of the pre-flight may serve the run after it
-_SOLUTION_AGE = 600.0
 _UNPACKED = 5
 """How much room a wheel and its files take together, at most, for each byte of it."""
 
@@ -46,8 +42,7 @@ class UvMaker:
     """Makes environments; remembers for a while what a pre-flight has solved."""
 
     def __init__(self) -> None:
-        self._solved: dict[tuple[str, Path], tuple[float, str]] = {}
-        self._lock = threading.Lock()
+        self._solved: Solved[str] = Solved()
 
     def make(self, tool: Tool, wanted: Wanted, context: ExecContext) -> Environment:
         """Return the environment, made now unless somebody else was faster.
@@ -56,22 +51,17 @@ class UvMaker:
         ------
         PreparationError, JobCancelledError
         """
-        store, key = wanted.store, wanted.key
-        with store.building(key, context.cancel, waiting(context)):
-            found = store.find(key)
-            if found is not None:
-                return found
-            context.say(f"Making the environment {key} for {tool.name}.")
-            prefix = store.new_prefix(key)
+
+        def fill(prefix: Path) -> Environment:
             try:
-                with store.filling(), _apart(context) as inner:
+                with wanted.store.filling(), _apart(context) as inner:
                     return self._make(wanted, prefix, inner)
-            except BaseException as error:
+            except BaseException:
                 with suppress(PreparationError):  # the next attempt does it
-                    store.new_prefix(key)
-                if isinstance(error, OSError):
-                    raise store.unwritable(error) from error
+                    wanted.store.new_prefix(wanted.key)
                 raise
+
+        return made(tool, wanted, context, fill)
 
     def plan(self, wanted: Wanted) -> Plan:
         """Solve the environment and say what would be downloaded; it may take a while.
@@ -94,7 +84,7 @@ class UvMaker:
         try:
             wheels = _install(wanted, prefix, context, text)
         except PreparationError as error:
-            self._forget(wanted)
+            self._solved.forget(wanted)
             if not known or not is_missing_file(error):
                 raise
             context.say(f"The recorded packages cannot be had: {error.message}")
@@ -121,13 +111,7 @@ class UvMaker:
         with suppress(OSError, UnicodeDecodeError):
             if text := wanted.store.lock_file(wanted.key, PYLOCK).read_text(encoding="utf-8"):
                 return text
-        with self._lock:
-            found = self._solved.get((wanted.key, wanted.store.folder))
-        return found[1] if found and time.monotonic() - found[0] < _SOLUTION_AGE else ""
-
-    def _forget(self, wanted: Wanted) -> None:
-        with self._lock:
-            self._solved.pop((wanted.key, wanted.store.folder), None)
+        return self._solved.of(wanted) or ""
 
     def _solve(self, wanted: Wanted, context: ExecContext) -> str:
         """Return the text of a lock."""
@@ -152,8 +136,7 @@ class UvMaker:
         )
         text = lock.read_text(encoding="utf-8")
         check_pins(read_lock(text), spec.pins)
-        with self._lock:
-            self._solved[wanted.key, wanted.store.folder] = (time.monotonic(), text)
+        self._solved.note(wanted, text)
         return text
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
 import numpy as np
 
 from napari_tool_runner.exchange import (
+    any_of,
     fitting_kinds,
     is_unnumbered,
     layer_kind,
@@ -115,9 +116,7 @@ def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
     ndim, taken = getattr(layer, "ndim", None), taken_dimensions(parameter)
     if not taken or not isinstance(ndim, int) or ndim in taken:
         return ""
-    *first, last = map(str, taken)
-    numbers = f"{', '.join(first)} or {last}" if first else last
-    return f"The tool works on {numbers} dimensions; “{told(layer)[0]}” has {ndim}."
+    return f"The tool works on {any_of(taken)} dimensions; “{told(layer)[0]}” has {ndim}."
 
 
 def has_colours(layer: object) -> bool:
@@ -345,8 +344,9 @@ class LayerChooser:
 
     def _unlike(self, parameter: DataParameter, layer: object) -> bool:
         """Whether a layer is colours or intensities where objects are wanted."""
-        found = wants_objects(parameter) and self.hardly_fits(parameter, layer)
-        return bool(found or (wants_objects(parameter) and _unfit(parameter, layer)))
+        if not wants_objects(parameter):
+            return False
+        return bool(self.hardly_fits(parameter, layer) or _unfit(parameter, layer))
 
     def pin(self) -> None:
         """Make the present automatic choices the user's own, unless they hardly fit.

@@ -77,8 +77,7 @@ class PlotPanel(Themed, QWidget):
         self.kind.addItems([HISTOGRAM, SCATTER, LINE])
         for box, name in ((self.kind, "Kind of plot"), (self.across, "Across"), (self.up, "Up")):
             box.setAccessibleName(name)
-            box.activated.connect(self._draw)
-        self.kind.activated.connect(self._turn)
+            box.activated.connect(self._turn if box is self.kind else self._draw)
         self.color_button = IconButton("picture", "Colour the objects by this column")
         self.color_button.clicked.connect(self._want_color)
         self.hint = plain_label("Loading plots…", wrap=True)
@@ -161,7 +160,7 @@ class PlotPanel(Themed, QWidget):
         before, now = (usual, frames) if self.kind.currentText() == LINE else (frames, usual)
         if frames and self.across.currentData() == before:
             self.across.setCurrentIndex(self.across.findData(now))
-            self._draw()
+        self._draw()
 
     def _ready(self, _: object) -> None:
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
