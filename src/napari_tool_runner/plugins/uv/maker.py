@@ -131,6 +131,8 @@ class UvMaker:
                 *(["--constraint", str(pins)] if spec.pins else []),
                 *("--format", "pylock.toml", "--output-file", str(lock), "--no-build"),
                 *("--python", wanted.python.path),
+                # what an index had minutes ago may be what made the last try fail
+                *([] if wanted.offline else ["--refresh"]),
                 *(["--no-index"] if "UV_NO_INDEX" in wanted.indexes.variables else []),
             ],
         )
