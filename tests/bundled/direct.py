@@ -30,8 +30,15 @@ class DirectRun:
     seconds: float
 
 
-def descriptors() -> list[Path]:
-    return sorted(p for p in TOOLS.glob("*/*.xml") if not p.parent.name.startswith("galaxy_"))
+def needs_environment(path: Path) -> bool:
+    """Whether a tool asks for packages: no walk runs it, for that would install them."""
+    return ElementTree.parse(path).getroot().find("requirements") is not None
+
+
+def descriptors(*, apart: bool = False) -> list[Path]:
+    """Return the tools that run with this Python; `apart`: those with an environment."""
+    ours = (p for p in TOOLS.glob("*/*.xml") if not p.parent.name.startswith("galaxy_"))
+    return sorted(path for path in ours if needs_environment(path) is apart)
 
 
 def descriptor(name: str) -> Path:

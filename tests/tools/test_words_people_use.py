@@ -126,6 +126,12 @@ PAIRS = {
 
 # these found another tool or none, before phrases were met in any order and between other words
 MORE = {
+    "cellpose_3": (
+        "cellpose | deep learning | AI segmentation | neural network | U-Net | pretrained model | "
+        "cellpose nuclei | cyto3"
+    ),
+    "stardist_2d": "stardist | star-convex",
+    "link_objects": "laptrack | link objects | cell division",
     "calculate_images": (
         "mask image | merge channels | delta F/F | invert | sum of two channels | composite | "
         "bleedthrough | spectral unmixing"
@@ -170,7 +176,7 @@ MORE = {
         "number of colonies | counting cells in a well | segment DAPI stained nuclei | DAPI | "
         "Hoechst | Zellen zählen | compter les cellules | count seeds | noyaux | Kerne | "
         "organoids | yeast | bacteria | plaque assay | confluence | mitochondria | voronoi "
-        "otsu | voronoi-otsu labeling | U-Net"
+        "otsu | voronoi-otsu labeling"
     ),
     "gaussian_filter": "Weichzeichner | average filter | mean filter | lowpass filter",
     "label_components": "separate labels | give each object a number",
@@ -223,7 +229,7 @@ MORE = {
         "Phansalkar | cutoff | intensity cutoff"
     ),
     "track_points": (
-        "speed of vesicles | mean squared displacement | diffusion coefficient | laptrack | "
+        "speed of vesicles | mean squared displacement | diffusion coefficient | "
         "vesicle speed | how fast | cell motility | Verfolgung | link spots"
     ),
     "unsharp_mask": "blurry | high pass | image not sharp | out of focus image | crisp",

@@ -242,10 +242,11 @@ class Answers:
     def _may_be_told(self, call: Call) -> bool:
         """Whether the same call makes the same result, and is nobody's secret.
 
-        The network changes, and so do random numbers whose seed nobody chose.
+        The network changes, so do weights that were fetched, and random numbers whose seed
+        nobody chose.
         """
         tool = self._tool
-        if not tool.repeatable or tool.id in self._config.value(settings.UNCACHED):
+        if not tool.repeatable or tool.weights or tool.id in self._config.value(settings.UNCACHED):
             return False
         chosen = not any(
             _SEED.search(name) and value in (None, "", -1)

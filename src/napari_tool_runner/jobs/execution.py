@@ -30,6 +30,7 @@ from napari_tool_runner.jobs.record import (
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.secrets import Secrets
 from napari_tool_runner.jobs.typed_json import to_json
+from napari_tool_runner.jobs.weights import has_network, with_weights
 from napari_tool_runner.jobs.workspace import (
     JobLog,
     Workspace,
@@ -97,7 +98,7 @@ class Run:
         self.context = ExecContext(
             *(paths.work, paths.temp, paths.home),
             resources=Resources(config.cpus, config.memory_bytes, config.gpus),
-            network=config.network or request.tool.network,
+            network=config.network or has_network(request.tool, request.values),
             timeout=timeout,
             root=paths.root,
             named=named_places(config.variables),
@@ -113,10 +114,9 @@ class Run:
         self.notes: list[str] = []
         self.exit_code: int | None = None
         self._dialect, self._hashing = dialect_of(request.tool), threading.Lock()
-        self._number, self._enter = number, enter
         self._known: dict[Path, Path] = {}
         self._lenders: dict[str, LayerSnapshot] = {}
-        self._named_after = self._unseen = ""
+        self._number, self._enter, self._named_after, self._unseen = number, enter, "", ""
 
     def execute(self) -> None:
         """Write the inputs, run the program, load its outputs; raises ToolRunnerError, OSError."""
@@ -192,7 +192,7 @@ class Run:
     def program(self, values: BoundValues, rendered: RenderedCommand) -> Iterator[ProgramCall]:
         """Prepare the service; gives what runs the program, once or for every slice."""
         self.request.pass_gate(self.choice.name)  # once more: writing inputs took its time
-        self.context.environment = dict(rendered.environment)
+        self.context.environment = with_weights(self.request.tool, rendered.environment)
         process = Process(self.request.tool, values, rendered.outputs, self.context, self._number)
         self._shown, unseen = tool_places(self.request.tool)
         self.context.mounts = self._mounts(process)
@@ -228,7 +228,7 @@ class Run:
             sealed.write(path, text, paths.top)
         self._secrets.write(rendered, paths)
         context.work_dir, context.temp_dir, context.home_dir = paths.work, paths.temp, paths.home
-        context.environment = dict(rendered.environment)
+        context.environment = with_weights(self.request.tool, rendered.environment)
         if rendered is not self.rendered:  # another slice
             process.bind(values, rendered.outputs)
             context.mounts = self._mounts(process)

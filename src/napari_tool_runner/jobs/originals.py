@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.jobs.record import SourceKind
+from napari_tool_runner.jobs.weights import weights_folder
 from napari_tool_runner.names import real_path, walked
 from napari_tool_runner.plugins import Mount
 from napari_tool_runner.sealed import content_sha256
@@ -44,6 +45,9 @@ def mounts_of(
         (on another slice) may have made links of them.
     """
     mounts, inner = {root: Mount(root, read_only=False)}, root / "inputs"
+    if process.tool.weights:  # for other runs, too: written where they are fetched alone
+        place, job = weights_folder(process.tool), process.context
+        mounts[place] = Mount(place, read_only=job is None or not job.network)
     if inner.is_dir():  # what is mounted by itself cannot be replaced as a whole
         mounts[inner] = Mount(inner, read_only=False)
     foreign = [

@@ -142,7 +142,8 @@ class Question:
             yield from _block("once, when its environment is made", command)
         yield f"rights: {place.rights}"
         if tool.network:
-            yield "network: its descriptor asks for it"
+            when = f", while “{tool.network_if}” is ticked" if tool.network_if else ""
+            yield f"network: its descriptor asks for it{when}"
 
     @cached_property
     def _files(self) -> list[Path]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.jobs.weights import has_network
 from napari_tool_runner.jobs.workspace import Workspace
 from napari_tool_runner.plugins import (
     ExecContext,
@@ -54,7 +55,7 @@ class Readiness:
             context = ExecContext(
                 *(paths.work, paths.temp, paths.home),
                 resources=Resources(config.cpus, config.memory_bytes, config.gpus),
-                network=config.network or tool.network,
+                network=config.network or has_network(tool, {}),
                 root=paths.root,
                 config=config,
                 report=report,

@@ -692,6 +692,10 @@ class Tool:
         The folder that it was read in, through no link; it runs from there.
     entry : str
         Which tool of a descriptor that holds several; `uri` then ends in ``#entry``.
+    network : bool
+        It may use the network; with `network_if` only while that check box is ticked.
+    weights : tuple of str
+        Variables that name the folder in which it keeps what it fetched for later runs.
     repeatable : bool
         The same call gives the same result; False: it is always run, never answered by an
         earlier run.
@@ -730,6 +734,8 @@ class Tool:
     authors: tuple[str, ...] = ()
     license: str = ""
     network: bool = False
+    network_if: str = ""
+    weights: tuple[str, ...] = ()
     repeatable: bool = True
     local: bool = True
     thumbnail: str = ""

@@ -31,6 +31,7 @@ from napari_tool_runner.tools.common import (
 )
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.model import (
+    BooleanParameter,
     ContainerRequirement,
     DataOutput,
     DataParameter,
@@ -43,6 +44,7 @@ from napari_tool_runner.tools.model import (
     Tool,
 )
 from napari_tool_runner.tools.python_needs import is_address, versions, wanted
+from napari_tool_runner.tools.values import FALSE_WORDS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -64,6 +66,8 @@ _REQUIREMENTS = {
     "container": {"", "docker", "singularity"},
     "requirement": {"", "package"},
 }
+# none that decides what a program is, or finds
+_VARIABLE = re.compile(r"(?!LD_|DYLD_|PYTHON|PATH$|HOME$|TE?MP|CONDA)[A-Z][A-Z0-9_]*")
 _URL = re.compile(r"https?://\S+")
 
 
@@ -97,6 +101,8 @@ def read_descriptor(candidate: Candidate) -> Tool:
             for entry in inputs
         )
     _check_command(root, command, aliases, notes)
+    network, network_if = _network(root, inputs, notes, asked=page["network"])
+    page["network"] = network
     return Tool(
         id=tool_id,
         name=root.get("name", "").strip() or tool_id,
@@ -115,10 +121,34 @@ def read_descriptor(candidate: Candidate) -> Tool:
         type="merge" if kind == "merge" else "sequential",
         profile=root.get("profile", ""),
         thumbnail=root.get("thumbnail", "").strip(),
+        network_if=network_if,
+        weights=_weights(root, notes),
         notes=tuple(notes.found),
         source=Source(aliases),
         **page,
     )
+
+
+def _network(
+    root: Element, inputs: tuple[Parameter, ...], notes: Notes, *, asked: bool
+) -> tuple[bool, str]:
+    """Return whether a tool wants the network, and the check box that has to be ticked for it."""
+    name = root.get("network", "").strip()
+    if asked or name.lower() in FALSE_WORDS:
+        return asked, ""
+    if any(isinstance(one, BooleanParameter) and one.name == name for one in inputs):
+        return True, name
+    notes.warning("tool", f"network=“{name}” is no check box of its own; it gets no network.")
+    return False, ""
+
+
+def _weights(root: Element, notes: Notes) -> tuple[str, ...]:
+    """Return the variables that name the folder of its weights."""
+    names = tuple(dict.fromkeys(root.get("weights", "").split()))
+    wrong = [name for name in names if not _VARIABLE.fullmatch(name)]
+    if wrong:
+        notes.warning("tool", f"weights: {', '.join(wrong)} cannot name a folder of weights.")
+    return tuple(name for name in names if name not in wrong)
 
 
 # -- inputs and outputs ------------------------------------------------------------------
