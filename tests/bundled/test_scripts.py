@@ -124,7 +124,8 @@ def test_descriptor_is_complete(path):
         assert param.get("label"), param.get("name")
         assert param.get("help", "").endswith("."), param.get("name")
         if param.get("type") == "data":
-            assert param.get("layer"), param.get("name")
+            # a model is a file, and no layer
+            assert param.get("layer") or param.get("name") == "file"
         if param.get("type") in {"integer", "float"}:
             assert param.get("value") or param.get("optional") == "true", param.get("name")
     for data in root.findall("outputs/data"):

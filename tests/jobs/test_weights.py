@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
-from jobs.conftest import MakeTool
 from napari_tool_runner.jobs.weights import has_network, weights_folder
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.storage import user_data
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jobs.conftest import MakeTool
 
 Config = dict[str, object]
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -51,11 +55,11 @@ def test_weights_are_kept_and_written_only_while_fetched(
         ntr.run(tool, i=IMAGE, fetch=fetch, config=config).record["notes"]
         for fetch in (False, True, False)
     ]
-    seen = ["found []", "found []", "found ['weights']"]
+    seen = ["Found []", "Found []", "Found ['weights']"]
     for notes, found, fetched in zip(told, seen, (False, True, False), strict=True):
         text = " ".join(notes)
         assert found in text
-        assert ("written nowhere" in text) is not fetched
+        assert ("Written nowhere" in text) is not fetched
         assert ("no network" in text) is not fetched
 
 
