@@ -160,7 +160,7 @@ def main():
     steps = pitch(space, sizes)
     turned = labels.transpose(order)
     linked = np.zeros(turned.shape, np.int32)
-    head = ["ID", "T", *others, *space, "feature-label", "feature-parent"]
+    head = ["ID", "T", *others, *space, "label", "parent"]
     table, last, short = [], 0, 0
     for index in np.ndindex(*turned.shape[: len(others)]):
         part = turned[index]
