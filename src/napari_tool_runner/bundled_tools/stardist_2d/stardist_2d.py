@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def model_in(folder):
 
 def unpacked(path):
     """Return the folder of a model that was given as a zip."""
-    folder = Path(os.environ.get("TMPDIR", ".")).resolve() / "model"
+    folder = Path(tempfile.mkdtemp())  # the job has a place for it
     try:
         with zipfile.ZipFile(path) as file:
             if sum(entry.file_size for entry in file.infolist()) > MOST:
