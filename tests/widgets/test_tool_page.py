@@ -174,7 +174,8 @@ def test_load_sample_fills_the_form_and_it_runs(qtbot, page, model_viewer):
     assert len(model_viewer.layers) == 2
 
 
-@pytest.mark.parametrize("key", list(load_toolbox()))
+# which have none, `test_descriptor_is_complete` of the bundled tools says
+@pytest.mark.parametrize("key", [key for key, tool in load_toolbox().items() if tool.tests])
 def test_every_bundled_sample_can_be_loaded(key, model_viewer, form):
     tool = load_toolbox()[key]
     filled = form(tool)
