@@ -349,6 +349,9 @@ def test_runners(capsys: pytest.CaptureFixture[str]) -> None:
     states = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert states["LOCAL"]["ok"] is True
     assert {"CONDA", "DOCKER", "CONDA_DOCKER"} <= states.keys()
+    assert states["LOCAL"]["graphics"]["kind"] in ("", "nvidia", "apple", "amd")
+    assert main(["runners"]) == 0
+    assert "\nGraphics card: " in capsys.readouterr().out
 
 
 def test_a_folder_on_the_path(

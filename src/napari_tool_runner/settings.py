@@ -253,6 +253,10 @@ ENVIRONMENTS_DIR: Setting[Path | None] = Setting(
     "runner.environments_dir", PATH, None, "where environments are kept",
     "the user's data folder", "CONDA, UV",
 )
+TORCH_INDEX = Setting(
+    "runner.torch_index", TEXT, "",
+    "index (address, folder) of PyTorch for tools that leave its build open", "PyTorch's", "UV",
+)
 CONDA_DIR: Setting[Path | None] = Setting(
     "runner.conda_dir", PATH, None,
     "a conda installation; an environment of the descriptor's name in its `envs` is used as "
@@ -268,8 +272,7 @@ NETWORK = Setting(
     "whether programs in containers or in an enclosure may use the network; tools that say that "
     "they need it always may",
     services="LOCAL, CONDA, UV, DOCKER",
-    field=Field("limits.network", "Network",
-                "Whether programs may use the network.",
+    field=Field("limits.network", "Network", "Whether programs may use the network.",
                 "Programs may use the network"),
 )
 NETWORK_MODE = Setting(
@@ -294,8 +297,7 @@ SHM_SIZE = Setting(
     "runner.shm_size", SIZE, 2**30, 'shared memory: bytes, or `"2G"`', "1 GiB", "DOCKER"
 )
 TMPFS: Setting[dict[str, str]] = Setting(
-    "runner.tmpfs", TEXT_MAP, {}, '`{"/scratch": "size=4g"}`: folders in memory', "none",
-    "DOCKER",
+    "runner.tmpfs", TEXT_MAP, {}, '`{"/scratch": "size=4g"}`: folders in memory', "none", "DOCKER",
 )
 BIOCONTAINERS = Setting(
     "runner.biocontainers", TEXT, "",

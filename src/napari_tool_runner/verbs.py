@@ -205,20 +205,23 @@ def sweep(args: Namespace) -> int:
 
 def list_runners(args: Namespace) -> int:
     """Print which services work here."""
-    from napari_tool_runner.plugins import check_all, plugin_notes, runnerServices
+    from napari_tool_runner.plugins import check_all, graphics, plugin_notes, runnerServices
     from napari_tool_runner.tools.isolation.walls import reader_words
 
+    card = graphics()
     found = check_all(config_of(args).runner)
     for note in plugin_notes(runnerServices, config_of(args).runner):
         say(f"note: {note}")
     if args.json:
         told = [{"name": n, "ok": s.ok, "message": s.message, **s.details} for n, s in found]
-        print_json([{**one, "reader": reader_words()} for one in told])
+        facts = {"reader": reader_words(), "graphics": {"kind": card.kind, "text": card.text}}
+        print_json([{**one, **facts} for one in told])
         return 0
     width = max(len(name) for name, _ in found)
     for name, state in found:
         show(f"{name:<{width}}  {'works' if state.ok else 'not here'}  {state.message}".rstrip())
-    lines = f"\nTools of others are read {reader_words()}", "", *layer_lines(config_of(args))
+    walls = f"Tools of others are read {reader_words()}"
+    lines = "", f"Graphics card: {card.text}", walls, "", *layer_lines(config_of(args))
     show("\n".join(lines))
     return 0
 

@@ -170,3 +170,19 @@ def test_versions_of_python() -> None:
 def test_many_packages_are_a_list_of_bounded_length() -> None:
     needed = wanted([f"p{n}" for n in range(5000)]).requirement
     assert len(needed.requirements) == 1000
+
+
+def test_which_build_of_pytorch_is_taken(tool) -> None:
+    lines = 'dependencies = ["torch"]', "[tool.uv.pip]", 'torch-backend = "{}"'
+    head = "\n".join(["# /// script", *(f"# {line}" for line in lines), "# ///", ""])
+    for said in ("auto", "cpu"):
+        found = tool(run_py=head.format(said))
+        assert (found.requirements[0].torch, found.notes) == (said, ())
+    found = tool(run_py=head.format("cu128"))
+    assert (found.requirements[0].torch, len(found.notes)) == ("", 1)
+    package = '<requirements><package type="pip" torch="{}">torch</package></requirements>'
+    found = tool(package.format("auto"))
+    assert (found.requirements[0].torch, found.notes) == ("auto", ())
+    found = tool(package.format("gpu"))
+    assert found.requirements[0].torch == ""
+    assert "torch=“gpu” is none of auto, cpu." in found.notes[0].what

@@ -14,6 +14,7 @@ from .process import (
     Resources,
     Session,
 )
+from .programs.graphics import Graphics, graphics
 from .programs.process_tree import end_processes
 from .runners_factory import (
     Choice,
@@ -35,6 +36,7 @@ __all__ = [
     "Event",
     "ExecContext",
     "Fetch",
+    "Graphics",
     "Mount",
     "ObjectFactory",
     "OutputLine",
@@ -50,6 +52,7 @@ __all__ = [
     "check_all",
     "choose_service",
     "end_processes",
+    "graphics",
     "load_plugin_dirs",
     "obey_policy",
     "plan_run",

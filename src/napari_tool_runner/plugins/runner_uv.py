@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -26,8 +27,10 @@ from napari_tool_runner.plugins.uv.compiling import base_of, programs_of
 from napari_tool_runner.plugins.uv.indexes import users_indexes
 from napari_tool_runner.plugins.uv.maker import UvMaker
 from napari_tool_runner.plugins.uv.spec import read_spec, wanted_environment
+from napari_tool_runner.plugins.uv.torch import cuda_remark, torch_build
 
 if TYPE_CHECKING:
+    from napari_tool_runner.plugins.environments import Environment
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["UvRunnerService", "UvRunnerServiceBuilder"]
@@ -62,6 +65,8 @@ class UvRunnerService(EnvironmentService):
             return
         make = partial(self._maker.make, tool, wanted, context)
         with self._held(wanted, make, context) as found:
+            if remark := cuda_remark(_names(found)):
+                context.say(remark)
             yield _UvSession(tool, found.prefix, context, self.config)
 
     def check(self) -> Availability:
@@ -90,7 +95,13 @@ class UvRunnerService(EnvironmentService):
         wanted = wanted_environment(tool, self.config, self.store)
         if wanted is None:
             return Plan(remarks=(self.supports(tool).message,))
-        return self._ready_or(wanted, partial(self._maker.plan, wanted))
+        plan = self._ready_or(wanted, partial(self._maker.plan, wanted))
+        made = wanted.store.find(wanted.key)
+        if made is None or not wanted.torch.name:
+            return plan
+        return replace(
+            plan, remarks=(*plan.remarks, cuda_remark(_names(made)) or wanted.torch.text)
+        )
 
     def place(self, tool: Tool) -> Place:
         """The indexes that its packages may come from."""
@@ -98,7 +109,8 @@ class UvRunnerService(EnvironmentService):
         local = LocalRunnerService(self.config).place(tool)
         if spec is None:
             return local
-        places = users_indexes().before(spec.indexes).places
+        places = [*users_indexes().before(spec.indexes).places]
+        places += filter(None, [torch_build(spec.torch, self.config).place])
         found = tuple(Origin("index", public_url(one), spec.text) for one in places)
         return Place(self.service_name, found, rights=f"{local.rights} {_WHEELS}")
 
@@ -138,6 +150,11 @@ class _UvSession:
         variables["PATH"] = path_with([programs_of(prefix)], variables.get("PATH"))
         variables["VIRTUAL_ENV"] = str(prefix)
         return run_here(self._tool, args, context, config, variables, _shown(prefix))
+
+
+def _names(environment: Environment) -> list[str]:
+    listed = environment.data.get("packages")
+    return [str(one.get("name")) for one in listed] if isinstance(listed, list) else []
 
 
 def _shown(prefix: Path) -> set[Path]:

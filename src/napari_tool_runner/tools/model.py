@@ -581,6 +581,9 @@ class PythonRequirement:
         with ``--hash=sha256:…``.
     source : str
         Name of the file beside the descriptor that says so; empty: the descriptor.
+    torch : str
+        Which build of PyTorch it takes: ``auto`` for the card that is here, ``cpu`` for the
+        processor; empty: that of the index.
     """
 
     origin: ClassVar[str] = "package"
@@ -590,6 +593,7 @@ class PythonRequirement:
     indexes: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
     source: str = ""
+    torch: str = ""
 
     @property
     def asked(self) -> str:

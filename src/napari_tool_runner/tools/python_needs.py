@@ -19,8 +19,9 @@ from napari_tool_runner.tools.candidate import read_bytes
 from napari_tool_runner.tools.model import PythonRequirement
 from napari_tool_runner.tools.own_folder import programs_named
 
-__all__ = ["PythonNeeds", "is_address", "needs_of_script", "versions", "wanted"]
+__all__ = ["TORCH_BUILDS", "PythonNeeds", "is_address", "needs_of_script", "versions", "wanted"]
 
+TORCH_BUILDS = ("", "auto", "cpu")
 _MOST_BYTES = 2**22
 _MOST = 1000
 _HASH = "--hash="
@@ -139,20 +140,29 @@ def _of_list(path: Path) -> PythonNeeds | None:
 
 
 def _with(needs: PythonNeeds, python: object, uv: object = None) -> PythonNeeds:
-    """Add the versions of Python, and of uv's own table the indexes."""
+    """Add the versions of Python, and of uv's own table the indexes and PyTorch's build."""
     indexes: list[str] = []
+    torch = ""
     left_out = list(needs.left_out)
     for name, value in uv.items() if isinstance(uv, Mapping) else ():
         if name == "index" and isinstance(value, list):
             urls = [str(one.get("url")) for one in value if isinstance(one, Mapping)]
             indexes += filter(is_address, urls)
             left_out += [_cannot(url, "[tool.uv]") for url in urls if not is_address(url)]
+        elif name == "pip" and isinstance(value, Mapping) and _backend(value):
+            torch = _backend(value)
         else:
             what = f"[tool.uv] {name}"
             left_out.append(_cannot(what, needs.requirement.source))
     python = versions(python) if isinstance(python, str) else ""
-    told = replace(needs.requirement, python=python, indexes=tuple(indexes))
+    told = replace(needs.requirement, python=python, indexes=tuple(indexes), torch=torch)
     return PythonNeeds(told, tuple(left_out))
+
+
+def _backend(pip: Mapping[str, object]) -> str:
+    """Return the build of PyTorch, where a table of uv says nothing else."""
+    said = str(pip.get("torch-backend", ""))
+    return said if len(pip) == 1 and said in TORCH_BUILDS else ""
 
 
 def _pins(packages: object) -> Iterator[str]:

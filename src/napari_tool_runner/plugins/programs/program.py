@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from napari_tool_runner.errors import JobCancelledError, RunnerExecError
 from napari_tool_runner.plugins.process import OutputLine
 from napari_tool_runner.plugins.programs.enclosure import doubt, enclosure_of
 from napari_tool_runner.plugins.programs.environment import at_home, program_environment
+from napari_tool_runner.plugins.programs.graphics import graphics
 from napari_tool_runner.plugins.programs.output import LineReader, raise_broken
 from napari_tool_runner.plugins.programs.process_tree import (
     GRACE,
@@ -310,9 +310,4 @@ def gpu_remark(config: Mapping[str, object]) -> str:
     """Say that a GPU is asked for where there is none; empty when all is well."""
     if not settings.GPUS.of(config):
         return ""
-    if sys.platform == "darwin":
-        found = platform.machine() == "arm64"
-    else:
-        found = any(os.path.exists(path) for path in ("/dev/nvidia0", "/dev/kfd", "/dev/dxg"))
-        found = found or shutil.which("nvidia-smi") is not None
-    return "" if found else "A GPU is asked for, but none was found on this computer."
+    return "" if graphics().kind else "A GPU is asked for, but none was found on this computer."

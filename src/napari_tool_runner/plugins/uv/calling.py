@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,7 @@ def call_uv(
     heard: Callable[[str], None] = lambda line: None,
     *,
     offline: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Run uv; what it warns of is told.
 
@@ -65,6 +66,8 @@ def call_uv(
         Gets each line that it writes, in another thread.
     offline : bool
         Whether it must do without the network.
+    more : mapping, optional
+        More variables.
 
     Raises
     ------
@@ -93,13 +96,13 @@ def call_uv(
     variables = {
         **host_environment(isolated=True, network=True), **given,
         "NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never",
-        "UV_PREVIEW_FEATURES": "pylock", "PYTHONDONTWRITEBYTECODE": "1",
+        "UV_PREVIEW_FEATURES": "pylock", "PYTHONDONTWRITEBYTECODE": "1", **(more or {}),
     }  # fmt: skip
     config = ["--config-file", str(indexes.file)] if indexes.file else ["--no-config"]
     quiet = replace(context, work_dir=store.uv_cache.parent, report=report, timeout=None)
     quiet.work_dir.mkdir(parents=True, exist_ok=True)
-    more = ["--offline"] if offline or wanted.offline else []
-    code = run_program([uv_program(), *words, *config, *more], quiet, variables)
+    last = ["--offline"] if offline or wanted.offline else []
+    code = run_program([uv_program(), *words, *config, *last], quiet, variables)
     if code:
         raise _failure("\n".join(lines), code, wanted)
 

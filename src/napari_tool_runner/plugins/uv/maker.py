@@ -23,6 +23,7 @@ from napari_tool_runner.plugins.process import ExecContext, Progress
 from napari_tool_runner.plugins.uv.calling import cache_folder, call_uv, is_missing_file
 from napari_tool_runner.plugins.uv.compiling import base_of, compile_modules, programs_of
 from napari_tool_runner.plugins.uv.lock import Wheel, check_pins, missing_in, read_lock, size_of
+from napari_tool_runner.plugins.uv.torch import cuda_remark
 from napari_tool_runner.storage import write_whole
 
 if TYPE_CHECKING:
@@ -119,23 +120,32 @@ class UvMaker:
         spec, folder = wanted.spec, context.temp_dir
         if not spec.requirements:
             return _NOTHING
-        asked, pins, lock = folder / "wanted.in", folder / "pins.txt", folder / PYLOCK
-        asked.write_text("\n".join(spec.requirements), encoding="utf-8")
+        torch = wanted.torch
+        asked = folder / ("pyproject.toml" if torch.name == "index" else "wanted.in")
+        pins, lock = folder / "pins.txt", folder / PYLOCK
+        plain = "\n".join(spec.requirements)
+        text = torch.project(spec.requirements) if torch.name == "index" else plain
+        asked.write_text(text, encoding="utf-8")
         pins.write_text("\n".join(one.split()[0] for one in spec.pins), encoding="utf-8")
         lock.unlink(missing_ok=True)
-        call_uv(
-            wanted,
-            context,
-            [
-                *("pip", "compile", str(asked), "--no-header"),
-                *(["--constraint", str(pins)] if spec.pins else []),
-                *("--format", "pylock.toml", "--output-file", str(lock), "--no-build"),
-                *("--python", wanted.python.path),
-                # what an index had minutes ago may be what made the last try fail
-                *([] if wanted.offline else ["--refresh"]),
-                *(["--no-index"] if "UV_NO_INDEX" in wanted.indexes.variables else []),
-            ],
-        )
+        words = [
+            *("pip", "compile", str(asked), "--no-header"),
+            *(["--constraint", str(pins)] if spec.pins else []),
+            *("--format", "pylock.toml", "--output-file", str(lock), "--no-build"),
+            *("--python", wanted.python.path),
+            # what an index had minutes ago may be what made the last try fail
+            *([] if wanted.offline else ["--refresh"]),
+            *(["--no-index"] if "UV_NO_INDEX" in wanted.indexes.variables else []),
+        ]
+        try:
+            # where the usual index will do, PyTorch's own is not waited for long
+            more = {"UV_HTTP_RETRIES": "1"} if torch.may_fall_back else {}
+            call_uv(wanted, context, [*words, *torch.options], more={**more, **torch.variables})
+        except PreparationError as error:
+            if not torch.may_fall_back:
+                raise
+            context.say(f"The usual index is asked for PyTorch: {error.message}")
+            call_uv(wanted, context, words)
         text = lock.read_text(encoding="utf-8")
         check_pins(read_lock(text), spec.pins)
         self._solved.note(wanted, text)
@@ -203,13 +213,19 @@ def _summary(wheels: list[Wheel], missing: list[Wheel]) -> str:
 
 
 def _plan(wanted: Wanted, wheels: list[Wheel]) -> Plan:
+    torch = wanted.torch
     missing = missing_in(cache_folder(wanted), wheels)
+    guessed = [
+        one if one.size is not None else replace(one, size=torch.size(one)) for one in missing
+    ]
     count = f"{len(wheels)} PyPI package{'s' * (len(wheels) != 1)}"
     what = f"{count} into the environment {wanted.key}"
     if not missing:
         what += ", downloaded before"
-    size, folder = size_of(missing), wanted.store.folder
+    elif guessed != missing:
+        what += ", PyTorch's size guessed"
+    size, folder = size_of(guessed), wanted.store.folder
     problems, room = room_for(_UNPACKED * (size or 0), folder)
-    return Plan(
-        (Fetch(what, size),), problems, (f"It is made with Python {wanted.python.version}.", room)
-    )
+    remark = cuda_remark([one.name for one in wheels]) or torch.text
+    made_with = f"It is made with Python {wanted.python.version}."
+    return Plan((Fetch(what, size),), problems, tuple(filter(None, (remark, made_with, room))))

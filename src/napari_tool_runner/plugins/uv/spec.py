@@ -13,6 +13,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.addresses import public_url
 from napari_tool_runner.plugins.uv.indexes import Indexes, users_indexes
 from napari_tool_runner.plugins.uv.pythons import Interpreter, find_python
+from napari_tool_runner.plugins.uv.torch import TorchBuild, torch_build
 from napari_tool_runner.storage import short_digest
 from napari_tool_runner.tools.model import PythonRequirement
 
@@ -37,6 +38,7 @@ class UvSpec:
     indexes: tuple[str, ...] = ()
     pins: tuple[str, ...] = ()
     source: str = ""
+    torch: str = ""
 
     @property
     def text(self) -> str:
@@ -56,6 +58,7 @@ class Wanted:
     config: Mapping[str, object] = field(repr=False)
     """The ``runner`` section."""
     offline: bool = False
+    torch: TorchBuild = field(default_factory=TorchBuild)
 
 
 def read_spec(tool: Tool) -> UvSpec | None:
@@ -69,6 +72,7 @@ def read_spec(tool: Tool) -> UvSpec | None:
         indexes=tuple(dict.fromkeys(one for entry in found for one in entry.indexes)),
         pins=tuple(dict.fromkeys(one for entry in found for one in entry.pins)),
         source=next((entry.source for entry in found if entry.source), ""),
+        torch=next((entry.torch for entry in found if entry.torch), ""),
     )
 
 
@@ -87,18 +91,20 @@ def wanted_environment(
         return None
     indexes = users_indexes().before(spec.indexes)
     python = find_python(spec.python, tool.name)
-    key = _key(spec, python, indexes)
+    torch = torch_build(spec.torch, config)
+    key = _key(spec, python, indexes, torch)
     offline = settings.OFFLINE.of(config)
-    return Wanted(spec, indexes, python, key, store, config, offline=offline)
+    return Wanted(spec, indexes, python, key, store, config, offline, torch)
 
 
-def _key(spec: UvSpec, python: Interpreter, indexes: Indexes) -> str:
+def _key(spec: UvSpec, python: Interpreter, indexes: Indexes, torch: TorchBuild) -> str:
     """Return the name of the environment's folder: a word, and a hash of what is in it."""
     places = [public_url(one) for one in indexes.places]
     content = json.dumps(
         [
             *(_LAYOUT, sorted(spec.requirements), sorted(spec.pins), python.series, places),
             *(sys.platform, platform.machine().lower()),
+            *([torch.name, public_url(torch.place)] if torch.name else []),
         ]
     )
     name = re.split(r"[^A-Za-z0-9._-]", spec.requirements[0] if spec.requirements else "python")[0]

@@ -43,7 +43,7 @@ from napari_tool_runner.tools.model import (
     Requirement,
     Tool,
 )
-from napari_tool_runner.tools.python_needs import is_address, versions, wanted
+from napari_tool_runner.tools.python_needs import TORCH_BUILDS, is_address, versions, wanted
 from napari_tool_runner.tools.values import FALSE_WORDS
 
 if TYPE_CHECKING:
@@ -349,8 +349,12 @@ def _from_pypi(element: Element, notes: Notes) -> PythonRequirement:
     for one in indexes:
         if not is_address(one):
             notes.warning("requirements/package", f"“{one}” is no address; it is left out.")
+    torch = element.get("torch", "").strip()
+    if torch not in TORCH_BUILDS:
+        notes.warning("requirements/package", f"torch=“{torch}” is none of auto, cpu.")
     return replace(
         needed.requirement,
+        torch=torch if torch in TORCH_BUILDS else "",
         python=versions(element.get("python", "")),
         indexes=tuple(filter(is_address, indexes)),
     )
