@@ -610,8 +610,8 @@ def test_coordinates_between_frames_are_told(tmp_path) -> None:
     ("told", "along", "here"),
     [
         ("µm or px", "millimeter", "µm"),
-        ("µm or px", "pixel", "pixels"),
-        ("µm or px", "", "pixels"),
+        ("µm or px", "pixel", "px"),
+        ("µm or px", "", "px"),
         ("µm or widths", "second", "widths"),
         ("px or µm", "micrometer", "px or µm"),  # another parameter decides
         ("px", "micrometer", "px"),

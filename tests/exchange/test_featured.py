@@ -119,7 +119,7 @@ def test_titles_say_units(name, title):
 
 def test_counted_pixels_of_objects_are_their_sizes():
     assert column_title("pixels") == "pixels"
-    assert column_title("pixels", of_objects=True) == "area (pixels)"
+    assert column_title("pixels", of_objects=True) == "area (px)"
     assert column_title("voxels", of_objects=True) == "volume (voxels)"
 
 

@@ -219,7 +219,7 @@ def test_the_unit_is_the_one_that_holds_for_the_layer(form, model_viewer):
     unknown = model_viewer.add_image(np.zeros((4, 4)))
     widget, row = diameter(form, unknown)
     focus = row.field.focus_widget()
-    assert (row._unit.text(), focus.accessibleName()) == ("pixels", "Diameter (pixels)")
+    assert (row._unit.text(), focus.accessibleName()) == ("px", "Diameter (px)")
     widget.model.leaf("i").set(known)
     assert (row._unit.text(), focus.accessibleName()) == ("µm", "Diameter (µm)")
     widget.model.leaf("i").set(None)
@@ -233,8 +233,8 @@ def test_a_number_follows_its_unit(form, model_viewer):
     node = widget.model.leaf("d")
     node.set(8.0)
     widget.model.leaf("i").set(other)
-    assert (node.value, row._unit.text()) == (16.0, "pixels")
-    assert row.message() == "8 before, now 16 pixels, by the size of a pixel."
+    assert (node.value, row._unit.text()) == (16.0, "px")
+    assert row.message() == "8 µm before, now 16 px (0.5 µm per px there)."
     other.scale, other.units = (0.25, 0.25), ("um", "um")  # “Pixel size…”
     assert (node.value, row._unit.text()) == (4.0, "µm")
     widget.model.leaf("i").set(known)
@@ -265,7 +265,7 @@ def test_the_unit_is_the_one_that_the_file_of_the_layer_gives_the_run(
     assert (row._unit.text(), row.field.focus_widget().accessibleName()) == ("µm", "Diameter (µm)")
     widget.model.leaf("d").set(8.45)
     widget.model.leaf("i").set(model_viewer.add_image(np.zeros((4, 4))))
-    assert (widget.values()["d"], row._unit.text()) == (26.0, "pixels")
+    assert (widget.values()["d"], row._unit.text()) == (26.0, "px")
 
 
 def test_a_number_of_pixels_is_one_of_micrometres_once_the_file_was_read(
@@ -279,7 +279,7 @@ def test_a_number_of_pixels_is_one_of_micrometres_once_the_file_was_read(
     assert widget.units.waits(lambda: done.append(widget.values()["d"]))
     qtbot.waitUntil(lambda: bool(done))
     assert (done, row._unit.text()) == ([8.45], "µm")
-    assert row.message() == "26 before, now 8.45 µm, by the size of a pixel."
+    assert row.message() == "26 px before, now 8.45 µm (0.325 µm per px)."
     assert not widget.units.waits(done.clear)
     widget.model.leaf("i").set(opened(model_viewer, tmp_path, "others"))
     assert widget.units.waits(done.clear)
@@ -306,7 +306,7 @@ def test_the_unit_of_a_file_and_of_what_lies_on_one(qtbot, form, model_viewer, t
     widget = form(tool_of(*both))
     widget.model.leaf("b").set(model_viewer.add_labels(np.zeros((8, 8), int)))
     widget.model.leaf("i").set(model_viewer.add_image(np.zeros((8, 8))))
-    assert widget.row("d")._unit.text() == "pixels"
+    assert widget.row("d")._unit.text() == "px"
     widget.model.leaf("i").set(layer)  # a job takes drawn labels for as large
     qtbot.waitUntil(lambda: widget.row("d")._unit.text() == "µm")
 
@@ -324,6 +324,73 @@ def test_the_default_and_whole_numbers_follow_the_unit(form, model_viewer):
     widget.model.leaf("n").set(7)
     widget.model.leaf("i").set(other)
     assert widget.values() == {"i": other, "d": 10.0, "n": 14}, "a default is meant in both"
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "value", "said"),
+    [
+        ({"X": (0.5, "um")}, 0, 16, "8 µm before, now 16 px (0.5 µm per px there)."),
+        ({"X": (500, "nm")}, 0, 16, "8 µm before, now 16 px (0.5 µm per px there)."),
+        ({"X": (0.5, "um")}, 0.25, 8, ""),
+        ({}, 0.25, 2, "8 px before, now 2 µm (0.25 µm per px)."),
+        ({}, 1, 8, "8 px before, now 8 µm (1 µm per px)."),
+        ({}, 0, 8, ""),
+        (None, 0.25, 8, "Given without a unit: taken as 8 µm."),
+        (None, 0, 8, "Given without a unit: taken as 8 px."),
+    ],
+)
+@pytest.mark.parametrize("typed", [None, 8.0])
+def test_what_was_given_for_another_picture_is_what_it_was_there(
+    form, model_viewer, there, here, value, said, typed
+):
+    sized = {"units": ("um", "um"), "scale": (here, here)} if here else {}
+    widget, row = diameter(form, model_viewer.add_image(np.zeros((4, 4)), **sized))
+    widget.model.leaf("d").set(typed)
+    widget.bring({"d": 8.0}, there)
+    assert (widget.values()["d"], row.message()) == (value, said)
+    widget.model.leaf("d").set(5.0)
+    assert row.message() == ""
+
+
+def test_a_number_that_was_typed_before_its_picture_tells_how_it_is_taken(form, model_viewer):
+    widget, row = diameter(form, None)
+    widget.model.leaf("d").set(26.0)
+    assert (row._unit.text(), row.message()) == ("µm or px", "")
+    known = model_viewer.add_image(np.zeros((4, 4)), units=("um", "um"), scale=(0.5, 0.5))
+    widget.model.leaf("i").set(known)
+    assert row.message() == "Given without a unit: taken as 26 µm."
+    widget.model.leaf("i").set(model_viewer.add_image(np.zeros((4, 4))))
+    assert (widget.values()["d"], row._unit.text()) == (52, "px")
+
+
+def test_areas_and_times_follow_their_units_as_lengths_do(form, model_viewer):
+    tool = tool_of(
+        DataParameter(name="i", kinds=(LayerKind.IMAGE,)),
+        *(FloatParameter(name=u, unit=u) for u in ("um^2 or pixels", "s or frames", "pixel")),
+    )
+    sized = {"axis_labels": ("t", "y", "x"), "units": ("min", "um", "um"), "scale": (2, 0.5, 0.5)}
+    widget = form(tool)
+    widget.model.leaf("i").set(model_viewer.add_image(np.zeros((3, 4, 4)), **sized))
+    widget.set_values({"um^2 or pixels": 100.0, "s or frames": 240.0})
+    plain = model_viewer.add_image(np.zeros((3, 4, 4)), axis_labels=("t", "y", "x"))
+    widget.model.leaf("i").set(plain)
+    told = [(row.node.value, row._unit.text()) for row in widget.field_rows()[1:]]
+    assert told == [(400, "px"), (2, "frames"), (None, "px")]
+
+
+def test_the_unit_of_places_is_that_of_their_layer(form, model_viewer):
+    widget = form(
+        tool_of(
+            DataParameter(name="p", kinds=(LayerKind.POINTS,)),
+            FloatParameter(name="d", unit="µm or px"),
+        )
+    )
+    spots = model_viewer.add_points(np.zeros((2, 2)), units=("um", "um"), scale=(0.5, 0.5))
+    widget.model.leaf("p").set(spots)
+    assert widget.row("d")._unit.text() == "µm"
+    widget.model.leaf("d").set(3.0)
+    widget.model.leaf("p").set(model_viewer.add_points(np.zeros((2, 2))))
+    assert (widget.values()["d"], widget.row("d")._unit.text()) == (6, "px")
 
 
 def test_a_result_of_a_sized_file_is_in_its_unit(form, model_viewer):

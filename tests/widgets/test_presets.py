@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from widget_tools import IMAGE, METHOD, REPEAT, SIGMA, tool_of
 
+from napari_tool_runner.tools.model import FloatParameter
 from napari_tool_runner.widgets.forms.preset_menu import PresetMenu
 from napari_tool_runner.widgets.forms.presets import Preset, PresetError, PresetStore, plain_values
 
@@ -102,6 +103,46 @@ def test_save_load_share(form, store, model_viewer, cells, tmp_path):
     menu.reset_action.trigger()
     action.trigger()
     assert widget.values()["sigma"] == 7.0
+
+
+@pytest.mark.parametrize("there", [0.5, None])
+def test_a_length_comes_back_as_what_it_was(qtbot, form, store, model_viewer, tmp_path, there):
+    """From a preset, a file to share, and the last values; on a picture of another unit."""
+    tool = tool_of(IMAGE, FloatParameter(name="d", default=10.0, unit="µm or px"))
+    sized = {"units": ("um", "um"), "scale": (0.5, 0.5)}
+    first = model_viewer.add_image(np.zeros((8, 8)), **(sized if there else {}))
+    widget = form(tool)
+    menu = PresetMenu(tool, widget, store, widget)
+    widget.set_values({"image": first, "d": 8.0})
+    menu.save("mine")
+    menu.export_file(tmp_path / "shared.json")
+    menu.keep_last(widget.values(), {})
+    told = json.loads((tmp_path / "shared.json").read_text())["pixel_size"]
+    assert told == ({axis: [0.5, "micrometer"] for axis in "YX"} if there else {})
+    qtbot.waitUntil(lambda: store.last(tool) is not None, timeout=60_000)
+    first.name = "gone"  # a preset names its layer
+    model_viewer.layers.clear()
+    other = model_viewer.add_image(np.zeros((8, 8)), **({} if there else sized))
+    for fill in (
+        lambda: menu.apply(store.load(tool, "mine")),
+        lambda: menu.import_file(tmp_path / "shared.json"),
+        menu.restore_last,
+    ):
+        widget.reset()
+        fill()
+        widget.set_values({"image": other})
+        unit = "8 µm before, now 16 px" if there else "8 px before, now 4 µm"
+        assert widget.row("d").message().startswith(unit)
+        assert widget.values()["d"] == (16 if there else 4)
+
+
+@pytest.mark.parametrize(
+    "told", [3, {"X": 1}, {"X": [1]}, {"X": ["a", "um"]}, {"X": [0, "um"]}, {"X": [1e99, "um"]}]
+)
+def test_a_pixel_size_that_is_none_is_not_known(store, tmp_path, told):
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({"values": {}, "pixel_size": told}))
+    assert store.read(path).sizes is None
 
 
 def test_the_values_of_a_run_come_back_with_the_names_of_then(

@@ -49,7 +49,7 @@ from .sharing import sha256_once, was_written_to
 from .sizing import Objects
 from .snapshots import geometry_record, layer_kind, snapshot, snapshot_from_record, without_rows
 from .titles import column_title, counted_only
-from .units import conversion, is_length, unit_here
+from .units import is_length, share_here, steps_told, unit_here, unit_word
 from .wanted import lying_apart, misfit, misfits, wants_objects
 
 __all__ = [
@@ -73,7 +73,6 @@ __all__ = [
     "can_drop",
     "column_names",
     "column_title",
-    "conversion",
     "counted",
     "counted_only",
     "crop",
@@ -124,16 +123,19 @@ __all__ = [
     "resample_onto",
     "same_data",
     "sha256_once",
+    "share_here",
     "sized_as",
     "snapshot",
     "snapshot_from_record",
     "soft_words",
     "speck_words",
+    "steps_told",
     "taken_dimensions",
     "takes_features",
     "thumbnail_of",
     "uneven_in",
     "unit_here",
+    "unit_word",
     "wants_objects",
     "warns",
     "was_written_to",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from napari_tool_runner.exchange.units import unit_word
+
 __all__ = ["column_title", "counted_only"]
 
 _UNIT_AT_END = re.compile(r"(.*[^\W_])_([nµμum]m|px|ms|s)([23²³]?)")
@@ -19,10 +21,10 @@ def column_title(name: str, *, of_objects: bool = False) -> str:
     """Return a column's name as a title: ``area_um2`` is ``area (µm²)``.
 
     A centre without a unit is in pixels, as it is where coordinates are read; the ``pixels``
-    `of_objects` are their ``area (pixels)``. ``length_um of GFP`` is ``length of GFP (µm)``.
+    `of_objects` are their ``area (px)``. ``length_um of GFP`` is ``length of GFP (µm)``.
     """
     if of_objects and name in _COUNTED:
-        return f"{_COUNTED[name]} ({name})"
+        return f"{_COUNTED[name]} ({unit_word(name)})"
     if _CENTRE.fullmatch(name):
         return f"{name} (px)"
     found, whose = _UNIT_AT_END.fullmatch(name), _WHOSE.fullmatch(name)

@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_tool_runner.exchange.model import Geometry
 
 __all__ = [
@@ -23,7 +25,10 @@ __all__ = [
     "is_length",
     "is_shown",
     "ome_symbol",
+    "share_here",
+    "steps_told",
     "unit_here",
+    "unit_word",
 ]
 
 _PREFIXES = {
@@ -35,6 +40,7 @@ _PREFIXES = {
 }  # fmt: skip
 _LONGEST = 100  # of a name of a unit
 _WORD = 4  # letters: shorter names are symbols, which mean other things elsewhere
+_POWER = re.compile(r"(.+?)\^?([23²³])")
 # canonical name -> (dimension, value in metres or seconds, OME symbol)
 _UNITS: dict[str, tuple[str, float, str]] = {
     f"{prefix}{name}": (dimension, float(f"1e{power}"), f"{sign}{symbol}")
@@ -170,11 +176,43 @@ def in_ome_unit(size: float, unit: str) -> tuple[float, str]:
 
 
 def unit_here(told: str, geometry: Geometry) -> str:
-    """Return which of two units holds for data: of ``µm or px`` the length where X has one."""
+    """Return which of two units holds for data: of ``µm or px`` the first where they say it."""
     first, _, other = told.partition(" or ")
-    if not other or not is_length(first):
+    if not other or not _axes_of(first)[0]:
         return told  # not the data decide
-    along = dict(zip(geometry.axes, geometry.units, strict=False)).get("X", "")
-    if is_length(along):
-        return first
-    return "pixels" if canonical(other) == "pixel" else other
+    return first if share_here(told, steps_told(geometry)) else other
+
+
+def share_here(told: str, steps: Mapping[str, tuple[float, str]]) -> float:
+    """Return how much of the first of two units the second one is: 0.325 of ``µm or px``.
+
+    0 where data do not say it. Areas, volumes and times, too: ``µm² or px``, ``s or frames``.
+    `steps`: what `steps_told` tells.
+    """
+    axes, base = _axes_of(told.partition(" or ")[0])
+    share = float(bool(axes))
+    for axis in axes:
+        size, unit = steps.get(axis, (0.0, ""))
+        share *= size * conversion(unit, base) if comparable(unit, base) else 0
+    return share
+
+
+def steps_told(geometry: Geometry) -> dict[str, tuple[float, str]]:
+    """Return axis -> size of a step and its unit, of those in a unit of length or time."""
+    sizes = geometry.scale or (1.0,) * len(geometry.units)
+    told = zip(geometry.axes, sizes, geometry.units, strict=False)
+    return {axis: (abs(size), unit) for axis, size, unit in told if dimension(unit)}
+
+
+def _axes_of(unit: str) -> tuple[str, str]:
+    """Return the axes that decide how large a pixel or frame is in `unit`, and the unit along."""
+    found = _POWER.fullmatch(unit)
+    base, power = (found[1], unicodedata.digit(found[2])) if found else (unit, 1)
+    axes = {"length": "XYZ"[:power], "time": "T" if power == 1 else ""}
+    return axes.get(dimension(base), ""), base
+
+
+def unit_word(unit: str) -> str:
+    """Return a unit as it stands beside a number: pixels have one word, micrometres another."""
+    words = dict.fromkeys(("pix", "pixel", "pixels"), "px") | dict.fromkeys(("um", "μm"), "µm")
+    return " or ".join(words.get(one, one) for one in unit.split(" or "))

@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.exchange import unit_word
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.model import (
@@ -60,8 +61,9 @@ class Axis:
         return label_of(self.parameter)
 
     def words(self, value: object) -> str:
-        """Return a value as a person reads it, with its unit."""
-        unit = getattr(self.parameter, "unit", "")
+        """Return a value as a person reads it, with its unit; one of two the data say."""
+        unit = unit_word(str(getattr(self.parameter, "unit", "")))
+        unit = "" if " or " in unit else unit
         return f"{value_words(self.parameter, value)} {unit}".rstrip()
 
     def sentence(self, value: object) -> str:

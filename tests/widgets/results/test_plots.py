@@ -213,8 +213,8 @@ def test_what_is_left_out_of_a_plot_is_told_in_it(dock):
 
 def test_sizes_without_a_unit_are_called_what_they_are(dock, labels, qtbot):
     labels.features = {"index": [1, 2], "pixels": [10, 20], "circularity": [0.5, 0.7]}
-    qtbot.waitUntil(lambda: dock.plots.across.currentText() == "area (pixels)")
-    assert "area (pixels)" in dock.view.model.titles
+    qtbot.waitUntil(lambda: dock.plots.across.currentText() == "area (px)")
+    assert "area (px)" in dock.view.model.titles
     assert dock.view.filter.placeholderText() == "Filter: area > 20, or a word"
     dock.view.filter.setText("area > 10")
     dock.view._apply_filter()

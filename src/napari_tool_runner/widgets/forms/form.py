@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.node import Node, Problem
+    from napari_tool_runner.widgets.forms.quantities import Sizes
 
 __all__ = ["FormWidget"]
 
@@ -99,6 +100,11 @@ class FormWidget(QScrollArea):
             unknown = self.model.set_values(values)
             self.chooser.update()
         return unknown
+
+    def bring(self, values: Mapping[str, object], sizes: Sizes | None) -> list[str]:
+        """Fill the form with values that were given for another picture; see `Units.brought`."""
+        with self.units.brought(sizes):
+            return self.set_values(values)
 
     def reset(self) -> None:
         """Set every field back to its default; layers are chosen afresh."""

@@ -166,18 +166,23 @@ class LeafNode(Node):
             self._checked = True
         return self._extra_problem or self._problem
 
-    def set(self, value: object, *, chosen: bool = True, said: str = "") -> None:
-        """Take a value (text is converted where possible) and tell the views; `said`: of it."""
+    def set(self, value: object, *, chosen: bool = True) -> None:
+        """Take a value (text is converted where possible) and tell the views."""
         self.chosen = chosen
         if value is self.value:
             return
         converted = self._convert(value)
         if _same(converted, self.value):
             return
-        self.value, self.said = converted, said
+        self.value, self.said = converted, ""
         self._checked = False
         self._extra_problem = None
         self._tell()
+
+    def say(self, said: str) -> None:
+        """Tell what was done to the value, until it is another one."""
+        self.said = said
+        self.changed.emit()
 
     def take(self, value: object, *, chosen: bool, extra_problem: str | None) -> None:
         """Take a value that was chosen for the user, and what is wrong with the choice."""
@@ -218,8 +223,11 @@ class LeafNode(Node):
         return iter(() if self.idle else (self,))
 
     def apply(self, value: object) -> list[str]:
-        """Set the value; it always has a place."""
+        """Set the value; it always has a place, and is told also where it is what it was."""
+        before = self.value
         self.set(value)
+        if self.value is before:
+            self.owner.hear(self)
         return []
 
     def _convert(self, value: object) -> object:

@@ -56,7 +56,8 @@ class PresetMenu(QMenu):
         """
         found = named_paths(self._tool.inputs, preset.values) if of_others else {}
         named = {name: paths for name, (_, paths) in found.items() if paths}
-        unknown = self._form.set_values(allowed_values(self._tool, preset.values, named))
+        values = allowed_values(self._tool, preset.values, named)
+        unknown = self._form.bring(values, preset.sizes)
         self._form.outputs.set_kinds(preset.kinds)
         parts = [f"Preset “{preset.name}” loaded.", preset.remark(self._tool)]
         if unknown:
@@ -70,10 +71,8 @@ class PresetMenu(QMenu):
 
     def save(self, name: str) -> None:
         """Keep the form's values under `name`."""
-        values, kinds = self._form.values(), self._form.outputs.kinds()
-        self._try(
-            lambda: self._store.save(self._tool, name, values, kinds), f"Preset “{name}” saved."
-        )
+        given = self._form.values(), self._form.outputs.kinds(), self._form.units.sizes
+        self._try(lambda: self._store.save(self._tool, name, *given), f"Preset “{name}” saved.")
 
     def import_file(self, path: Path) -> None:
         """Fill the form from a preset file."""
@@ -82,14 +81,15 @@ class PresetMenu(QMenu):
     def export_file(self, path: Path) -> None:
         """Write the form's values as a preset file."""
         values = self._form.without_data(self._form.values())
-        preset = Preset.of(self._tool, path.stem, values, self._form.outputs.kinds())
+        kinds, sizes = self._form.outputs.kinds(), self._form.units.sizes
+        preset = Preset.of(self._tool, path.stem, values, kinds, sizes)
         self._try(lambda: self._store.write(path, preset), f"Preset written to {path.name}.")
 
     def restore_last(self) -> None:
         """Fill the form with what was run last, but its data."""
         last = self._store.last(self._tool)
         if last is not None:
-            self._form.set_values(self._form.without_data(last.values))
+            self._form.bring(self._form.without_data(last.values), last.sizes)
             self._form.outputs.set_kinds(last.kinds)
             self._form.outputs.set_switches(last.switches)
 
@@ -97,7 +97,8 @@ class PresetMenu(QMenu):
         """Remember what is run now; the run goes on where that cannot be written."""
         switches = self._form.outputs.switches()
         plain = plain_values(values)  # names of layers as they are now
-        kept = partial(self._store.keep_last, self._tool, plain, dict(kinds), switches)
+        sizes = self._form.units.sizes
+        kept = partial(self._store.keep_last, self._tool, plain, dict(kinds), switches, sizes)
         to_the_end(kept, "the values of a run")
 
     def _try(self, act: Callable[[], None], said: str = "") -> None:

@@ -18,11 +18,13 @@ from napari_tool_runner.storage import read_json, short_digest, user_data, write
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.forms.quantities import Sizes
 
 __all__ = ["Preset", "PresetError", "PresetStore", "plain_values"]
 
 FORMAT = "napari-tool-runner preset"
 _LAST = "last values"
+_LARGEST = 1e30  # of pixels, in any unit
 
 
 class PresetError(ToolRunnerError):
@@ -41,6 +43,8 @@ class Preset:
         Output name -> kind of layer that the user wants it to be.
     switches : collection of str
         How results are shown (`OutputsBox.switches`); of the values that were run last.
+    sizes : mapping or None
+        What the picture said that the values were given for (`Units.sizes`); None: not known.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Preset:
     values: Mapping[str, object] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
     switches: Collection[str] = ()
+    sizes: Sizes | None = None
 
     @classmethod
     def of(
@@ -57,9 +62,10 @@ class Preset:
         name: str,
         values: Mapping[str, object],
         kinds: Mapping[str, str] | None = None,
+        sizes: Sizes | None = None,
     ) -> Preset:
         """Return the values of a form of `tool` as a preset."""
-        return cls(name, tool.id, tool.version, plain_values(values), kinds or {})
+        return cls(name, tool.id, tool.version, plain_values(values), kinds or {}, sizes=sizes)
 
     def remark(self, tool: Tool) -> str:
         """Say how this preset differs from `tool`, an empty text when it does not."""
@@ -83,10 +89,25 @@ class Preset:
                 "values": self.values,
                 "results": dict(self.kinds),
                 **({"switches": sorted(self.switches)} if self.switches else {}),
+                **({} if self.sizes is None else {"pixel_size": dict(self.sizes)}),
             },
             indent=2,
             ensure_ascii=False,
         )
+
+
+def _sizes(told: object) -> Sizes | None:
+    """Return the pixel size of a file out of the hands of a stranger, None where it is none."""
+    if not isinstance(told, dict):
+        return None
+    found: dict[str, tuple[float, str]] = {}
+    for axis, step in told.items():
+        match step:
+            case [int() | float() as size, str(unit)] if 0 < size < _LARGEST:
+                found[str(axis)] = (max(float(size), 1 / _LARGEST), unit)
+            case _:
+                return None
+    return found
 
 
 def plain_values(values: Mapping[str, object]) -> dict[str, object]:
@@ -137,6 +158,7 @@ class PresetStore:
         name: str,
         values: Mapping[str, object],
         kinds: Mapping[str, str] | None = None,
+        sizes: Sizes | None = None,
     ) -> None:
         """Keep `values` under `name`, replacing a preset of that name.
 
@@ -144,7 +166,7 @@ class PresetStore:
         ------
         PresetError
         """
-        self.write(self._path(tool, name), Preset.of(tool, name, values, kinds))
+        self.write(self._path(tool, name), Preset.of(tool, name, values, kinds, sizes))
 
     def load(self, tool: Tool, name: str) -> Preset:
         """Return the preset called `name`.
@@ -165,6 +187,7 @@ class PresetStore:
         values: Mapping[str, object],
         kinds: Mapping[str, str] | None = None,
         switches: Collection[str] = (),
+        sizes: Sizes | None = None,
     ) -> None:
         """Keep the values of a run; they come back when the tool is opened again.
 
@@ -172,7 +195,7 @@ class PresetStore:
         ------
         PresetError
         """
-        preset = replace(Preset.of(tool, _LAST, values, kinds), switches=switches)
+        preset = replace(Preset.of(tool, _LAST, values, kinds, sizes), switches=switches)
         # a run makes it again
         self.write(self._last_path(tool), preset, durable=False)
 
@@ -213,6 +236,7 @@ class PresetStore:
             if isinstance(kinds, dict)
             else {},
             [str(name) for name in switches] if isinstance(switches, list) else (),
+            _sizes(data.get("pixel_size")),
         )
 
     def write(self, path: Path, preset: Preset, *, durable: bool = True) -> None:

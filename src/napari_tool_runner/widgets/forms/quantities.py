@@ -5,39 +5,44 @@ from __future__ import annotations
 import re
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from qtpy.QtCore import QObject
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import (
     asks_file,
-    conversion,
-    is_length,
     layer_kind,
     open_snapshot,
+    share_here,
     sized_as,
     snapshot,
+    steps_told,
     unit_here,
+    unit_word,
     with_known_axes,
     with_known_sizes,
 )
-from napari_tool_runner.tools.model import FloatParameter, IntegerParameter
+from napari_tool_runner.tools.model import FloatParameter, IntegerParameter, LayerKind
 from napari_tool_runner.widgets.forms.layers import as_list, path_of
 from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from napari_tool_runner.exchange import Geometry, LayerSnapshot
     from napari_tool_runner.tools.model import ParameterBase
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.node import Node
 
-__all__ = ["Units", "first_number", "has_two_units", "unit_of"]
+__all__ = ["Sizes", "Units", "first_number", "has_two_units", "sizes_of", "unit_of"]
+
+Sizes: TypeAlias = "Mapping[str, tuple[float, str]]"
+"""Axis -> size of a pixel (frame, slice) along it and its unit, where a picture says it."""
 
 _NUMBER = r"\d+(?:\.\d+)?(?:e[+-]?\d+)?"
+_PLACELESS = (LayerKind.TABLE, LayerKind.ANY)
 _STEPS = 10
 """Of so many steps a size is that nobody told yet: a limit is no value to begin with."""
 
@@ -70,6 +75,7 @@ class Units(QObject):
         self._widths: weakref.WeakKeyDictionary[LeafNode, float | None] = (
             weakref.WeakKeyDictionary()
         )
+        self._unsure: weakref.WeakSet[LeafNode] = weakref.WeakSet()  # given without a unit
         self._of: list[object] = []
         self._own: Geometry | None = None
         self._then: list[Callable[[], object]] = []
@@ -97,17 +103,43 @@ class Units(QObject):
             self._held = held
             self._tell()
 
+    @contextmanager
+    def brought(self, sizes: Sizes | None) -> Iterator[None]:
+        """Take numbers that are set inside as what they were for another picture.
+
+        `sizes`: what that picture says (`Units.sizes`); None: it is not known.
+        """
+        with self.given():
+            yield
+            for leaf in self._leaves():
+                if self._widths.get(leaf) is None and sizes is None:
+                    self._unsure.add(leaf)
+                elif self._widths.get(leaf) is None and sizes is not None:
+                    self._widths[leaf] = share_here(_unit(leaf.parameter), sizes)
+
+    @property
+    def sizes(self) -> Sizes | None:
+        """What the picture says that numbers are given for; None: not known (yet)."""
+        geometry = self._model.geometry
+        return None if geometry is None else steps_told(geometry)
+
     def look(self, node: Node | None = None) -> None:
-        """Look which unit holds now; `node` has another value."""
-        leaves = [leaf for leaf in self._model.leaves() if has_two_units(leaf.parameter)]
+        """Look which unit holds now; `node` was given a value."""
+        leaves = self._leaves()
         if isinstance(node, LeafNode) and any(node is leaf for leaf in leaves):
             self._widths[node] = None
+            self._unsure.discard(node)
+            if self._model.geometry is None and not self._held:
+                self._unsure.add(node)
         if leaves and not self._held:
             self._ask()
             self._settle(leaves)
         waiting, self._then = ([], self._then) if self.asking else (self._then, [])
         for then in waiting:
             then()
+
+    def _leaves(self) -> list[LeafNode]:
+        return [leaf for leaf in self._model.leaves() if has_two_units(leaf.parameter)]
 
     def _ask(self) -> None:
         data = [leaf for leaf in self._model.leaves() if leaf.is_data]
@@ -116,7 +148,7 @@ class Units(QObject):
             snaps = [
                 (snapshot(one), getattr(leaf.parameter, "axes", ""))
                 for one, leaf in given
-                if path_of(one) is not None or layer_kind(one).is_pixels
+                if path_of(one) is not None or layer_kind(one) not in _PLACELESS
             ]
         except ToolRunnerError:  # gone: the run says so
             snaps = []
@@ -153,13 +185,28 @@ class Units(QObject):
         if geometry is None:
             return
         for leaf in leaves:
-            width, before = _pixel_width(leaf.parameter, geometry), self._widths.get(leaf)
+            two = _unit(leaf.parameter)
+            width, before = share_here(two, steps_told(geometry)), self._widths.get(leaf)
             self._widths[leaf] = width
-            if before is not None and bool(before) is not bool(width) and not leaf.is_default:
-                _convert(leaf, width or 1 / before, unit_of(leaf.parameter, self._model))
+            unsure = leaf in self._unsure
+            self._unsure.discard(leaf)
+            if leaf.is_default or not isinstance(leaf.value, int | float):
+                continue
+            if before is None and unsure:
+                leaf.say(
+                    f"Given without a unit: taken as {leaf.value:g} {unit_here(two, geometry)}."
+                )
+            elif before is not None and bool(before) is not bool(width):
+                _convert(leaf, leaf.value, width, before)
 
 
-def _known(snap: LayerSnapshot, wanted: str) -> LayerSnapshot:
+def sizes_of(snaps: Iterable[LayerSnapshot]) -> Sizes | None:
+    """Return what data say that went into a run; None: nobody knows it. Reads their files."""
+    told = _first_told(_known(one) for one in snaps)
+    return None if told is None else steps_told(told)
+
+
+def _known(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
     """Return what a job will know of an input: see `Request.with_known_axes`."""
     try:
         opened = open_snapshot(snap)
@@ -169,37 +216,37 @@ def _known(snap: LayerSnapshot, wanted: str) -> LayerSnapshot:
 
 
 def _first_told(snaps: Iterable[LayerSnapshot]) -> Geometry | None:
-    """Return the geometry that a tool is told of the first image; others are asked if need be."""
-    images = (snap for snap in snaps if snap.kind.is_pixels and snap.data is not None)
+    """Return the geometry that a tool is told of the first image; others are asked if need be.
+
+    Without an image that of the first layer of places: points, tracks.
+    """
+    some = [snap for snap in snaps if snap.geometry.axes]  # others are files, and gone
+    images = (snap for snap in some if snap.kind.is_pixels)
     first = next(images, None)
     if first is None:
-        return None
+        return next((snap.geometry for snap in some if "X" in snap.geometry.axes), None)
     return with_known_sizes(sized_as(first, images))[0].geometry
 
 
-def _pixel_width(parameter: ParameterBase, geometry: Geometry) -> float:
-    """Return how wide a pixel is, in the first of two units; 0: nobody says it."""
-    if "X" not in geometry.axes:
-        return 0
-    first, at = _unit(parameter).partition(" or ")[0], geometry.axes.index("X")
-    along = geometry.units[at]
-    lengths = is_length(first) and is_length(along)
-    return abs(geometry.scale[at]) * conversion(along, first) if lengths else 0
-
-
-def _convert(leaf: LeafNode, factor: float, unit: str) -> None:
-    parameter, value = leaf.parameter, leaf.value
-    if not isinstance(value, int | float) or not isinstance(
-        parameter, IntegerParameter | FloatParameter
-    ):
+def _convert(leaf: LeafNode, value: float, width: float, before: float) -> None:
+    """Give `value` in the other unit, and say so; a pixel is `width` wide, or was `before`."""
+    parameter = leaf.parameter
+    if not isinstance(parameter, IntegerParameter | FloatParameter):
         return
     low, high = parameter.minimum, parameter.maximum
-    new = float(f"{value * factor:.3g}")
+    new = float(f"{value * width if width else value / before:.3g}")
     new = max(new, low) if low is not None else new
     new = min(new, high) if high is not None else new
     new = round(new) if isinstance(parameter, IntegerParameter) else new
-    told = f"{value:g} before, now {new:g} {unit}, by the size of a pixel."
-    leaf.set(new, chosen=leaf.chosen, said=told)
+    wide, one = _unit(parameter).split(" or ", 1)
+    share = f"{width or before:.3g} {wide} per {one.removesuffix('s')}"
+    told = (
+        f"{value:g} {one} before, now {new:g} {wide} ({share})."
+        if width
+        else f"{value:g} {wide} before, now {new:g} {one} ({share} there)."
+    )
+    leaf.set(new, chosen=leaf.chosen)
+    leaf.say(told)
 
 
 def first_number(parameter: IntegerParameter | FloatParameter, model: FormModel) -> float:
@@ -225,7 +272,8 @@ def _within(value: float, low: float | None, high: float | None) -> bool:
 def _told(parameter: IntegerParameter | FloatParameter, model: FormModel) -> float | None:
     """Return the value that follows the label in a note of the last run, in the same unit."""
     label, unit = parameter.label or parameter.name, unit_of(parameter, model)
-    words = re.escape(f"{label} "), re.escape(f" {unit}" if unit else "")
+    after = " (?:px|pixels)" if unit == "px" else re.escape(f" {unit}" if unit else "")
+    words = re.escape(f"{label} "), after
     number = re.compile(rf"\b{words[0]}({_NUMBER}){words[1]}(?=[;,.]|$)", re.IGNORECASE)
     found = next((match for note in model.notes if (match := number.search(note))), None)
     if found is None:
@@ -235,4 +283,4 @@ def _told(parameter: IntegerParameter | FloatParameter, model: FormModel) -> flo
 
 
 def _unit(parameter: ParameterBase) -> str:
-    return str(getattr(parameter, "unit", "") or "")
+    return unit_word(str(getattr(parameter, "unit", "") or ""))

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.jobs import Extent, as_given, borrowed_by, borrowed_words, recorded_form
 from napari_tool_runner.quoting import some_paths
-from napari_tool_runner.tools.model import DataParameter
+from napari_tool_runner.tools import tree
+from napari_tool_runner.tools.model import DataParameter, ParameterBase
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.layers import path_of
+from napari_tool_runner.widgets.forms.quantities import has_two_units, sizes_of
 from napari_tool_runner.widgets.parts.background import Task
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import RecordedInput, RunRecord
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.node import LeafNode
+    from napari_tool_runner.widgets.forms.quantities import Sizes
     from napari_tool_runner.widgets.parts.messages import Button
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
@@ -26,11 +29,12 @@ __all__ = ["changes", "fill_form"]
 
 
 class _Found(NamedTuple):
-    """What `borrowed_by` says, where each input lies, and the other values."""
+    """What `borrowed_by` says, where each input lies, the other values, and of which pixels."""
 
     asked: Mapping[str, Sequence[Path]]
     places: Sequence[Path | None]
     form: dict[str, object]
+    sizes: Sizes | None
 
 
 def fill_form(
@@ -67,9 +71,27 @@ def _look(record: RunRecord, tool: Tool, lend: Collection[Path], data: bool) -> 
     steady = record.state.is_finished  # a program that runs can change what it was given
     places = [
         one.locate(record.root) if steady or not one.path.is_relative_to(record.folder) else None
-        for one in (record.inputs if data else ())
+        for one in record.inputs
     ]
-    return _Found(asked, places, recorded_form(record, tool, asked))
+    sizes = _sizes(record, tool, asked, places)
+    return _Found(asked, places if data else (), recorded_form(record, tool, asked), sizes)
+
+
+def _sizes(
+    record: RunRecord, tool: Tool, asked: Collection[str], places: Sequence[Path | None]
+) -> Sizes | None:
+    """Return what the data of a job said of their pixel size, where a number depends on it."""
+    every = (place.item for place in tree.places(tool.inputs))
+    if not any(isinstance(one, ParameterBase) and has_two_units(one) for one in every):
+        return None
+    there = [
+        (one.snapshot(place), place)
+        for one, place in zip(record.inputs, places, strict=True)
+        if one.name not in asked
+    ]
+    sizes = sizes_of(snap for snap, _ in there)
+    # a layer without a pixel size: its file may have told one, and is gone
+    return sizes if sizes or all(place for _, place in there) else None
 
 
 def _filled(
@@ -119,7 +141,7 @@ def _fill_in(page: ToolWidget, record: RunRecord, found: _Found) -> list[str]:
     form = page.form
     form.reset()
     remarks: list[str] = []
-    unknown = form.set_values(found.form)
+    unknown = form.bring(found.form, found.sizes)
     if unknown:
         remarks.append(f"Not in the form any more: {some_paths(unknown)}.")
     wanted: dict[str, list[object]] = {}
