@@ -109,10 +109,11 @@ def test_steps_are_those_of_the_layer_of_points(run, tmp_path, unit):
     table.write_text("\n".join(["frame,z [um],y [um],x [um]", *lines]))
     for given in (layer, table):
         for distance, count in ((1.2, 1), (1.6, 2)):
-            made = run("track_points", points=given, distance=distance, unit="um")["tracks"]
+            made = run("track_points", points=given, distance=distance)["tracks"]
             assert len({*made.data[:, 0]}) == count
+    bare = layers.Points(points, scale=(1, 4, 1, 1))
     for distance, count in ((2.4, 1), (3.2, 2)):
-        made = run("track_points", points=layer, distance=distance)["tracks"]
+        made = run("track_points", points=bare, distance=distance)["tracks"]
         assert len({*made.data[:, 0]}) == count
 
 

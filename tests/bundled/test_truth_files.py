@@ -201,7 +201,7 @@ def test_points_of_a_layer_without_a_pixel_size_are_tracked_in_micrometres(tmp_p
     tracks = []
     for given in (tmp_path / "a.tif", opened(tmp_path / "a.tif")):
         found = ntr.run("detect_spots", runner="LOCAL", values={"input": given})
-        values = {"points": found.outputs["points"].as_layer_data_tuple(), "unit": "um"}
+        values = {"points": found.outputs["points"].as_layer_data_tuple()}
         made = ntr.run("track_points", runner="LOCAL", values={**values, "distance": 0.6})
         tracks.append(made.outputs["tracks"].data)
     np.testing.assert_allclose(tracks[1], tracks[0])

@@ -765,15 +765,15 @@ def linked(points, reach):
 @pytest.mark.parametrize(
     ("sizes", "given", "reach"),
     [
-        ("1s,2um,0.5um,0.5um", {"distance": 6}, (1.5, 6, 6)),
+        ("1s,2um,0.5um,0.5um", {}, (1.5, 6, 6)),
         ("1px,4px,1px,1px", {"distance": 6}, (1.5, 6, 6)),
-        ("1s,2um,0.5um,0.5um", {"distance": 3, "unit": "um"}, (1.5, 6, 6)),
-        ("1px,2um,0.25um,0.5um", {"distance": 3, "unit": "um"}, (1.5, 12, 6)),
-        ("1s,2um,0.25um,0.5um", {"distance": 6}, (1.5, 12, 6)),
-        ("1s,2um,0.5um,0.5um", {"distance": 6, "depth": 1}, (6, 6, 6)),
+        ("1s,2um,0.5um,0.5um", {"distance": 3}, (1.5, 6, 6)),
+        ("1px,2um,0.25um,0.5um", {"distance": 3}, (1.5, 12, 6)),
+        ("1s,2um,0.25um,0.5um", {}, (1.5, 12, 6)),
+        ("1s,2um,0.5um,0.5um", {"distance": 3, "depth": 1}, (6, 6, 6)),
         ("", {"distance": 6, "depth": 4}, (1.5, 6, 6)),
         ("", {"distance": 6}, (6, 6, 6)),
-        ("1s,4px,0.5um,0.5um", {"distance": 6}, (6, 6, 6)),
+        ("1s,4px,0.5um,0.5um", {"distance": 3}, (6, 6, 6)),
     ],
 )
 def test_steps_of_tracks_are_those_of_the_world(tmp_path, sizes, given, reach):
@@ -837,17 +837,27 @@ def test_channels_are_linked_apart(tmp_path, axes):
     points = np.array([[t, int(t > 2), 30, 20 + t] for t in range(6)], float)
     given = points if axes == "TCYX" else points[:, [1, 0, 2, 3]]
     sizes = "1s,1px,0.5um,0.5um" if axes == "TCYX" else "1px,1s,0.5um,0.5um"
-    made = run("track_points", tmp_path, points=given, axes=axes, sizes=sizes, unit="um")
+    made = run("track_points", tmp_path, points=given, axes=axes, sizes=sizes)
     rows = made.rows("tracks")
     assert [(row["ID"], row["C"]) for row in rows] == [("0", "0")] * 3 + [("1", "1")] * 3
     assert [float(row["T"]) for row in rows] == [*range(6)]
     assert "channels are linked apart" in made.text
 
 
-def test_micrometres_need_a_pixel_size(tmp_path):
+@pytest.mark.parametrize(
+    ("sizes", "given", "told"),
+    [
+        ("1s,0.2um,0.2um", {}, "note: largest step 1.2 µm\n"),
+        ("1s,1px,1px", {}, "note: largest step 6 px\n"),
+        ("1s,1px,1px", {"distance": 3}, "the largest step is in pixels\n"),
+        ("1s,0.2um,0.2um", {"distance": 3}, ""),
+    ],
+)
+def test_the_unit_of_the_largest_step_is_told(tmp_path, sizes, given, told):
     points = np.array([[0, 1, 1], [1, 1, 2], [2, 1, 3.0]])
-    made = run("track_points", tmp_path, points=points, unit="um", sizes="1s,1px,1px")
-    assert "how large a pixel is" in made.refused
+    made = run("track_points", tmp_path, points=points, sizes=sizes, **given)
+    assert told in made.text
+    assert ("largest step" in made.text) == bool(told)
 
 
 def test_places_are_read_back_as_they_were(tmp_path):

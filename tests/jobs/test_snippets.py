@@ -547,7 +547,7 @@ def test_chains_give_what_the_window_gave(
             viewer.add_image(movie, name="movie", axis_labels=("t", "y", "x"), **units)
             step("gaussian_filter", input="movie", sigma=1)
             step("detect_spots", input=last(), sigma=3)
-            result = step("track_points", points=last(), unit="um", distance=2, min_length=2)
+            result = step("track_points", points=last(), distance=2, min_length=2)
             calls = ["gaussian_filter", "detect_spots", "track_points"]
         case "colour":
             colours = np.stack([blobs() // 40, blobs() // 80, blobs() // 50], -1).astype(np.uint8)

@@ -85,13 +85,13 @@ def make_tool(
     return read_tool(path)
 
 
-def invert_tool(folder: Path) -> Tool:
+def invert_tool(folder: Path, *, more: str = "") -> Tool:
     return make_tool(
         folder,
         INVERT,
         name="invert",
         inputs='<param name="i" type="data" format="imagetiff" layer="image" label="Image"/>'
-        '<param name="n" type="integer" value="3" label="Number"/>',
+        f'<param name="n" type="integer" value="3" label="Number"/>{more}',
         outputs='<data name="o" format="imagetiff" layer="image" label="Inverted"/>',
         arguments="${i} ${o}",
     )

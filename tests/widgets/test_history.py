@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
+from napari.layers import Image
+from napari.layers._source import layer_source
 from qtpy.QtCore import QItemSelectionModel, Qt
 from qtpy.QtGui import QGuiApplication
 from run_tools import fail_tool, invert_tool, sleep_tool
@@ -29,6 +32,7 @@ from napari_tool_runner.jobs.record import RecordedTool
 from napari_tool_runner.widgets.forms.extents import Choice
 from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.history.facts import FactsView
+from napari_tool_runner.widgets.history.fill import fill_form
 from napari_tool_runner.widgets.history.model import Column
 from napari_tool_runner.widgets.history.panel import HistoryPanel
 from napari_tool_runner.widgets.history.words import when_text
@@ -271,6 +275,53 @@ def test_edit_and_run_again(qtbot, place, tools, cells, source, tmp_path, monkey
         np.testing.assert_array_equal(np.asarray(place.viewer.layers[-1].data), 255 - cells)
     else:
         assert "neither an open layer nor a file" in page.run_bar.message.text()
+
+
+SIZED = {"scale": (0.5, 0.5), "units": ("um", "um")}
+
+
+@pytest.mark.parametrize(
+    ("went_in", "gone", "here", "wanted"),
+    [
+        ("sized", False, {}, (84, "42 µm before, now 84 px (0.5 µm per px there).")),
+        ("sized", True, {}, (84, "42 µm before, now 84 px (0.5 µm per px there).")),
+        ("sized", False, SIZED, (42, "")),
+        ("plain", False, SIZED, (21, "42 px before, now 21 µm (0.5 µm per px).")),
+        ("plain", True, SIZED, (42, "Given without a unit: taken as 42 µm.")),
+        ("file", False, {}, (84, "42 µm before, now 84 px (0.5 µm per px there).")),
+        ("opened", False, {}, (84, "42 µm before, now 84 px (0.5 µm per px there).")),
+        ("file", False, SIZED, (42, "")),
+    ],
+)
+def test_a_length_of_a_past_job_is_what_it_was(
+    qtbot, place, tools, cells, tmp_path, went_in, gone, here, wanted
+):
+    """Run again on another picture, and the same name with another pixel size."""
+    number = '<param name="d" type="float" value="10" unit="µm or px"/>'
+    tool = invert_tool(tools, more=number)
+    path = tmp_path / "cells.tif"
+    sizes = {f"PhysicalSize{axis}": 0.5 for axis in "XY"}
+    tifffile.imwrite(path, cells, ome=True, metadata={"axes": "YX", **sizes})
+    with layer_source(path=str(path), reader_plugin="napari"):
+        opened = Image(cells, name="cells")
+    given = {
+        "sized": (cells, {"name": "cells", **SIZED}, "image"),
+        "plain": (cells, {"name": "cells"}, "image"),
+        "file": path,
+        "opened": opened,
+    }
+    job = place.run(tool, i=given[went_in], d=42)
+    if gone:
+        shutil.rmtree(job.workspace.paths.inputs)
+    there = place.viewer.add_image(cells, name="cells", **here)
+    record = read_record(job.workspace.root / "record.json")
+    for data in (False, True):
+        page = place.open_tool(tool)
+        fill_form(page, record, "said", data=data)
+        qtbot.waitUntil(lambda page=page: "said" in page.run_bar.message.text(), timeout=WAIT)
+        page.set_values({"i": there})
+        qtbot.waitUntil(lambda page=page: not page.form.units.asking, timeout=WAIT)
+        assert (page.form.values()["d"], page.form.row("d").message()) == wanted
 
 
 def test_what_changed_since_is_told(qtbot, place, tools, cells):

@@ -11,6 +11,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+USUAL = 6  # pixels that a particle moves from frame to frame, where nobody says it
+
 
 def read_points(path):
     """Return coordinates (time first), names of the other columns, and their texts."""
@@ -140,15 +142,17 @@ def read_axes(told, points):
 
 
 def pixel_steps(text, count, space):
-    """Return the steps along the axes `space` of `count`, and their unit: um, px, else empty."""
+    """Return the steps along the axes `space` of `count`, if they are µm, and if all are told."""
     told = re.findall(r"([0-9.e+-]+?)(um|px|s)(?:,|$)", text)
     told = [told[i] for i in space] if len(told) == count else []
-    units = {unit for _, unit in told}
-    if len(units) != 1 or units == {"s"}:
+    units = [unit for _, unit in told]
+    last = units[-1] if units else ""
+    if last != "um" and {*units} != {"px"}:
         if text:
             print(f"note: the sizes {text} do not fit together: only pixels are counted")
-        return np.ones(len(space)), ""
-    return np.array([float(size) for size, _ in told]), units.pop()
+        return np.ones(len(space)), False, False
+    steps = [float(size if unit == last else told[-1][0]) for size, unit in told]
+    return np.array(steps), last == "um", {*units} == {last}
 
 
 def channels_of(points, axes, features, values):
@@ -170,9 +174,8 @@ def main():
     parser.add_argument("--points", required=True)
     parser.add_argument("--axes", default="")
     parser.add_argument("--tracks", required=True)
-    parser.add_argument("--distance", type=float, default=6.0)
+    parser.add_argument("--distance", type=float)
     parser.add_argument("--gap", type=int, default=1)
-    parser.add_argument("--unit", choices=["px", "um"], default="px")
     parser.add_argument("--depth", type=float, default=0)
     parser.add_argument("--sizes", default="")
     parser.add_argument("--min-length", type=int, default=3)
@@ -188,21 +191,20 @@ def main():
     order = sorted(range(len(axes)), key=lambda i: "TC?QZYX".index(axes[i]))
     space = [i for i in order if axes[i] not in "TC"]
     names, times = [axes[i] for i in order], points[:, axes.index("T")]
-    steps, unit = pixel_steps(args.sizes, len(axes), space)
-    if args.unit == "um" and unit != "um":
-        sys.exit(
-            "Nobody says how large a pixel is: give the largest step in px, or set the scale and "
-            "units of the layer of points."
-        )
+    steps, known, every = pixel_steps(args.sizes, len(axes), space)
     if len(space) == 3 and args.depth:
         steps[0] = args.depth * steps[-1]
-    elif len(space) == 3 and not unit:
+    elif len(space) == 3 and not every:
         print("note: slices are taken to lie as far apart as pixels are wide (“Depth of a slice”)")
-    if unit == "um" and args.unit == "px":
-        print(f"pixels are {steps[-1]:.4g} µm wide: {args.distance * steps[-1]:.4g} µm a step")
+    distance = args.distance
+    if distance is None:
+        distance = USUAL * (steps[-1] if known else 1.0)
+        print(f"note: largest step {distance:.3g} {'µm' if known else 'px'}")
+    elif not known:
+        print("note: nobody says how large a pixel is: the largest step is in pixels")
     channels = channels_of(points, axes, features, values)
-    places = points[:, space] * (steps if args.unit == "um" else steps / steps[-1])
-    owner = track_apart(places, times, channels, args.distance, args.gap)
+    places = points[:, space] * (steps if known else steps / steps[-1])
+    owner = track_apart(places, times, channels, distance, args.gap)
     lengths = np.bincount(owner, minlength=1)
     kept = [row for row in np.lexsort((times, owner)) if lengths[owner[row]] >= args.min_length]
     numbers = {old: new for new, old in enumerate(dict.fromkeys(owner[kept].tolist()))}
