@@ -352,6 +352,18 @@ def test_what_was_given_for_another_picture_is_what_it_was_there(
     assert row.message() == ""
 
 
+def test_both_units_are_seen_whole_while_there_is_no_picture(form, model_viewer):
+    widget, row = diameter(form, model_viewer.add_image(np.zeros((4, 4))))
+    widget.model.leaf("d").set(26.0)
+    widget.resize(320, 400)
+    widget.show()
+    widget.model.leaf("i").set(None)
+    QApplication.processEvents()
+    wide = row._unit.fontMetrics().horizontalAdvance("µm or px")
+    assert row._unit.width() >= wide
+    assert row._reset.geometry().right() <= row.width()
+
+
 def test_a_number_that_was_typed_before_its_picture_tells_how_it_is_taken(form, model_viewer):
     widget, row = diameter(form, None)
     widget.model.leaf("d").set(26.0)
@@ -409,7 +421,7 @@ def test_an_optional_number_begins_with_what_the_tool_took(qtbot, form, model_vi
         return widget.values()[name]
 
     assert begun("Another", note) == 9.68
-    assert begun(note.replace("µm", "pixels")) == 10, "in another unit"
+    assert begun(note.replace("µm", "px")) == 10, "in another unit"
     assert begun(note.replace("9.68", "968")) == 10, "beyond its limits"
     assert begun("Count 4.0.", name="n") == 4
 

@@ -230,7 +230,7 @@ def test_objects_that_may_be_none_are_shown_one_after_the_other(model_viewer, ma
     pixels[2:6, 2:6], pixels[20:30, 20:30] = 3, 8
     objects = model_viewer.add_labels(pixels, name="objects")
     steps, given = NextSteps(model_viewer, TOOLS, Page()), Given({"input": mask})
-    note = "{} out and may be none (number {}); typical diameter 10.3 pixels"
+    note = "{} out and may be none (number {}); typical diameter 10.3 px"
     shown = AddedResult(layers=[objects], counted=[(objects, Counted(9))])
     shown.notes = (note.format("1 hardly stands", 8),)
     found = steps.after(shown, "find_objects", given)

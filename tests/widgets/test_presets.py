@@ -87,6 +87,7 @@ def test_save_load_share(form, store, model_viewer, cells, tmp_path):
     widget.set_values({"sigma": 7, "filters": [{"low": 1}, {"low": 2}]})
     menu.save("my preset")
     assert store.names(TOOL) == ["my preset"]
+    assert "image" not in store.load(TOOL, "my preset").values, "it is for other data, too"
     shared = tmp_path / "shared.json"
     menu.export_file(shared)
     data = json.loads(shared.read_text())

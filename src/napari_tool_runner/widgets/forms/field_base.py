@@ -289,9 +289,9 @@ class FieldRow(QWidget):
             if unit:
                 told = QElidingLabel(unit)
                 told.setTextFormat(Qt.TextFormat.PlainText)
-                told.setMinimumWidth(24)  # beside it stands what sets the value back
                 self._grid.addWidget(told, row, 2)
                 self._unit = told
+                self._show_whole_unit()
             if field.below is not None:
                 self._grid.addWidget(field.below, 3, 0, 1, 3)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
@@ -320,10 +320,17 @@ class FieldRow(QWidget):
         unit = unit_of(parameter, self.context.model)
         if self._unit is not None and self._unit.text() != unit:
             self._unit.setText(unit)
+            self._show_whole_unit()
             name = f"{parameter.label or parameter.name} ({unit})"
             self.field.focus_widget().setAccessibleName(name)
             if isinstance(self.field, OptionalField):
                 self.field.forget()
+
+    def _show_whole_unit(self) -> None:
+        """Keep room for a short unit; beside it stands what sets the value back."""
+        if self._unit is not None:
+            wide = self._unit.fontMetrics().horizontalAdvance(self._unit.text()) + 2
+            self._unit.setMinimumWidth(wide if wide <= self.context.label_width * 2 // 3 else 24)
 
     def message(self) -> str:
         """Return the sentence under the field, an empty text when there is none."""

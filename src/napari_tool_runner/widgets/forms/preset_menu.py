@@ -70,8 +70,9 @@ class PresetMenu(QMenu):
         self.told.emit(" ".join(part for part in parts if part), buttons)
 
     def save(self, name: str) -> None:
-        """Keep the form's values under `name`."""
-        given = self._form.values(), self._form.outputs.kinds(), self._form.units.sizes
+        """Keep the form's values under `name`, but its data: a preset is for other data, too."""
+        values = self._form.without_data(self._form.values())
+        given = values, self._form.outputs.kinds(), self._form.units.sizes
         self._try(lambda: self._store.save(self._tool, name, *given), f"Preset “{name}” saved.")
 
     def import_file(self, path: Path) -> None:
