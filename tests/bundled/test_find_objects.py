@@ -192,7 +192,7 @@ def test_objects_at_the_edge_are_told_or_left_out(tmp_path):
     made = run("find_objects", tmp_path, input=image)
     (note,) = made.notes
     assert note.startswith("note: 1 of them touches the edge and may be cut off; typical")
-    assert "pixels" in note
+    assert " px" in note
     made = run("find_objects", tmp_path, input=image, edge="true")
     assert made.image().max() == 2
     assert "note: none touches the edge, 1 was left out; typical" in made.notes[0]
