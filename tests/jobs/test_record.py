@@ -144,6 +144,7 @@ def test_records_of_version_1_are_read(name: str, tmp_path: Path) -> None:
     assert again["host"].pop("process") == ""  # type: ignore[attr-defined]
     for made in again["outputs"]:  # type: ignore[attr-defined]
         assert (made.pop("join"), made.pop("column"), made.pop("objects")) == ("", "", None)
+        assert made.pop("label") == ""
     for key in told.keys() - {"version", "inputs"}:
         assert again[key] == told[key], key
     assert {fact.section for fact in facts_of(record)} >= {"Run", "Inputs", "Parameters", "Tool"}

@@ -218,21 +218,21 @@ def test_what_differs_when_the_old_file_is_gone(make_tool: MakeTool, config: Con
     results = [ntr.run(make_tool(add.format(n)), i=IMAGE, config=config) for n in (1, 2)]
     then = read_record(results[0].workspace / "record.json")
     (sentence,) = compare_outputs(then, results[1])
-    assert sentence == "“o”: 60 of 60 pixels differ"
+    assert sentence == "“Output image”: 60 of 60 pixels differ"
     (made,) = then.outputs
-    renamed = replace(then, outputs=(replace(made, name="p"),))
+    renamed = replace(then, outputs=(replace(made, name="p", label=""),))
     assert compare_outputs(renamed, results[1]) == [
         "“p” was made then, but not now.",
-        "“o” is new.",
+        "“Output image” is new.",
     ]
     lost = replace(made, path=Path("/absent/o.tif"))
     (sentence,) = compare_outputs(replace(then, outputs=(lost,)), results[1])
-    assert sentence == "“o” has other bytes than then, and the old file is gone."
+    assert sentence == "“Output image” has other bytes than then, and the old file is gone."
     place = made.locate()
     assert place is not None
     place.write_bytes(b"no image")
     (sentence,) = compare_outputs(then, results[1])
-    assert sentence.startswith("“o” cannot be compared: ")
+    assert sentence.startswith("“Output image” cannot be compared: ")
 
 
 def test_facts_of_an_environment(make_tool: MakeTool, config: Config) -> None:

@@ -148,13 +148,14 @@ def test_jobs_of_earlier_sessions_are_listed(place, tools, cells):
 
 def test_rows_say_first_what_differs_from_the_run_before(qtbot, place, tools, cells):
     tool = invert_tool(tools)
+    place.run(tool, i=layer(cells, name="others"), n=1)
     place.run(tool, i=layer(cells), n=1)
     with pytest.raises(Exception, match="Fail"):
         place.run(fail_tool(tools))
     last = place.run(tool, i=layer(cells), n=2)
     panel = place.panel()
-    said = [panel.filter.index(row, Column.PARAMETERS).data() for row in (0, 2)]
-    assert [text.split(" · ")[0] for text in said] == ["Number 1 → 2", "cells"]
+    said = [panel.filter.index(row, Column.PARAMETERS).data() for row in (0, 2, 3)]
+    assert said == ["Number 1 → 2 · cells", "cells · Number 1", "others · Number 1"]
     assert panel.filter.index(0, 0).data() == "Done"
     take_back(place.viewer, AddedResult(job=last.id))
     with qtbot.waitSignal(panel.model.dataChanged, timeout=WAIT):

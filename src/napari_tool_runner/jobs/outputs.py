@@ -129,7 +129,8 @@ class JobOutput:
         facts = (self.path, self.format, self.layer_type, self.layer_name, sha256)
         found = self.counted
         objects = None if found is None or found.unnumbered else found.count
-        return RecordedOutput(name, element, *facts, self.join, self.column, objects)
+        more = self.join, self.column, objects, self.output.label
+        return RecordedOutput(name, element, *facts, *more)
 
     def files(self) -> dict[str, JobOutput]:
         """Return element -> its file; of what is no collection itself, under ``""``."""

@@ -221,7 +221,7 @@ class RecordedOutput:
     """A file that the tool made. `element`: which one of a collection, else empty.
 
     `join`, `column`: whose objects the rows of a table are, see `JobOutput`; `objects`: how many
-    it holds, where they were counted.
+    it holds, where they were counted; `label`: what the tool calls it.
     """
 
     name: str
@@ -234,6 +234,7 @@ class RecordedOutput:
     join: str = ""
     column: str = ""
     objects: int | None = None
+    label: str = ""
 
     def locate(self, root: Path | None = None) -> Path | None:
         """Return where it lies, None when it is gone; `root`: `RunRecord.root`."""
@@ -243,6 +244,11 @@ class RecordedOutput:
     def title(self) -> str:
         """``name``, or ``name/element``."""
         return f"{self.name}/{self.element}" if self.element else self.name
+
+    @property
+    def in_words(self) -> str:
+        """The `title` as a person reads it; of older records with the name of the output."""
+        return "/".join(filter(None, (self.label or self.name, self.element)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_tool_runner.jobs.outputs import JobOutput, JobResult
-    from napari_tool_runner.jobs.record import RunRecord
+    from napari_tool_runner.jobs.record import RecordedOutput, RunRecord
     from napari_tool_runner.tools.formats import Formats
 
 __all__ = ["Difference", "Fact", "compare_outputs", "compare_runs", "facts_of"]
@@ -94,7 +94,7 @@ def facts_of(record: RunRecord) -> list[Fact]:
         add("Parameters", called(name), told, repr(value), name)
     for made in record.outputs:
         text = f"{made.layer_name} ({made.layer_type})"
-        add("Outputs", made.title, text, made.sha256 or text)
+        add("Outputs", made.in_words, text, made.sha256 or text, made.title)
     for note in record.notes:
         add("Notes", "", note, "")
     add("Tool", "Tool", record.tool_name, tool.id)
@@ -174,21 +174,25 @@ def compare_outputs(record: RunRecord, result: JobResult) -> list[str]:
         for element, part in output.files().items()
     }
     differences = [
-        f"“{told.title}” was made then, but not now."
+        f"“{told.in_words}” was made then, but not now."
         for key, told in old.items()
         if key not in new
     ]
-    differences += [f"“{'/'.join(filter(None, key))}” is new." for key in new if key not in old]
+    fresh = (part.recorded(*key, None) for key, part in new.items() if key not in old)
+    differences += [f"“{made.in_words}” is new." for made in fresh]
     for key in old.keys() & new.keys():
         told = old[key]
         if content_sha256(new[key].path, result.workspace) != told.sha256:
-            sentence = _difference(told.title, told.locate(record.root), new[key], result.formats)
+            sentence = _difference(told, told.locate(record.root), new[key], result.formats)
             if sentence:
                 differences.append(sentence)
     return differences
 
 
-def _difference(title: str, before: Path | None, now: JobOutput, formats: Formats) -> str:
+def _difference(
+    told: RecordedOutput, before: Path | None, now: JobOutput, formats: Formats
+) -> str:
+    title = told.in_words
     if before is None:
         return f"“{title}” has other bytes than then, and the old file is gone."
     if now.loaded is None:

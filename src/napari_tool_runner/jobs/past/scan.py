@@ -77,22 +77,23 @@ class JobRow:
         """Whether nothing more will happen to it."""
         return self.state.is_finished
 
-    def summary(self) -> str:
-        """Return inputs and parameters in one line."""
-        parts = [", ".join(self.inputs)] if self.inputs else []
-        parts += [f"{name} {value}" for name, value in self.parameters]
-        return " · ".join(parts)
+    def summary(self, before: JobRow | None = None) -> str:
+        """Return inputs and parameters in one line: of `before`, those that were so then, too."""
+        parts = [", ".join(self.inputs)] * (before is None or self.inputs == before.inputs)
+        was = self.parameters if before is None else before.parameters
+        parts += [f"{name} {value}" for name, value in self.parameters if (name, value) in was]
+        return " · ".join(filter(None, parts))
 
     def changes(self, before: JobRow) -> str:
         """Return the inputs and parameters that the run `before` had not, in one line."""
         was = dict(before.parameters)
-        parts = [", ".join(self.inputs)] if self.inputs != before.inputs else []
+        parts = [", ".join(self.inputs)] * (self.inputs != before.inputs)
         for name, value in self.parameters:
             if name not in was:
                 parts.append(f"{name} {value}")
             elif was[name] != value:
                 parts.append(f"{name} {was[name]} → {value}")
-        return " · ".join(parts)
+        return " · ".join(filter(None, parts))
 
 
 def row_of(record: RunRecord, *, live: bool = False) -> JobRow:

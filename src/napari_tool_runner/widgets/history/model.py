@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.jobs import Job, JobManager, Stamp
 
-__all__ = ["NEWS", "ROW", "Column", "HistoryFilter", "HistoryModel"]
+__all__ = ["NEWS", "REST", "ROW", "Column", "HistoryFilter", "HistoryModel"]
 
 ROW = int(Qt.ItemDataRole.UserRole)
 """Role of the `JobRow`."""
@@ -41,6 +41,8 @@ SORT = ROW + 1
 """Role of what a column is sorted by."""
 NEWS = SORT + 1
 """Role of what a job has made, and of what differs from the run before."""
+REST = NEWS + 1
+"""Role of its other inputs and parameters: those that were so in the run before."""
 _BATCH = 100
 """Rows that are shown at once; then as many again as are there, as each time all are laid out."""
 _NEAR = 200
@@ -291,8 +293,10 @@ class HistoryModel(QAbstractTableModel):
         if role == NEWS:
             before = self._before(row)
             return line_of(row.found, row.changes(before) if before is not None else "")
+        if role == REST:
+            return row.summary(self._before(row))
         if role == Qt.ItemDataRole.DisplayRole and index.column() == Column.PARAMETERS:
-            return line_of(str(self.data(index, NEWS)), row.summary())
+            return line_of(str(self.data(index, NEWS)), str(self.data(index, REST)))
         if role == Qt.ItemDataRole.DisplayRole:
             return _TEXTS[index.column()](row)
         if role == Qt.ItemDataRole.ToolTipRole:

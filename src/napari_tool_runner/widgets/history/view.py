@@ -8,7 +8,7 @@ from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QStyleOptionViewItem, QTreeView, QWidget
 
 from napari_tool_runner.jobs import JobState, taken_back
-from napari_tool_runner.widgets.history.model import NEWS, ROW, Column, HistoryFilter
+from napari_tool_runner.widgets.history.model import NEWS, REST, ROW, Column, HistoryFilter
 from napari_tool_runner.widgets.history.words import duration_text, line_of, state_text, when_text
 from napari_tool_runner.widgets.parts.row_delegate import RowDelegate
 
@@ -59,19 +59,25 @@ class HistoryDelegate(RowDelegate):
         self.draw_icon(painter, name, line.left(), top, _ICON)
         line.setLeft(line.left() + _ICON + 5)
         if self.compact:
-            self._two_lines(painter, row, str(index.data(NEWS)), line, option)
+            self._two_lines(painter, row, index, line, option)
         else:
             self.draw_text(painter, line, state_text(row))
         painter.restore()
 
     def _two_lines(
-        self, painter: QPainter, row: JobRow, news: str, line: QRect, option: QStyleOptionViewItem
+        self,
+        painter: QPainter,
+        row: JobRow,
+        index: QModelIndex,
+        line: QRect,
+        option: QStyleOptionViewItem,
     ) -> None:
         metrics = option.fontMetrics
         plain, faint = painter.pen().color(), painter.pen().color()
         faint.setAlphaF(0.65)
         below = line.translated(0, metrics.height())
-        known, said = (state_text(row), duration_text(row)), row.message or row.summary()
+        news, said = str(index.data(NEWS)), row.message or str(index.data(REST))
+        known = state_text(row), duration_text(row)
         # the icon says that a job is done; what sets it apart must not be cut
         done = row.state is JobState.DONE and row.id not in taken_back()
         facts = line_of(news, *known, said) if done else line_of(known[0], news, known[1], said)
