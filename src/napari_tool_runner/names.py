@@ -1,4 +1,4 @@
-"""Safe and free names of files, near names, and sizes as a person reads them."""
+"""Safe and free names of files, near names, sizes and counts as a person reads them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 __all__ = [
+    "count_text",
     "expanded",
     "file_name",
     "file_stems",
@@ -270,6 +271,11 @@ def held(facts: os.stat_result) -> int:
     """Return the bytes of the disk that a file has; holes in it have none."""
     blocks: int | None = getattr(facts, "st_blocks", None)  # not told by every system
     return facts.st_size if blocks is None else blocks * 512
+
+
+def count_text(count: int, one: str, many: str = "") -> str:
+    """Return ``1 object`` or ``2,000 objects``; `many`: where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def size_text(count: float) -> str:

@@ -219,7 +219,7 @@ def test_what_holds_no_objects_is_told(tmp_path):
     even[1, 5:12, 5:12] = 90
     made = run("find_objects", tmp_path, input=Image(even, "TYX", {}))
     assert made.image().max() == 1
-    assert "note: 2 planes or volumes have one value only, so no objects" in made.notes
+    assert "note: planes or volumes of one value have no objects: 2" in made.notes
     colour = run("find_objects", tmp_path, input=Image(np.zeros((9, 9, 3), np.uint8), "YXS", {}))
     assert "Colour to grey" in colour.refused
     most = ndimage.binary_dilation(even[1] > 7, iterations=6)

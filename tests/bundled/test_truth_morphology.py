@@ -137,7 +137,7 @@ def test_what_disappears_is_told(tmp_path):
     labels = np.zeros((16, 16), np.uint8)
     labels[3, 3], labels[6:14, 6:14] = 1, 2
     made = run("morphology", tmp_path, input=Image(labels, "YX"), operation="open", radius=2)
-    assert "1 objects are smaller than the radius" in made.text
+    assert "objects smaller than the radius disappeared: 1" in made.text
     everywhere = Image(np.ones((6, 6), np.uint8), "YX")
     for operation in ("open", "close", "grow", "shrink"):
         assert run("morphology", tmp_path, input=everywhere, operation=operation).image().all()

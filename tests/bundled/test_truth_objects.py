@@ -483,7 +483,7 @@ def test_objects_without_a_value_take_no_rank(capsys):
         np.array([5, np.nan, 1, np.nan]), {"how": "quantiles", "count": 2}
     )
     assert (classes.tolist(), count) == ([2, 0, 1, 0], 2)
-    assert "2 objects have no value" in capsys.readouterr().out
+    assert "objects without a value are in no class: 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("with_labels", [False, True])
@@ -673,7 +673,7 @@ def test_a_thin_part_of_a_large_object_that_smoothing_takes_is_told(tmp_path):
     labels[:, 0], labels[4, 4, 44] = 0, 8
     made = run("label_surfaces", tmp_path, labels=Image(labels, "ZYX"))
     assert volumes(made)[5] == pytest.approx((labels == 5).sum(), rel=0.05)
-    assert any("1 of 2 objects are so thin" in note for note in made.notes)
+    assert any("are not smoothed: 1 of 2" in note for note in made.notes)
     assert "5: 9" in " ".join(made.notes)
     exact = run("label_surfaces", tmp_path, labels=Image(labels, "ZYX"), smoothing=0)
     assert "; 8: 17% of its volume" in exact.notes[-1]  # and nothing of 5
@@ -764,4 +764,4 @@ def test_an_empty_cell_is_no_place(tmp_path):
 def test_points_outside_of_the_image_are_told(tmp_path):
     labels = Image(np.ones((5, 5), np.uint8), "YX")
     made = run("count_points", tmp_path, points=np.array([[1.0, 1], [9, 1]]), labels=labels)
-    assert "1 of 2 points lie outside of the image" in made.text
+    assert "outside of the image of objects: 1 of 2" in made.text

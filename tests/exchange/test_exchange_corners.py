@@ -511,7 +511,7 @@ def test_shapes_outside_of_the_image_are_told() -> None:
     notes: list[str] = []
     drawn = shapes_as_labels(shapes, image, notes)
     assert np.unique(np.asarray(drawn.data)[1]).tolist() == [0, 1]
-    assert "1 shapes lie outside the image and were left out." in notes
+    assert "Shapes outside the image were left out: 1." in notes
     huge = replace(image, geometry=plain_geometry((2**20, 2**20)))
     with pytest.raises(UnsupportedLayerError, match="cannot be drawn in an image of"):
         shapes_as_labels(shapes, huge, notes)

@@ -562,7 +562,7 @@ def test_what_differs_between_two_files(tmp_path: Path) -> None:
     assert same_data(*pair(".csv", "a,b\n1,2\n", "a,c\n1,2\n"), "csv") == (
         "the columns were a, b and are a, c"
     )
-    assert same_data(*pair(".csv", "a\n1\n", "a\n1\n2\n"), "csv") == "there were 1 rows, now 2"
+    assert same_data(*pair(".csv", "a\n1\n", "a\n1\n2\n"), "csv") == "it had 1 row, now 2"
     assert same_data(*pair(".csv", "a\n1\n", "a\n2\n"), "csv") == (
         "the column “a” has other values"
     )

@@ -416,7 +416,7 @@ def test_a_number_that_is_missing_is_written_as_one(tmp_path):
     "text", ["area\n2,5\n3,5\n", "x,y\n2,5,1,5\n4,0,3,0\n", "n,area\n1,2,5\n", "a;b\n5;2;3\n"]
 )
 def test_cells_without_a_name_are_told_with_their_line(tmp_path, text):
-    with pytest.raises(OutputError, match=r"t\.csv, line 2 .* columns"):
+    with pytest.raises(OutputError, match=r"t\.csv, line 2 .* cells for"):
         loaded_from(tmp_path, text)
 
 
@@ -424,9 +424,9 @@ def test_cells_without_a_name_are_told_with_their_line(tmp_path, text):
     ("text", "columns", "note"),
     [
         ('"x" "y"\n"a" 1 2\n"b" 3 4\n', ["index", "x", "y"], "names of rows"),
-        ("a,b,c\n1,2\n3,4,5\n", ["a", "b", "c"], "1 rows have fewer cells"),
+        ("a,b,c\n1,2\n3,4,5\n", ["a", "b", "c"], "1 row has fewer cells"),
         ("a,b\n1,2,\n3,4,\n", ["a", "b"], "ends in an empty cell"),
-        ("a\n1\nx\n3\n", ["a"], "as text: 1 of its 3 cells are no numbers, first “x”"),
+        ("a\n1\nx\n3\n", ["a"], "as text: of its 3 cells 1 is no number, first “x”"),
         ("I,A,A,B\nn,id,q,id\n1,1,2,3\n", ["n", "A_id", "q", "B_id"], "two lines of names"),
     ],
 )

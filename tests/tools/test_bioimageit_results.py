@@ -227,7 +227,7 @@ def test_folders(tmp_path: Path) -> None:
         text(tmp_path / name / "0", "same")
     assert compare_files(tmp_path / "a", tmp_path / "b", expect()) is None
     text(tmp_path / "b" / "1", "more")
-    assert compare_files(tmp_path / "a", tmp_path / "b", expect()) == "1 files differ, first 1."
+    assert compare_files(tmp_path / "a", tmp_path / "b", expect()) == "1 file differs, first 1."
     assert compare_files(tmp_path / "a", tmp_path / "b", expect("same_size")) is not None
 
 

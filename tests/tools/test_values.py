@@ -119,9 +119,9 @@ def test_nested_flat_mixed_and_bare_names() -> None:
         ({"image": "a", "cond|low": 1}, "does not apply while “method” is “otsu”.*manual"),
         ({"image": "a", "cond|method": "manual"}, r"cond\|low.*needs a value"),
         ({"image": "a", "cond|method": "other"}, "one of otsu, manual; 'other' is not"),
-        ({"image": "a", "rep_3|x": 1}, "at most 3 times, not 4"),
+        ({"image": "a", "rep_3|x": 1}, "3 times at most, not 4"),
         ({"image": "a", "rep": 5}, "“rep” is repeated"),
-        ({"image": "a", "rep_0|inner_99999999|y": "x"}, "cannot be given 100000000 times"),
+        ({"image": "a", "rep_0|inner_99999999|y": "x"}, "cannot be given 100,000,000 times"),
         ({"image": "a", "sec": {"n": 1}, "sec|n": 2}, "“sec|n” is given twice"),
         ({"image": "a", "sec|n": 1, "n": 2}, "“sec|n” is given twice"),
         # more digits than Python reads

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import blocks, read
 from napari_tool_runner.exchange.carriers import read_file
+from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.formats import FORMATS, Formats
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def _table_difference(old: Table, new: Table) -> str:
         return f"the columns were {', '.join(old)} and are {', '.join(new)}"
     for name, column in old.items():
         if len(column) != len(new[name]):
-            return f"there were {len(column)} rows, now {len(new[name])}"
+            return f"it had {count_text(len(column), 'row')}, now {len(new[name])}"
         if not np.array_equal(column, new[name], equal_nan=column.dtype.kind == "f"):
             return f"the column “{name}” has other values"
     return ""
@@ -58,4 +60,6 @@ def _pixel_difference(old: ArrayLike, new: ArrayLike) -> str:
     for key in blocks(old):
         a, b = read(old, key), read(new, key)
         different += int(np.count_nonzero((a != b) & ((a == a) | (b == b))))  # NaN equals NaN
-    return f"{different} of {int(np.prod(old.shape))} pixels differ" if different else ""
+    return (
+        f"{different:,} of {count_text(math.prod(old.shape), 'pixel')} differ" if different else ""
+    )

@@ -256,8 +256,9 @@ def coordinate_data(
         if not placed.all():  # an unplaced corner would move napari's sliders
             kept = placed[mesh.faces].all(axis=1)
             notes.append(
-                f"{np.count_nonzero(~placed)} of {len(placed)} corners have no place (NaN or "
-                f"infinite): they and {np.count_nonzero(~kept)} triangles were left out."
+                "Corners without a place (NaN or infinite) were left out: "
+                f"{np.count_nonzero(~placed)} of {len(placed)}; triangles that had them: "
+                f"{np.count_nonzero(~kept)}."
             )
             faces = (np.cumsum(placed) - 1)[mesh.faces[kept]]
             values = None if mesh.values is None else mesh.values[placed]
@@ -381,7 +382,7 @@ def _without_points(shapes: ShapeList, notes: list[str]) -> tuple[list[np.ndarra
         box[:, -2:] += np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * size
         outlines[i], types[i] = box, "ellipse"
     if places:
-        notes.append(f"{len(places)} points among the shapes became circles.")
+        notes.append(f"Points among the shapes became circles: {len(places)}.")
     return outlines, types
 
 

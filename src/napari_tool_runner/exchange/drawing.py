@@ -90,7 +90,7 @@ def shapes_as_labels(
         outline = ellipse_outline(full[:, -2:]) if name == "ellipse" else full[:, -2:]
         _draw(planes[tuple(place)], outline, number, filled=name not in ("line", "path"))
     if outside:
-        notes.append(f"{outside} shapes lie outside the image and were left out.")
+        notes.append(f"Shapes outside the image were left out: {outside}.")
     notes.append(f"The shapes of “{snap.name}” were drawn as labels 1 to {len(shapes)}.")
     return replace(
         snap,

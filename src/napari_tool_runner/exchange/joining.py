@@ -11,6 +11,7 @@ from napari_tool_runner.exchange.blocks import blocks, nbytes, read
 from napari_tool_runner.exchange.columns import object_ids, tells_objects
 from napari_tool_runner.exchange.sizing import MANY, Objects, Said, by_sizes, in_order, sizes_in
 from napari_tool_runner.exchange.wanted import is_bright
+from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -227,17 +228,16 @@ def _unlike(numbers: set[int], image: Objects, *, certain: bool) -> str:
     rows = numbers - {0}
     strange, without = rows - image.ids, image.ids - rows
     if strange:
-        are = "numbers is no object" if len(strange) == 1 else "numbers are no objects"
-        return f"{len(strange)} of its {len(rows)} {are} of “{{name}}” (column “{{column}}”)"
+        of = f"{len(strange)} of its {count_text(len(rows), 'number')}"
+        are = "is no object" if len(strange) == 1 else "are no objects"
+        return f"{of} {are} of “{{name}}” (column “{{column}}”)"
     counted = rows == set(range(1, len(rows) + 1))
     several = without - _IGNORED if certain and len(without) == 1 else without
     if not rows or (0 in numbers and (without or not certain)) or (several and counted):
         return "its column “{column}” may count rows, not the objects of “{name}”"
     if without and not certain:
-        return (
-            f"{len(without)} of the {len(image.ids)} objects of “{{name}}” are not in its column "
-            "“{column}”"
-        )
+        of = f"{len(without)} of the {count_text(len(image.ids), 'object')} of “{{name}}”"
+        return f"{of} {'is' if len(without) == 1 else 'are'} not in its column “{{column}}”"
     return ""
 
 
@@ -246,7 +246,7 @@ def _told(numbers: set[int], image: Objects, column: str, said: Said, *, counted
     note = f"its rows are the objects of “{image.name}”, by the column “{column}”"
     if without:
         have = "has" if without == 1 else "have"
-        note += f"; {without} of its {len(image.ids)} objects {have} no row"
+        note += f"; {without} of its {count_text(len(image.ids), 'object')} {have} no row"
     if said.proven:
         note += ", as their sizes say too"
     elif counted and not tells_objects(column):

@@ -21,6 +21,7 @@ from napari_tool_runner.exchange import (
 )
 from napari_tool_runner.jobs.in_place import is_ours
 from napari_tool_runner.jobs.record import METADATA_KEY
+from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class AddedResult:
             for one in measured:
                 parts += [*_giants(one.features), *_cut(one), *_soft(one)]
         if self.tables:
-            parts.append(f"Opened {len(self.tables)} table{'s' * (len(self.tables) > 1)}.")
+            parts.append(f"Opened {count_text(len(self.tables), 'table')}.")
         if self.files:
             parts.append(f"{', '.join(self.files)}: a file in the workspace.")
         parts = parts or ["Done; the tool made nothing to show."]
@@ -133,7 +134,7 @@ class AddedResult:
             told = first if len(first) <= _SHORT else f"{first[:_SHORT].rsplit(' ', 1)[0]} …"
             parts.append(told if told[-1:] in ".!?…" else f"{told}.")
             more = len(self.notes) - 1
-            parts += [f"{more} more note{'s' * (more > 1)} in the log."] if more else []
+            parts += [f"{count_text(more, 'more note')} in the log."] if more else []
         return " ".join(parts)
 
     def _with_numbers(self, layers: Iterable[object]) -> str:
@@ -148,9 +149,9 @@ def _name(layer: object) -> str:
 
 def _number(layer: object, found: Counted) -> str:
     if found.unnumbered:
-        return f": a mask of {found.count:,} pieces"
+        return f": a mask of {count_text(found.count, 'piece')}"
     noun = "object" if layer_kind(layer) is LayerKind.LABELS else layer_kind(layer).value[:-1]
-    return f": {found.count:,} {noun}{'s' * (found.count != 1)}"
+    return f": {count_text(found.count, noun)}"
 
 
 class _Objects(NamedTuple):
@@ -162,8 +163,7 @@ class _Objects(NamedTuple):
 
 
 def _named(one: _Objects) -> str:
-    count = len(one.numbers)
-    return f"{count:,} object{'s' * (count != 1)} of “{_name(one.layer)}”"
+    return f"{count_text(len(one.numbers), 'object')} of “{_name(one.layer)}”"
 
 
 def _giants(features: pd.DataFrame) -> list[str]:

@@ -18,6 +18,7 @@ from napari_tool_runner.errors import (
 )
 from napari_tool_runner.exchange import load
 from napari_tool_runner.jobs.record import METADATA_KEY, RecordedOutput
+from napari_tool_runner.names import count_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.dialect import CollectedFile
 from napari_tool_runner.tools.formats import FORMATS, Formats
@@ -129,7 +130,7 @@ class JobOutput:
         facts = (self.path, self.format, self.layer_type, self.layer_name, sha256)
         found = self.counted
         objects = None if found is None or found.unnumbered else found.count
-        more = self.join, self.column, objects, self.output.label
+        more = self.join, self.column, objects, label_of(self.output)
         return RecordedOutput(name, element, *facts, *more)
 
     def files(self) -> dict[str, JobOutput]:
@@ -175,7 +176,7 @@ class JobOutput:
             return f"{len(self.elements)} elements"
         if (columns := self.columns) is not None:
             rows = max((len(one) for one in columns.values() if isinstance(one, Sized)), default=0)
-            return f"{rows} rows × {len(columns)} columns"
+            return f"{count_text(rows, 'row')} × {count_text(len(columns), 'column')}"
         shape, dtype = (getattr(self.data, name, None) for name in ("shape", "dtype"))
         if shape is None:
             return self.format or "file"
@@ -336,9 +337,9 @@ class OutputLoader:
         """Say what was decided or lost, once for all files of which it is the same."""
         told, name = Counter(note for file in files for note in file.notes), label_of(output)
         for note, count in told.most_common(_NOTES):
-            self.note(f"{name}: {note}{f' ({count} files)' * (count > 1)}")
+            self.note(f"{name}: {note}" + f" ({count_text(count, 'file')})" * (count > 1))
         if (more := told.total() - sum(n for _, n in told.most_common(_NOTES))) > 0:
-            self.note(f"{name}: {more} files have other notes like these.")
+            self.note(f"{name}: other notes like these, of files: {more}.")
 
     def _load_file(
         self,

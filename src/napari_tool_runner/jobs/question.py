@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.names import size_text
+from napari_tool_runner.names import count_text, size_text
 from napari_tool_runner.plugins import choose_service, runnerServices
 from napari_tool_runner.quoting import one_line, visible_text
 from napari_tool_runner.storage import read_limited
@@ -80,9 +80,10 @@ class Question:
             place = (
                 "copy     none yet, it is made with the question: its tools would run from there"
             )
+        copied = seen.digest or "not copied"
         lines = [
             f"folder   {one_line(str(seen.folder))}",
-            f"content  {seen.files} files, {size_text(seen.size)}, {seen.digest or 'not copied'}",
+            f"content  {count_text(seen.files, 'file')}, {size_text(seen.size)}, {copied}",
             place,
         ]
         if missing := missing_walls():
@@ -174,7 +175,7 @@ class Question:
         parts += [self.tool_text(entry.key) for entry in shown]
         if len(shown) < len(self.entries):
             more = len(self.entries) - len(shown)
-            parts.append(f"… and {more} more tools; --show shows them all")
+            parts.append(f"… and {count_text(more, 'more tool')}; --show shows them all")
         return "\n\n".join(parts)
 
 
@@ -209,7 +210,7 @@ def _script(path: Path, copy: Path) -> Iterator[str]:
     yield from _block(name, text, _BEGINNING)
     more = len(_lines(text)) - _BEGINNING
     if more > 0:
-        yield f"    … {more} more lines: {path}"
+        yield f"    … {count_text(more, 'more line')}: {path}"
 
 
 def _text(path: Path) -> str | None:

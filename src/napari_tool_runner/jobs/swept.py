@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import unit_word
+from napari_tool_runner.names import count_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.model import (
@@ -118,7 +119,7 @@ def axes_of(
     if count > MOST_CELLS:
         sizes = " × ".join(str(len(axis.values)) for axis in axes)
         raise ParameterError(
-            f"{sizes} values are {count} runs; a sweep has {MOST_CELLS} at most.",
+            f"{sizes} values are {count_text(count, 'run')}; a sweep has {MOST_CELLS} at most.",
             hint="Take fewer values; batch works on many files.",
         )
     return axes

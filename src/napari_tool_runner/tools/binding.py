@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from napari_tool_runner.errors import ParameterError
+from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.effect import without_effect
 from napari_tool_runner.tools.model import (
     Conditional,
@@ -188,13 +189,14 @@ class _Binder:
         count = max(count, item.minimum)
         if count > MAX_ENTRIES:
             raise ParameterError(
-                f"“{name}” cannot be given {count} times.",
+                f"“{name}” cannot be given {count_text(count, 'time')}.",
                 name=name,
                 hint=f"Number the entries from {name}_0 on.",
             )
         if item.maximum is not None and count > item.maximum:
             raise ParameterError(
-                f"“{name}” may be given at most {item.maximum} times, not {count}.", name=name
+                f"“{name}” may be given {count_text(item.maximum, 'time')} at most, not {count}.",
+                name=name,
             )
         return [
             self.items(item.items, entries.get(index, {}), f"{name}_{index}|")

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
+from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.model import Severity
 from napari_tool_runner.widgets.parts.icons import IconButton, MenuButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
@@ -84,7 +85,7 @@ class ToolHeader(QWidget):
         if rest > 0:
             more = QToolButton()
             more.setAutoRaise(True)
-            more.setText(f"{rest} more note{'s' * (rest > 1)}…")
+            more.setText(f"{count_text(rest, 'more note')}…")
             self._notes_box.addWidget(more)
 
             def show_all() -> None:

@@ -223,7 +223,7 @@ def main():
     pixels = np.column_stack([pixels, np.where(placed, 0, -1)])[:, columns]
     inside = ((pixels >= 0) & (pixels < labels.shape)).all(axis=1)
     if outside := np.count_nonzero(placed & ~inside):
-        print(f"note: {outside} of {len(points)} points lie outside of the image of objects")
+        print(f"note: points outside of the image of objects: {outside} of {len(points)}")
     owner = np.zeros(len(points), labels.dtype)
     owner[inside] = labels[tuple(pixels[inside].T)]
 
@@ -257,7 +257,7 @@ def main():
         for row, point in enumerate(points):
             place = [exact(value) for value in point]
             table.writerow([row, *place, *[features[row][i] for i in kept], owner[row]])
-    print(f"{np.count_nonzero(owner)} of {len(points)} points lie in {total} objects")
+    print(f"points in objects: {np.count_nonzero(owner)} of {len(points)}; objects: {total}")
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -153,7 +153,7 @@ def main():
         smooth = denoise_tv_chambolle(part / noise, weight=args.weight, max_num_iter=100)
         result[place] = typed(smooth * noise, image.dtype)
     if even:
-        print(f"note: {even} planes or volumes have no noise and stay as they are")
+        print(f"note: planes or volumes without noise stay as they are: {even}")
     if missing.any():
         result[missing] = image[missing]
     write_image(args.output, result, axes, sizes)

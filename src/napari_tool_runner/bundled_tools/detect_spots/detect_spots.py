@@ -196,7 +196,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -260,7 +260,7 @@ def main():
         table.writerow(["index", *names, "intensity", "strength"])
         for number, row in enumerate(rows):
             table.writerow([number, *map(exact, row)])
-    print(f"{len(rows)} spots")
+    print(f"{len(rows)} spot{'' if len(rows) == 1 else 's'}")
 
 
 if __name__ == "__main__":

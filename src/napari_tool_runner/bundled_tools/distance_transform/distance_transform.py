@@ -170,7 +170,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -209,7 +209,7 @@ def main():
             outside = ndimage.distance_transform_edt(~inside, sampling)
             distance[part] += outside if args.side == "outside" else -outside
     if borderless:
-        print(f"note: {borderless} planes or volumes have no border to measure from and are 0")
+        print(f"note: planes or volumes without a border to measure from are 0: {borderless}")
     write_image(args.output, distance, axes, sizes)
 
 

@@ -194,7 +194,7 @@ def main():
     filled = np.zeros_like(labels)
     for part in parts(axes, labels.shape, space(axes, args.space)):
         filled[part] = fill(labels[part], args.largest)
-    print(f"{np.count_nonzero(filled) - np.count_nonzero(labels)} pixels filled")
+    print(f"pixels filled: {np.count_nonzero(filled) - np.count_nonzero(labels)}")
     write_image(args.output, filled, axes, sizes)
 
 

@@ -119,7 +119,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -526,7 +526,7 @@ def main():
         value = image[~missing][0]
         print(f"warning: all pixels have the value {value}: there is nothing to separate")
     elif even:
-        print(f"note: {even} planes or volumes have one value only, so no objects")
+        print(f"note: planes or volumes of one value have no objects: {even}")
     covered = np.mean(shares) if shares else 0
     if np.isnan(lights).any():
         print(
@@ -544,7 +544,7 @@ def main():
             f"note: the light is uneven by {np.nanmax(lights):.4g} grey values: it was taken away "
             "before the threshold"
         )
-    print(f"{count} object{'s' * (count != 1)}")
+    print(f"{count} object{'' if count == 1 else 's'}")
     said = []  # of them, in one note: a form shows the first one
     if dim:
         numbers = ", ".join(map(str, dim[:5])) + ", …" * (len(dim) > 5)

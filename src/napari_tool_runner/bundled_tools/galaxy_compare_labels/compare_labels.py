@@ -235,7 +235,7 @@ def main():
             print(f"note: {name}: {', '.join(lacking)} of no objects have no value (nan)")
         columns.append((name, overlaps))
         rows.append([name, count, len(objects), matched, *found])
-        print(f"{name}: {matched} of {len(objects)} objects found, {count - matched} made up")
+        print(f"{name}: objects found: {matched} of {len(objects)}; made up: {count - matched}")
     header = ["name", "objects", "reference", "matched", *among]
     where = ["frame" if axes[number] == "T" else axes[number].lower() for number in outer]
     table = [["label", *where, *[f"overlap_{name}" for name, _ in columns]]]

@@ -248,7 +248,7 @@ def main():
             inside = window(labels[part], starts, stops) == number
             piece = np.where(inside[..., None] if colour else inside, piece, 0).astype(image.dtype)
         write_image(Path(args.folder) / f"object_{number:04}{place}.tiff", piece, inner, sizes)
-    print(f"{len(found)} objects")
+    print(f"{len(found)} object{'' if len(found) == 1 else 's'}")
 
 
 if __name__ == "__main__":

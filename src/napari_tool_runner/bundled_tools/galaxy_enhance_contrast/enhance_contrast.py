@@ -100,7 +100,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -142,7 +142,7 @@ def main():
         even += plane.min() == plane.max()
         result[part] = enhance(plane, args)
     if even:
-        print(f"note: {even} planes have one value only and became 0")
+        print(f"note: planes of one value became 0: {even}")
     result[missing] = np.nan
     shown = {"clahe": args.limit, "percentiles": args.high, "gamma": args.gamma}[args.method]
     print(args.method, shown)

@@ -133,7 +133,7 @@ def classify(values, settings):
     if not known.all():
         classes = np.zeros(len(values), int)
         classes[known], count = classify(values[known], settings)
-        print(f"note: {np.count_nonzero(~known)} objects have no value and are in no class")
+        print(f"note: objects without a value are in no class: {np.count_nonzero(~known)}")
         return classes, count
     if settings["how"] == "values":
         return np.searchsorted(settings["edges"], values, side="right") + 1, len(
@@ -232,7 +232,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -320,7 +320,8 @@ def main():
     values = np.array(values, float)
     classes, count = classify(values, settings) if rows else (values.astype(int), 0)
     for index in range(1, count + 1):
-        print(f"class_{index}: {np.count_nonzero(classes == index)} objects")
+        held = np.count_nonzero(classes == index)
+        print(f"class_{index}: {held} object{'' if held == 1 else 's'}")
         chosen = np.concatenate([[False], classes == index])[small]
         write_image(
             Path(args.classes) / f"class_{index}.tiff", np.where(chosen, labels, 0), axes, sizes

@@ -153,7 +153,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -187,7 +187,7 @@ def main():
         keep[0] = False
         labels = (np.cumsum(keep) * keep)[labels]
         count = keep.sum()
-    print(f"{count} objects")
+    print(f"{count} object{'' if count == 1 else 's'}")
     write_image(args.output, labels.astype(np.int32), axes, sizes)
 
 

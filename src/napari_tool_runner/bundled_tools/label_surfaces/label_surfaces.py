@@ -95,16 +95,14 @@ def tell_changed(smoothing, thin, off, count):
     """Say which objects smoothing leaves as they are, and which lose parts by it."""
     if thin:
         print(
-            f"note: {len(thin)} of {count} objects are so thin that smoothing would take them "
-            f"away: they are not smoothed ({listed(map(str, thin))})"
+            "note: objects so thin that smoothing would take them away are not smoothed: "
+            f"{len(thin)} of {count} ({listed(map(str, thin))})"
         )
     if off:
         why = "smoothing loses thin parts and corners, and fills gaps (less smoothing: less so)"
         why = why if smoothing else "a surface cuts the corners of small objects"
         told = listed(f"{number}: {share:.0%} of its volume" for number, share in off.items())
-        print(
-            f"note: the surfaces of {len(off)} of {count} objects are not faithful: {why}; {told}"
-        )
+        print(f"note: surfaces that are not faithful: {len(off)} of {count}; {why}; {told}")
 
 
 def listed(words):
@@ -228,7 +226,7 @@ def main():
     tell_changed(args.smoothing, thin, off, len(vertices))
     if numbers[-1] > 2**53:
         print("note: the value of an object is its number, rounded: it is above 2^53")
-    print(f"{len(vertices)} objects, {len(triangles)} triangles")
+    print(f"{len(vertices)} object{'' if len(vertices) == 1 else 's'}, {len(triangles)} triangles")
 
 
 if __name__ == "__main__":

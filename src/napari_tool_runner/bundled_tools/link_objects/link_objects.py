@@ -185,7 +185,7 @@ def main():
     with open(args.tracks, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([head, *table])
     write_image(args.linked, linked.transpose(np.argsort(order)), axes, sizes)
-    print(f"{last} tracks")
+    print(f"{last} track{'' if last == 1 else 's'}")
     divided = len({row[-1] for row in table} - {0})
     said = [f"{divided} object{' divides' if divided == 1 else 's divide'}"] * bool(divided)
     said += [f"{short} shorter track{' was' if short == 1 else 's were'} left out"] * bool(short)

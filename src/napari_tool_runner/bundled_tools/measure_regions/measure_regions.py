@@ -329,7 +329,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -406,7 +406,7 @@ def main():
             for index, *values in zip(*found.values(), strict=True):
                 table.writerow([numbers[index], *place, *map(exact, values)])
                 count += 1
-    print(f"{count} objects")
+    print(f"{count} object{'' if count == 1 else 's'}")
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def main():
         result[part] = operations[args.operation](labels[part], radius, steps)
     lost = np.setdiff1d(np.unique(labels), np.unique(result)).size
     if lost:
-        print(f"note: {lost} objects are smaller than the radius and disappeared")
+        print(f"note: objects smaller than the radius disappeared: {lost}")
     write_image(args.output, result, axes, sizes)
 
 

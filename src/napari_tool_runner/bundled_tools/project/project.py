@@ -74,7 +74,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -135,7 +135,8 @@ def main():
         print("note: sums beyond 2^53 are rounded to 16 digits")
     if args.method in {"mean", "std"}:  # sums are counts: they stay whole
         result = result.astype(np.float32)
-    print(f"{last + 1 - args.first} slices along {axis}")
+    count = last + 1 - args.first
+    print(f"{count} slice{'' if count == 1 else 's'} along {axis}")
     gone = {"T": "TimeInc"}.get(axis, f"PhysicalSize{axis}")
     kept = {key: value for key, value in sizes.items() if not key.startswith(gone)}
     write_image(args.output, result, axes.replace(axis, ""), kept)

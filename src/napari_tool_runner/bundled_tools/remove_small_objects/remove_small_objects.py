@@ -198,7 +198,7 @@ def main():
         print(
             f"note: all objects have the number {values[0]}, as in a mask: each piece counts alone"
         )
-    print(f"{stay} of {count} objects stay")
+    print(f"objects that stay: {stay} of {count}")
     write_image(args.output, result, axes, sizes)
 
 

@@ -103,7 +103,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -192,7 +192,7 @@ def main():
         result = image[nearest]
         lost = np.setdiff1d(np.unique(image), np.unique(result)).size if patches else 0
         if lost:
-            print(f"note: {lost} objects are smaller than the new pixels and disappeared")
+            print(f"note: objects smaller than the new pixels disappeared: {lost}")
         if patches and np.unique(result).size > 2 and image.dtype.itemsize < 4:
             # many numbers in 8 or 16 bits could be a picture: in 32 bits they are read as objects
             result = result.astype(np.int32)

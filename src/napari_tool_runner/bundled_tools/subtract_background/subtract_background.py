@@ -108,7 +108,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -166,7 +166,7 @@ def main():
         whole = np.issubdtype(image.dtype, np.integer)
         result[part] = typed(np.maximum(above, 0) if whole else above, image.dtype)
     if even:
-        print(f"note: {even} planes have one value only: all of it is background")
+        print(f"note: planes of one value are all background: {even}")
     if missing.any():
         result[missing] = image[missing]
     write_image(args.output, result, axes, sizes)

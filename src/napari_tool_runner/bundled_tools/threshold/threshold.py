@@ -109,7 +109,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -169,9 +169,7 @@ def main():
             value = image[~missing][0]
             print(f"warning: all pixels have the value {value}: there is nothing to separate")
         elif even:
-            print(
-                f"note: {len(even)} planes or volumes have one value only, so nothing to separate"
-            )
+            print(f"note: planes or volumes of one value have nothing to separate: {len(even)}")
     # without a margin a pixel like its surroundings is neither; else the two classes are all
     if args.method == "local":
         mask = (

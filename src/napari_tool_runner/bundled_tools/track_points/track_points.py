@@ -215,7 +215,7 @@ def main():
         for row in kept:
             place = [exact(value) for value in points[row, order]]
             table.writerow([numbers[owner[row]], *place, *values[row]])
-    print(f"{len(numbers)} tracks")
+    print(f"{len(numbers)} track{'' if len(numbers) == 1 else 's'}")
 
 
 if __name__ == "__main__":

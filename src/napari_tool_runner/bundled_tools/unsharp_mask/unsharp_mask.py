@@ -85,7 +85,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -124,7 +124,7 @@ def tell_limited(values, dtype):
         limits = np.iinfo(dtype)
         beyond = np.count_nonzero((values < limits.min - 0.5) | (values > limits.max + 0.5))
         if beyond:
-            print(f"note: {beyond} pixels are limited to {limits.min} … {limits.max} ({dtype})")
+            print(f"note: pixels are limited to {limits.min} … {limits.max} ({dtype}): {beyond}")
 
 
 def main():

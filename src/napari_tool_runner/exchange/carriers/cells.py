@@ -12,6 +12,7 @@ from typing import TextIO
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
+from napari_tool_runner.names import count_text
 from napari_tool_runner.sealed import read_bytes
 
 __all__ = [
@@ -145,7 +146,7 @@ def write_rows(rows: Iterable[Sequence[str]], file: TextIO, *, tabs: bool) -> li
         else:
             quoted += tabs
             writer.writerow(row)
-    held = "1 row holds" if quoted == 1 else f"{quoted} rows hold"
+    held = count_text(quoted, "row holds", "rows hold")
     told = f"{held} a tab, a line break or a quote within a cell, which is in quotes."
     return [told] if quoted else []
 

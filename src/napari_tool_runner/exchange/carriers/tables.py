@@ -39,6 +39,7 @@ from napari_tool_runner.exchange.carriers.cells import (
 )
 from napari_tool_runner.exchange.columns import Column, own_layout
 from napari_tool_runner.exchange.model import Content, Table
+from napari_tool_runner.names import count_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,7 +165,8 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
     for _ in range(titles):
         lines = _below_first(lines)
     if titles or comments:
-        notes.append(f"{titles + len(comments)} lines before the table are no part of it.")
+        before = "line before the table is", "lines before the table are"
+        notes.append(f"{count_text(titles + len(comments), *before)} no part of it.")
     rows = cells_of(_sample(lines), separator)
     header = not all(map(is_number, rows[0]))
     names = rows[0] if header else [f"column-{i + 1}" for i in range(len(rows[0]))]
@@ -177,7 +179,8 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
         count = units_line(rows)
         lines = _below_first(lines)
         if count:
-            notes.append(f"{count} lines below the header are names and units.")
+            below = "line below the header is", "lines below the header are"
+            notes.append(f"{count_text(count, *below)} names and units.")
             units = {n: u.strip("()[] ") for n, u in zip(names, rows[count], strict=False) if u}
             lines = [line for line in lines if line.strip()][count:]
     found = [
@@ -188,7 +191,8 @@ def _layout(text: str, tabs: bool | None, file: str) -> _Layout:
         or len(cells_of([line], separator)[0]) - len(names) in (0, 1)
     ]
     if len(found) < len(lines):
-        notes.append(f"{len(lines) - len(found)} lines of comment were left out.")
+        comment = "line of comment was", "lines of comment were"
+        notes.append(f"{count_text(len(lines) - len(found), *comment)} left out.")
     names, width = _fitted(names, found, separator, (file, everything), notes)
     return _Layout(separator, unique_names(names), width, found, header, units, notes)
 
@@ -228,7 +232,7 @@ def _fitted(
     long = [(line, row) for line, row in odd if len(row) > width]
     if short := [line for line, row in odd if len(row) < width]:
         notes.append(
-            f"{len(short)} rows have fewer cells than the table has columns, first "
+            f"{count_text(len(short), 'row has', 'rows have')} fewer cells than columns, first "
             f"{told(short[0])}; what they lack at their end is missing."
         )
     if not long:
@@ -246,7 +250,7 @@ def _fitted(
     line, row = long[0]
     commas = separator == "," and may_be_decimals(row)
     raise OutputError(
-        f"{file}, {told(line)}: {len(row)} cells, but the table has {width} columns"
+        f"{file}, {told(line)}: {count_text(len(row), 'cell')} for {count_text(width, 'column')}"
         + (": its commas may be decimal commas, or a name is missing." if commas else "."),
         hint="Let the program separate cells with semicolons or tabs, or write decimal points."
         if commas
@@ -334,8 +338,9 @@ def _columns(layout: _Layout, path: Path, notes: list[str], said: list[str]) -> 
                 odd = [cell for cell in given if not is_number(cell)]
                 if odd and 2 * len(odd) <= len(given):
                     notes.append(
-                        f"The column “{name}” was read as text: {len(odd)} of its {len(given)} "
-                        f"cells are no numbers, first “{odd[0][:60]}”."
+                        f"The column “{name}” was read as text: of its {len(given)} cells "
+                        f"{count_text(len(odd), 'is no number', 'are no numbers')}, "
+                        f"first “{odd[0][:60]}”."
                     )
         columns[name] = values
     return columns

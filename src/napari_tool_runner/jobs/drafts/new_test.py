@@ -12,7 +12,7 @@ from napari_tool_runner.errors import DescriptorError, ToolRunnerError, Workspac
 from napari_tool_runner.jobs.past.repeat import recorded_tool
 from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.jobs.testing import run_test
-from napari_tool_runner.names import file_name, lies_in, real_path, size_text
+from napari_tool_runner.names import count_text, file_name, lies_in, real_path, size_text
 from napari_tool_runner.sealed.changing import new_file
 from napari_tool_runner.storage import write_whole
 from napari_tool_runner.tools import dialect_of
@@ -75,8 +75,8 @@ class DraftedTest:
         names = ", ".join(file.name for file in self.outputs) or "nothing"
         place = self.tool.path
         return (
-            f"{count} file{'s' * (count != 1)} ({size_text(self.size)}) are copied to "
-            f"{place.parent / _TEST_DATA}, and a test is added to {place.name}. Compared: {names}."
+            f"To {place.parent / _TEST_DATA} {count_text(count, 'file is', 'files are')} copied "
+            f"({size_text(self.size)}), and a test is added to {place.name}. Compared: {names}."
         )
 
     def write(self, config: Config | None = None, timeout: float | None = None) -> None:

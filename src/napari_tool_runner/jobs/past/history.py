@@ -22,7 +22,7 @@ from napari_tool_runner.jobs.record import (
 )
 from napari_tool_runner.jobs.secrets import forget_left
 from napari_tool_runner.jobs.workspace import PREVIEW, RECORD, TRIED, made_at
-from napari_tool_runner.names import is_folder, real_path
+from napari_tool_runner.names import count_text, is_folder, real_path
 from napari_tool_runner.processes import is_running
 from napari_tool_runner.storage import NewerError, read_json, read_limited
 from napari_tool_runner.tools.own_folder import folder_is_shared
@@ -88,7 +88,7 @@ def find_record(reference: str | Path, workspaces: Path) -> RunRecord:
     found = [record for record in history(workspaces) if record.id.startswith(str(reference))]
     if len(found) == 1:
         return found[0]
-    what = "no job" if not found else f"{len(found)} jobs"
+    what = count_text(len(found), "job") if found else "no job"
     raise WorkspaceError(
         f"There is {what} called “{reference}”.",
         hint=f"See napari-tool-runner history, or give the path of a {RECORD}.",

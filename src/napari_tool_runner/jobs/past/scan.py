@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs.past.history import known_record, record_files
 from napari_tool_runner.jobs.workspace import RECORD
+from napari_tool_runner.names import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -106,7 +107,7 @@ def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     inputs = tuple(entry.label for entry in record.inputs)
     said = record.message or record.answered
     counts = [output.objects for output in record.outputs if output.objects is not None]
-    found = ", ".join(f"{count:,} object{'s' * (count != 1)}" for count in counts[:_MOST])
+    found = ", ".join(count_text(count, "object") for count in counts[:_MOST])
     words = " ".join(
         [record.tool.id, record.tool_name, record.state.word, said, record.id]
         + [f"{name} {value} {name}={value}" for name, value in plain]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_tool_runner.errors import PreparationError, ToolRunnerError, words
+from napari_tool_runner.names import count_text
 from napari_tool_runner.plugins.conda.channels import Channels
 from napari_tool_runner.plugins.process import Event, OutputLine, Progress
 from napari_tool_runner.processes import half_of_memory
@@ -160,7 +161,7 @@ class Solution:
 
 def packages_text(count: int, kind: str = "") -> str:
     """Return a number of packages as a person says it."""
-    return f"{count} {kind}package" if count == 1 else f"{count} {kind}packages"
+    return count_text(count, f"{kind}package")
 
 
 def tell_event(event: Event) -> dict[str, object]:

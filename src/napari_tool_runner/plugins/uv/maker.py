@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.addresses import public_url
 from napari_tool_runner.errors import JobCancelledError, PreparationError
-from napari_tool_runner.names import size_text
+from napari_tool_runner.names import count_text, size_text
 from napari_tool_runner.plugins.contract import Fetch, Plan
 from napari_tool_runner.plugins.environment_service import Solved, made, room_for
 from napari_tool_runner.plugins.environments import PYLOCK
@@ -204,7 +204,7 @@ def _apart(context: ExecContext) -> Iterator[ExecContext]:
 
 
 def _summary(wheels: list[Wheel], missing: list[Wheel]) -> str:
-    count = f"{len(wheels)} package{'s' * (len(wheels) != 1)}"
+    count = count_text(len(wheels), "package")
     if not missing:
         return f"{count}, downloaded before."
     size = size_of(missing)
@@ -218,7 +218,7 @@ def _plan(wanted: Wanted, wheels: list[Wheel]) -> Plan:
     guessed = [
         one if one.size is not None else replace(one, size=torch.size(one)) for one in missing
     ]
-    count = f"{len(wheels)} PyPI package{'s' * (len(wheels) != 1)}"
+    count = count_text(len(wheels), "PyPI package")
     what = f"{count} into the environment {wanted.key}"
     if not missing:
         what += ", downloaded before"

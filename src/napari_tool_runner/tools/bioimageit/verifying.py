@@ -25,6 +25,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.formats import FORMATS, Carrier, Formats
 from napari_tool_runner.tools.model import LayerKind, TestOutput, Tool, ToolTest
 
@@ -149,7 +150,7 @@ def _lines(made: Path, reference: Path, allowed: float) -> str | None:
     ]
     if len(changed) <= allowed:
         return None
-    return f"{len(changed)} lines differ, first “{changed[0]}”."
+    return f"{count_text(len(changed), 'line differs', 'lines differ')}, first “{changed[0]}”."
 
 
 def _movies(
@@ -164,7 +165,7 @@ def _movies(
         for path in (made, reference)
     )
     if len(first) != len(second):
-        return f"It has {len(first)} frames, the reference {len(second)}."
+        return f"It has {count_text(len(first), 'frame')}, the reference {len(second)}."
     for number, (frame, wanted) in enumerate(zip(first, second, strict=True), start=1):
         problem = _images(frame, wanted, eps, formats, relative=relative)
         if problem:
@@ -185,7 +186,7 @@ def _images(
     a, b = first.astype(np.float64), second.astype(np.float64)
     unlike = np.isnan(a) != np.isnan(b)
     if unlike.any():
-        return f"{int(unlike.sum())} pixels are not a number in only one of the two."
+        return f"Pixels that are not a number in only one of the two: {int(unlike.sum())}."
     same = (a == b) | np.isnan(a)  # equal infinities must not become inf - inf
     difference = np.where(same, 0.0, np.subtract(a, b, where=~same, out=np.zeros_like(a)))
     mse = float(np.mean(difference**2))
@@ -218,10 +219,12 @@ def _pixels(path: Path, formats: Formats) -> np.ndarray:
 def _tables(made: Path, reference: Path, eps: float, formats: Formats) -> str | None:
     first, second = _rows(made, formats), _rows(reference, formats)
     if len(first) != len(second):
-        return f"It has {len(first)} rows, the reference {len(second)}."
+        return f"It has {count_text(len(first), 'row')}, the reference {len(second)}."
     for number, (row, wanted) in enumerate(zip(first, second, strict=True), start=1):
         if len(row) != len(wanted):
-            return f"Row {number} has {len(row)} columns, the reference {len(wanted)}."
+            return (
+                f"Row {number} has {count_text(len(row), 'column')}, the reference {len(wanted)}."
+            )
         for cell, other in zip(row, wanted, strict=True):
             if not _same_cell(cell, other, eps):
                 return f"Row {number} has “{cell}”, the reference “{other}”."
@@ -250,7 +253,11 @@ def _folders(made: Path, reference: Path) -> str | None:
     )
     names = first.keys() | second.keys()
     unlike = sorted(name.as_posix() for name in names if first.get(name) != second.get(name))
-    return f"{len(unlike)} files differ, first {unlike[0]}." if unlike else None
+    return (
+        f"{count_text(len(unlike), 'file differs', 'files differ')}, first {unlike[0]}."
+        if unlike
+        else None
+    )
 
 
 def _files(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from napari_tool_runner.names import walked
+from napari_tool_runner.names import count_text, walked
 from napari_tool_runner.tools.dialect import CollectedFile, CollectedOutput, DataFile, TestOutcome
 from napari_tool_runner.tools.galaxy.judge import messages
 from napari_tool_runner.tools.galaxy.metadata import dataset_metadata, unique_values
@@ -80,7 +80,7 @@ class _Verification:
         found = len(names)
         if int(wanted) != found:
             listed = ", ".join(names) or "none"
-            self.problems.append(f"There are {found} outputs ({listed}), not {wanted}.")
+            self.problems.append(f"It has {count_text(found, 'output')} ({listed}), not {wanted}.")
 
     def streams(self) -> None:
         from galaxy.tool_util.verify import verify_job_metadata

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, UnknownToolError
-from napari_tool_runner.names import lies_in, real_place, unique_name
+from napari_tool_runner.names import count_text, lies_in, real_place, unique_name
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, ships
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
@@ -88,7 +88,8 @@ class Toolbox(Mapping[str, "Tool"]):
     def __repr__(self) -> str:
         """Return one line: how many tools of which folders."""
         names = one_line(", ".join(folder.path.name for folder in self.folders), 300)
-        return f"<Toolbox of {names}: {len(self._entries)} tools, {len(self._problems)} problems>"
+        told = count_text(len(self._entries), "tool"), count_text(len(self._problems), "problem")
+        return f"<Toolbox of {names}: {', '.join(told)}>"
 
     @property
     def entries(self) -> tuple[ToolEntry, ...]:

@@ -10,6 +10,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QAbstractItemView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
+from napari_tool_runner.names import count_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.model import Severity
@@ -109,7 +110,7 @@ class ProblemsPanel(QWidget):
             self.message.say("Nothing is wrong with the tools of your folders.", "done")
         else:
             first = f" (the first {_MOST_SHOWN} are shown)" if count > _MOST_SHOWN else ""
-            self.message.say(f"{count} remark{'s' * (count != 1)}{first}; a click opens the file.")
+            self.message.say(f"{count_text(count, 'remark')}{first}; a click opens the file.")
         self.shown.emit()
 
     def _open(self, item: QTreeWidgetItem | None) -> None:

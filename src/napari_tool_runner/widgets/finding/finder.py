@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_tool_runner.names import count_text
 from napari_tool_runner.widgets.finding.badges import BadgeLookup
 from napari_tool_runner.widgets.finding.tool_delegate import ToolDelegate
 from napari_tool_runner.widgets.finding.tool_tree import Grouping, ToolTreeModel
@@ -104,14 +105,15 @@ class ToolFinder(QWidget):
 
     def refresh(self) -> None:
         """Show the toolbox again: it, the stars or the arrangement changed."""
-        number = len(self._toolbox)
-        count = f"{number} " if number else ""  # none: they are being read
-        self.search.setPlaceholderText(f"Search {count}tool{'s' * (number != 1)}")
+        number = len(self._toolbox)  # none: they are being read
+        self.search.setPlaceholderText(
+            f"Search {count_text(number, 'tool') if number else 'tools'}"
+        )
         self._search(self.search.text())
 
     def _tell_problems(self) -> None:
         problems = len(self._toolbox.problems)
-        files = f"{problems} file{'s' * (problems != 1)}"
+        files = count_text(problems, "file")
         self.message.say(
             f"{files} of the toolboxes could not be used." if problems else "",
             "problem",

@@ -31,7 +31,7 @@ from napari_tool_runner.jobs import (
     remembered,
     rerun,
 )
-from napari_tool_runner.names import size_text
+from napari_tool_runner.names import count_text, size_text
 from napari_tool_runner.widgets.history.fill import changes, fill_form
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
@@ -356,7 +356,7 @@ class HistoryActions(QObject):
 
     def _deleted(self, gone: list[str], problems: list[str]) -> None:
         self.deleted.emit(gone)
-        jobs = f"{len(gone)} job{'s' * (len(gone) != 1)}"
+        jobs = count_text(len(gone), "job")
         self.say(" ".join([f"Deleted {jobs}.", *problems]), "problem" if problems else "done")
 
     def _layers_of(self, ids: set[str]) -> list[str]:

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState
-from napari_tool_runner.names import safe_name
+from napari_tool_runner.names import count_text, safe_name
 from napari_tool_runner.proxies import bare
 from napari_tool_runner.widgets.history.actions import Form, HistoryActions, record_of
 from napari_tool_runner.widgets.history.facts import JobDetails
@@ -284,7 +284,7 @@ class HistoryPanel(QWidget):
         if every == 0:
             text = "Reading…" if self.model.busy else "No jobs yet: run a tool, and it is here."
         else:
-            jobs = f"{every:,} job{'s' * (every != 1)}"
+            jobs = count_text(every, "job")
             text = jobs if shown == every else f"{shown:,} of {jobs}"
         self.count.setText(text)
 

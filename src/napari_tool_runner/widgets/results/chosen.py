@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_tool_runner.exchange import column_title, id_column
+from napari_tool_runner.names import count_text
 from napari_tool_runner.widgets.parts.texts import short
 from napari_tool_runner.widgets.results.measures import plotted
 
@@ -24,8 +25,8 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
     values, kinds, dates = plotted(rows.frame[name])
     noun = "object" if rows.layers else "row"
     if kinds or dates:
-        are = "s are" if len(chosen) != 1 else " is"
-        return f"{len(chosen):,} {noun}{are} chosen." if len(chosen) else ""
+        are = count_text(len(chosen), f"{noun} is", f"{noun}s are")
+        return f"{are} chosen." if len(chosen) else ""
     chosen, shown = (some[np.isfinite(values[some])] for some in (chosen, shown))
     if not len(chosen):
         return ""
@@ -35,7 +36,7 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
     if len(chosen) > 1:
         low, high = _told(values[chosen].min()), _told(values[top])
         span = low if low == high else f"{low}–{high}"
-        told = f"{len(chosen):,} {noun}s, {title} {span}{unit}"
+        told = f"{count_text(len(chosen), noun)}, {title} {span}{unit}"
         if values[chosen].min() == values[top]:  # as of one frame
             return f"{told}."
         return f"{told}; the largest is {_called(rows, top)}{_tie(rows, values, chosen, top)}."

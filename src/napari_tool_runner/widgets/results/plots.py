@@ -11,6 +11,7 @@ from qtpy.QtGui import QPalette
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_tool_runner.exchange import column_title
+from napari_tool_runner.names import count_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
@@ -224,8 +225,8 @@ class PlotPanel(Themed, QWidget):
         self._number_across(self.axes, across)
         self._name_across()
         if len(self._shown) < len(self._rows):
-            noun = "objects" if self._rows.layers else "rows"
-            told = f"{len(self._shown):,} of {len(self._rows):,} {noun}: {short(self._filtered)}"
+            of = count_text(len(self._rows), "object" if self._rows.layers else "row")
+            told = f"{len(self._shown):,} of {of}: {short(self._filtered)}"
             self.axes.set_title(told, fontsize="small")
         self._paint(self.axes)
         self.canvas.draw_idle()

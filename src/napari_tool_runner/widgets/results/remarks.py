@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QSizePolicy, QWidget
 from superqt import QFlowLayout
 
 from napari_tool_runner.exchange import edge_words, giant_words, pixel_column, speck_words
+from napari_tool_runner.names import count_text
 from napari_tool_runner.widgets.parts.layouts import plain_label
 from napari_tool_runner.widgets.results.filtering import NOT_CUT
 from napari_tool_runner.widgets.results.measures import Specks, cut_in, giants_of, specks_of
@@ -91,7 +92,7 @@ class Remarks(QWidget):
             leave = "Leave them out", partial(self.added.emit, found.filter)
             self.specks.say(speck_words(found.number, found.least), _REMOVE, leave)
         elif found.hidden and found.filter in filtered:
-            specks = "1 speck" if found.hidden == 1 else f"{found.hidden:,} specks"
+            specks = count_text(found.hidden, "speck")
             text = f"Left out: {specks} of less than {found.least:,} pixels."
             show = "Show them", partial(self.dropped.emit, found.filter)
             self.specks.say(text, _REMOVE, show)
@@ -120,7 +121,7 @@ class Remarks(QWidget):
             self.cut.say(edge_words(len(found)), _EDGE, show, leave)
         elif NOT_CUT in filtered:
             count = int(cut.sum())
-            told = "1 object that touches" if count == 1 else f"{count:,} objects that touch"
+            told = count_text(count, "object that touches", "objects that touch")
             show = f"Show {it}", partial(self.dropped.emit, NOT_CUT)
             self.cut.say(f"Left out: {told} the edge.", _EDGE, show)
         else:

@@ -31,7 +31,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.names import safe_name
+from napari_tool_runner.names import count_text, safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
@@ -168,7 +168,7 @@ class TableView(QWidget):
     def copy(self) -> None:
         """Copy the chosen lines that are shown, or all, separated by tabs, with their header."""
         taken = self.rows.frame.iloc[self._taken()]
-        rows = f"{len(taken):,} row{'s' * (len(taken) != 1)}"
+        rows = count_text(len(taken), "row")
         chosen = len(self.model.lines(self.chosen)) > 0
         said = f"Copied the {rows} that {'are' if len(taken) != 1 else 'is'} chosen."
         said = said if chosen else f"Copied all {rows} that are shown."
@@ -313,7 +313,7 @@ class TableView(QWidget):
     def _tell_count(self) -> None:
         total, shown, chosen = len(self.rows), self.model.rowCount(), len(self.chosen)
         noun = "object" if self.rows.layers else "row"
-        text = f"{total:,} {noun}{'s' * (total != 1)}"
+        text = count_text(total, noun)
         text = f"{shown:,} of {text}" if shown != total else text
         widest = f"{text}, {total:,} chosen"
         self.remarks.say_count(f"{text}, {chosen:,} chosen" if chosen else text, widest)
@@ -351,7 +351,7 @@ class TableView(QWidget):
     def _saved(self, count: int, path: object) -> None:
         # the name first: of a long text a notification shows the begin
         if isinstance(path, Path):
-            notify(f"Saved {path.name}: {count:,} rows, in {path.parent}.")
+            notify(f"Saved {path.name}: {count_text(count, 'row')}, in {path.parent}.")
 
     def _work(
         self, work: Callable[[], object], cells: int, then: Callable[[object], object]

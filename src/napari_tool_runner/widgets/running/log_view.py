@@ -9,6 +9,7 @@ from qtpy.QtCore import QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QFontDatabase, QTextCursor
 from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_tool_runner.names import count_text
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
@@ -134,7 +135,7 @@ class LogView(QWidget):
             at_end = bar.value() >= bar.maximum() - 2
             texts = [clean_line(line.text) for line in lines]
             if missed > 0:
-                texts.insert(0, f"… {missed} lines left out; the log file has them …")
+                texts.insert(0, f"… {count_text(missed, 'line')} left out: the log file has all …")
             self.text.appendPlainText("\n".join(texts))
             if at_end:
                 self._to_end()

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLabel, QVBoxLayou
 
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import JobState, RunOptions, Sweep, is_sweepable, write_table
-from napari_tool_runner.names import safe_name
+from napari_tool_runner.names import count_text, safe_name
 from napari_tool_runner.widgets.parts.background import Task, bell, soon, when_destroyed
 from napari_tool_runner.widgets.parts.icons import TextIconButton
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
@@ -134,7 +134,7 @@ class SweepDialog(QDialog):
         idle = self._running is None and not self._admission.asking
         self.run_button.setEnabled(idle and not problem)
         if self._running is None:
-            self.count.setText(f"{count} run{'s' * (count != 1)}" if count else "")
+            self.count.setText(count_text(count, "run") if count else "")
         self.message.say(problem, "problem")
 
     # -- running ------------------------------------------------------------------------------

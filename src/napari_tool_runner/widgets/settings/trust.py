@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.jobs import Question
-from napari_tool_runner.names import size_text
+from napari_tool_runner.names import count_text, size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.isolation.walls import missing_walls
 from napari_tool_runner.tools.toolbox.own import MINE_MEANS, PUT_RIGHT, not_own
@@ -176,7 +176,9 @@ class TrustDialog(QDialog):
         self.revoke_button.setVisible(state in _ASKED)
         self._say_rights()
         seen, entries = self._question.review, self._question.entries
-        self._content.setText(f"{seen.files} files, {size_text(seen.size)}\n{seen.digest[:23]}…")
+        self._content.setText(
+            f"{count_text(seen.files, 'file')}, {size_text(seen.size)}\n{seen.digest[:23]}…"
+        )
         self.tools.clear()
         self.tools.addItems([one_line(entry.name) for entry in entries])
         self.tools.setCurrentRow(0)
