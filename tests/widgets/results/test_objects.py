@@ -10,17 +10,20 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from napari.layers import Labels
+from qtpy.QtWidgets import QFileDialog
 
 from napari_tool_runner.jobs import Measured
 from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
-from napari_tool_runner.widgets.results import looks, pixel_size, scene, showing
+from napari_tool_runner.widgets.results import looks, pixel_size, scene, showing, view
 from napari_tool_runner.widgets.results.again import note_act
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
 from napari_tool_runner.widgets.results.rows import rows_of_columns
+from napari_tool_runner.widgets.results.saving import KINDS
 from napari_tool_runner.widgets.results.showing import open_measured, plot_features
+from napari_tool_runner.widgets.results.view import STALE
 
 
 @pytest.fixture
@@ -262,7 +265,11 @@ def test_what_was_measured_of_other_objects_is_measured_again(qtbot, dock, label
     qtbot.waitUntil(dock.view.body.isVisible)
 
 
-def test_painting_after_measuring_is_told_beside_the_table(qtbot, dock, labels):
+def test_painting_after_measuring_is_told_beside_the_table_and_in_its_file(
+    qtbot, dock, labels, tmp_path, monkeypatch
+):
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(view, "notify", lambda *told: said.append(told))
     owner = Measuring()
     Measured(labels, (), None).note(labels)
     note_act(labels, owner.measure)
@@ -271,10 +278,22 @@ def test_painting_after_measuring_is_told_beside_the_table(qtbot, dock, labels):
     labels.fill((0, 3, 3), 0)  # the eraser
     qtbot.waitUntil(changed.isVisible)
     assert "“Nuclei” have changed since they were measured." in changed.text()
+    for kind, read in ((".csv", pd.read_csv), (".xlsx", pd.read_excel)):
+        place = tmp_path / f"stale{kind}"
+        monkeypatch.setattr(
+            QFileDialog, "getSaveFileName", lambda *_, p=place: (str(p), next(iter(KINDS)))
+        )
+        dock.view.save_button.click()
+        assert read(place)[STALE].all(), "the file says so, too"
+        assert said[-1][1] == "warning"
+        assert "before the last change" in said[-1][0]
     assert dock.view.body.isVisible()
     assert shown_rows(dock) == 2
     labels.undo()
     qtbot.waitUntil(changed.isHidden)
+    dock.view.save_button.click()
+    assert STALE not in read(place), "it is as it was measured"
+    assert said[-1][1] == "info"
     labels.paint((0, 9, 9), 3)
     qtbot.waitUntil(changed.isVisible)
     changed.button.click()

@@ -31,6 +31,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.jobs import has_changed, size_changed
 from napari_tool_runner.names import count_text, safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
@@ -53,6 +54,8 @@ MARKED = 500
 """So many runs of chosen lines are marked; Qt takes its time for each."""
 TOUCHES = "touches_edge"
 """The column that says in a saved table which objects the edge cuts."""
+STALE = "changed_since_measured"
+"""The column that says in a saved table whose rows tell of objects, or pixels, of before."""
 AT_ONCE = 20_000
 """So many cells are written while the window waits."""
 
@@ -342,16 +345,21 @@ class TableView(QWidget):
         frame, cut = self.rows.frame.iloc[self.model.shown], cut_in(self.rows)
         if cut is not None and TOUCHES not in frame.columns:
             frame = frame.assign(**{TOUCHES: cut[self.model.shown]})
+        stale = np.array([has_changed(one) or size_changed(one) for one in self.rows.layers], bool)
+        if stale.any():
+            frame = frame.assign(**{STALE: stale[self.rows.owners[self.model.shown]]})
         self._work(
             partial(save_table, frame, Path(name), KINDS[kind]),
             frame.size,
-            partial(self._saved, len(frame)),
+            partial(self._saved, len(frame), bool(stale.any())),
         )
 
-    def _saved(self, count: int, path: object) -> None:
+    def _saved(self, count: int, stale: bool, path: object) -> None:
         # the name first: of a long text a notification shows the begin
         if isinstance(path, Path):
-            notify(f"Saved {path.name}: {count_text(count, 'row')}, in {path.parent}.")
+            text = f"Saved {path.name}: {count_text(count, 'row')}, in {path.parent}."
+            told = f" Measured before the last change, as its column {STALE} says."
+            notify(text + told * stale, "warning" if stale else "info")
 
     def _work(
         self, work: Callable[[], object], cells: int, then: Callable[[object], object]
