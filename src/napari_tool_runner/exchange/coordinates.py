@@ -256,9 +256,8 @@ def coordinate_data(
         if not placed.all():  # an unplaced corner would move napari's sliders
             kept = placed[mesh.faces].all(axis=1)
             notes.append(
-                "Corners without a place (NaN or infinite) were left out: "
-                f"{np.count_nonzero(~placed)} of {len(placed)}; triangles that had them: "
-                f"{np.count_nonzero(~kept)}."
+                f"Corners without a place (NaN or infinite) were left out: {np.sum(~placed)} of "
+                f"{len(placed)}; triangles that had them: {np.sum(~kept)}."
             )
             faces = (np.cumsum(placed) - 1)[mesh.faces[kept]]
             values = None if mesh.values is None else mesh.values[placed]
