@@ -13,10 +13,12 @@ import psutil
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError
+from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.warm import patience, pool, serving
 from napari_tool_runner.plugins.warm.learned import known
+from napari_tool_runner.plugins.warm.local_server import LocalServer
 from plugins.runner_helpers import wait_until
 from plugins.warm_programs import LOOK, Programs, installed
 
@@ -35,6 +37,47 @@ def programs(request: pytest.FixtureRequest, tmp_path: Path) -> Programs:
 __all__ = ["installed"]
 
 
+@pytest.fixture(params=[True, False], ids=["by-napari", "by-a-program"])
+def handed_over(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether napari hands the call of the job's own command over, or what stands for Python."""
+    if not request.param:
+        monkeypatch.setattr(pool, "python_of", lambda *_: "")
+    return bool(request.param)
+
+
+def test_a_command_that_is_the_python_needs_nothing_that_stands_for_it(programs: Programs) -> None:
+    name = programs.script("import numpy, os, sys; print(sys.argv[1:]); os.abort()")
+    programs.learn("python", name, "a b")
+    (server,) = programs.servers
+    assert isinstance(server, LocalServer)
+    (server._seen / "handover").write_text("#!/bin/false")
+    assert programs.run("python", name, "a b") == (134, ["['a b']"], [])
+    assert programs.run("bash", "-c", f"python {name}")[1] == []
+    assert server.indirect == set()
+
+
+def test_a_script_that_lies_elsewhere_is_the_one_that_the_program_sees(tmp_path: Path) -> None:
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", not enclosure_problem())
+    name = str(programs.work / programs.script("import numpy\nprint('outside')"))
+    (tmp_path / "other.py").write_text("import numpy\nprint('shown')")
+    for _ in range(3):
+        process, events = programs.process()
+        assert process.context is not None
+        shown = Mount(Path(name), source=tmp_path / "other.py")
+        process.context.mounts = [*process.context.mounts, shown]
+        LocalRunnerService({"enclose": programs.enclose}).exec(process, ["python", name])
+        assert events.lines("stdout") == ["shown" if programs.enclose else "outside"]
+        assert wait_until(lambda: not any(one.waited for one in programs.servers), 60.0)
+    assert process.context.provenance["warm"]
+
+
+def test_a_folder_that_a_link_leads_to(programs: Programs, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "jobs").symlink_to("real")
+    programs.both("python", programs.script("import numpy, os; print(os.getcwd())"))
+
+
+@pytest.mark.usefixtures("handed_over")
 def test_it_finds_what_a_cold_one_finds(programs: Programs) -> None:
     name = programs.script(LOOK)
     assert len(programs.both("python", name, "a b", "")[1]) > 20
@@ -84,6 +127,7 @@ ENDS = [
 ]
 
 
+@pytest.mark.usefixtures("handed_over")
 def test_it_ends_as_a_cold_one_does(programs: Programs) -> None:
     for text in ENDS:
         name = programs.script(text)
@@ -149,9 +193,9 @@ def test_what_is_installed_and_changed_is_imported_anew(
     module.write_text("value = 1")
     name = programs.script("import of_today\nprint(of_today.value)")
     assert programs.warmed("python", name)[1] == ["1"]
+    (server,) = programs.servers
     module.write_text("value = 1 + 1")
     assert programs.run("python", name)[1] == ["2"]
-    (server,) = programs.servers
     assert wait_until(lambda: server.outdated)
     assert programs.run("python", name)[1] == ["2"]
     assert programs.servers != [server]
@@ -192,6 +236,7 @@ def test_a_package_that_starts_threads_is_left_out(programs: Programs, installed
     assert first[2] != second[2]  # it could see what the one before does
 
 
+@pytest.mark.usefixtures("handed_over")
 def test_a_cancelled_job_ends_with_all_that_it_started(programs: Programs) -> None:
     name = programs.script(
         """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -40,13 +42,24 @@ def silent(until: threading.Event) -> Iterator[bytes]:
     yield b""
 
 
+@contextmanager
+def reached(folder: Path) -> Iterator[str]:
+    """Give a short path of a folder: an address has 107 bytes at most."""
+    number = os.open(folder, os.O_PATH)
+    yield f"/proc/self/fd/{number}"
+    os.close(number)
+
+
 def start(folder: Path, *packets: bytes) -> None:
     """Start what connects and tells `packets`, then ends."""
     until = threading.Event()
 
     def tell() -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
-            while link.connect_ex(str(folder / "control")):
+        with (
+            reached(folder) as place,
+            socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link,
+        ):
+            while link.connect_ex(f"{place}/control"):
                 until.wait(0.01)
             for one in packets:
                 link.send(one)

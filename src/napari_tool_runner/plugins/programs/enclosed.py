@@ -57,9 +57,16 @@ class Enclosure:
         """Whether its first process is known."""
 
     def start(
-        self, args: Sequence[str], work_dir: Path, environment: Mapping[str, str]
+        self,
+        args: Sequence[str],
+        work_dir: Path,
+        environment: Mapping[str, str],
+        streams: Sequence[int] = (),
     ) -> subprocess.Popen[bytes]:
-        """Start `args`; raises OSError for what could not be executed, ValueError for a nul."""
+        """Start `args`; raises OSError for what could not be executed, ValueError for a nul.
+
+        `streams`: its standard files; by default nothing to read, and pipes.
+        """
         check_program(args[0], work_dir, environment)
         self._status, status = os.pipe()
         kernel, (ours, its) = os.memfd_create("kernel"), socket.socketpair()
@@ -70,7 +77,7 @@ class Enclosure:
             program += ["--seccomp", str(kernel)] if forbidden else []
             program += ["--", *args]
             fds = (its.fileno(), kernel, status, *self._passed)
-            started = self._begin(program, work_dir, environment.get(MARK), fds)
+            started = self._begin(program, work_dir, environment.get(MARK), fds, streams)
             self._program = started
             try:
                 its.close()
@@ -98,20 +105,27 @@ class Enclosure:
         return started
 
     def _begin(
-        self, program: list[str], work_dir: Path, mark: str | None, fds: Collection[int]
+        self,
+        program: list[str],
+        work_dir: Path,
+        mark: str | None,
+        fds: Collection[int],
+        streams: Sequence[int],
     ) -> subprocess.Popen[bytes]:
         """Start bubblewrap, which waits for its options."""
 
         def start() -> subprocess.Popen[bytes]:
             with no_input().open("rb") as nothing:
+                pipe = subprocess.PIPE
+                stdin, stdout, stderr = streams or (nothing.fileno(), pipe, pipe)
                 return subprocess.Popen(
                     program,
                     cwd=work_dir,
                     # a descriptor's variables (LD_PRELOAD) are the program's
                     env={} if mark is None else {MARK: mark},
-                    stdin=nothing,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.PIPE,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
                     bufsize=0,
                     # no terminal to write to; and the group that is ended as a whole
                     start_new_session=True,

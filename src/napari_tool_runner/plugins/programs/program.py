@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,14 @@ from napari_tool_runner.plugins.programs.process_tree import (
     watchdog,
 )
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.plugins.warm.direct import Direct, NotTaken, call
 from napari_tool_runner.plugins.warm.pool import handing
 from napari_tool_runner.quoting import check_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import Event, ExecContext
     from napari_tool_runner.plugins.programs.enclosed import Enclosure
+    from napari_tool_runner.plugins.warm.handing import Handing
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["gpu_remark", "run_here", "run_program"]
@@ -60,6 +63,7 @@ def run_program(
     *,
     grace: float = GRACE,
     enclosure: Enclosure | None = None,
+    how: Handing | None = None,
 ) -> int:
     """Run `args` to its end and return the exit code.
 
@@ -77,6 +81,8 @@ def run_program(
         Seconds between the request to end and the end by force.
     enclosure : Enclosure, optional
         What it runs in.
+    how : Handing, optional
+        Whose call is handed over, instead of starting `args`.
 
     Returns
     -------
@@ -90,13 +96,16 @@ def run_program(
         The program could not be started.
     JobCancelledError, JobTimeoutError
         After the whole process tree has ended.
+    NotTaken
+        The call was not; nothing has begun.
     """
     if context.cancel.requested:
         raise JobCancelledError("The job was cancelled before its program started.")
     mark = new_mark()
     watchdog.ensure()  # it finds by its mark what has just begun when we are killed
-    program = _start(list(args), context.work_dir, {**environment, MARK: mark}, enclosure)
-    watchdog.add(program.pid)
+    program = _start(list(args), context.work_dir, {**environment, MARK: mark}, enclosure, how)
+    if isinstance(program, subprocess.Popen):
+        watchdog.add(program.pid)
     if watchdog.problem:
         context.say(watchdog.problem)
     assert program.stdout is not None
@@ -115,7 +124,10 @@ def run_program(
     ]
 
     def end() -> None:
-        left = end_processes([program.pid], grace=grace, mark=mark, group=program.pid)
+        if isinstance(program, Direct):
+            left = program.end(grace, mark)
+        else:
+            left = end_processes([program.pid], grace=grace, mark=mark, group=program.pid)
         if left:
             _log.warning("These processes could not be ended: %s", left)
 
@@ -129,8 +141,9 @@ def run_program(
                 raise
     finally:
         program.wait()
-        gone = _finish_readers(readers, program.pid, mark, context, enclosure)
-        watchdog.discard(program.pid)
+        gone = _finish_readers(readers, program, mark, context, enclosure)
+        if program.pid:
+            watchdog.discard(program.pid)
         ran = enclosure is None or enclosure.ran()
     ender.raise_reason()
     if not gone:
@@ -172,18 +185,22 @@ def run_here(
     environment = program_environment(at_home(variables, context), context)
     grace = settings.GRACE.of(config)
     while True:
-        with handing(tool, args, context, config, environment, shown) as how:
+        with suppress(NotTaken), handing(tool, args, context, config, environment, shown) as how:
             walls = enclosure_of(context, config, shown, how.around)
             how.begin(walls)
-            heard = how.heard(context)
-            code = run_program(how.args, heard, how.environment, grace=grace, enclosure=walls)
-        if not how.stuck:
-            return code
+            code = run_program(
+                *(how.args, how.heard(context), how.environment),
+                grace=grace,
+                enclosure=walls,
+                how=how if how.python else None,
+            )
+            if not how.stuck:
+                return code
 
 
 def _finish_readers(
     readers: Sequence[LineReader],
-    pid: int,
+    program: subprocess.Popen[bytes] | Direct,
     mark: str,
     context: ExecContext,
     enclosure: Enclosure | None,
@@ -192,10 +209,10 @@ def _finish_readers(
     deadline = time.monotonic() + _LEFTOVER_WAIT
     for reader in readers:
         reader.join(max(0.0, deadline - time.monotonic()))
-    alive = not _ended(pid, deadline, enclosure)
+    alive = not _ended(program, deadline, enclosure)
     if not any(reader.is_alive() for reader in readers) and not alive:
         return True
-    left = end_processes([], grace=0.5, mark=mark, group=pid)
+    left = end_processes([], grace=0.5, mark=mark, group=program.pid or None)
     gone = enclosure is None or enclosure.end()
     for reader in readers:
         reader.join(1.0)
@@ -206,12 +223,16 @@ def _finish_readers(
     return gone
 
 
-def _ended(pid: int, deadline: float, enclosure: Enclosure | None) -> bool:
+def _ended(
+    program: subprocess.Popen[bytes] | Direct, deadline: float, enclosure: Enclosure | None
+) -> bool:
     """Wait until a program's group, or all in its enclosure, has ended; say whether it has."""
     if enclosure is not None:
         return enclosure.ended(deadline - time.monotonic())
+    if isinstance(program, Direct):
+        return program.ended(deadline - time.monotonic())
     pause = 0.0005
-    while group_alive(pid):
+    while group_alive(program.pid):
         if time.monotonic() >= deadline:
             return False
         time.sleep(pause)
@@ -239,8 +260,16 @@ def _not_enclosed(name: str, said: str) -> RunnerExecError:
 
 
 def _start(
-    args: list[str], work_dir: Path, environment: Mapping[str, str], enclosure: Enclosure | None
-) -> subprocess.Popen[bytes]:
+    args: list[str],
+    work_dir: Path,
+    environment: Mapping[str, str],
+    enclosure: Enclosure | None,
+    how: Handing | None,
+) -> subprocess.Popen[bytes] | Direct:
+    if how is not None:
+        direct = call(how, work_dir, environment, enclosure)
+        how.end_direct = direct.kill
+        return direct
     if not args:
         raise RunnerExecError("There is no program to run: the command of the tool is empty.")
     flags = 0

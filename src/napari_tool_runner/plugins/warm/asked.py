@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
-from napari_tool_runner.plugins.warm.handing import Handing
+from napari_tool_runner.plugins.warm.handing import SOCKET, Handing
 from napari_tool_runner.plugins.warm.patience import gave_up, took_cold
 from napari_tool_runner.plugins.warm.serving import JOB
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "asked_by", "forget_light", "handed"]
 
-_SOCKET = "NAPARI_TOOL_RUNNER_WARM"
 _light: set[tuple[str, ...]] = set()  # what starts cold, since it imports next to nothing
 
 
@@ -98,7 +97,7 @@ def handed(
         if how.around is not None:
             inside = server.place / "socket"
             how.around, address = how.around.showing(place, inside), str(inside)
-        how.environment = {**how.environment, _SOCKET: address}
+        how.environment = {**how.environment, SOCKET: address}
         begun = time.monotonic()
         try:
             with how.watch.watching(end or how.end_all):

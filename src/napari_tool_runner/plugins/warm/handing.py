@@ -8,7 +8,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.programs.enclosed import Enclosure
     from napari_tool_runner.plugins.warm.serving import Server
 
-__all__ = ["Handing"]
+__all__ = ["SOCKET", "Handing"]
+
+SOCKET = "NAPARI_TOOL_RUNNER_WARM"
+"""The variable that tells programs where calls are taken."""
 
 _LOOK = 20.0  # seconds until bubblewrap has made its walls
 _AFTER = 1.0  # seconds that bubblewrap may outlive what it started
@@ -57,6 +60,10 @@ class Handing:
         self.calls: list[int] = []
         self._numbers: list[int] = []
         self.watch = Watch(args, server.worked) if server else None
+        self.python = ""
+        """What `direct.call` calls; empty where the program is to be started."""
+        self.end_direct: Callable[[], object] | None = None
+        """Ends that."""
 
     @property
     def stuck(self) -> bool:
@@ -81,9 +88,16 @@ class Handing:
             return context
         return replace(context, report=self.watch.heard(context.report))
 
+    @property
+    def told_at(self) -> str:
+        """Where its programs tell what they have imported."""
+        return self.environment[SOCKET]
+
     def end_all(self) -> None:
-        """End what runs in the enclosure; without one, what was handed over goes on."""
-        if self._enclosure is not None and self.calls:
+        """End what runs in the enclosure; without one, what a program handed over goes on."""
+        if self.end_direct is not None:
+            self.end_direct()
+        elif self._enclosure is not None and self.calls:
             self._enclosure.end()
 
     def begin(self, enclosure: Enclosure | None) -> None:
@@ -123,7 +137,7 @@ class Handing:
             connection = listener.accept()[0]
         except OSError:
             return False
-        with connection, ExitStack() as stack:
+        with connection:
             assert self._server is not None
             server = self._server
             try:
@@ -134,16 +148,37 @@ class Handing:
                     if new is not None:
                         server.prepare(new)
                     return True
-                files = self._namespaces()
-                for one in files:
-                    stack.callback(os.close, one)
-                imports = known.of(server.name, self._tool, kind) if kind else None
-                connection.settimeout(None)  # as it is handed over
-                passed = [connection.fileno(), *files]
-                self._numbers.append(imports.number if imports is not None else 0)
-                self.calls.append(server.hand_over(imports, self._root, passed))
+                self.hand_over(connection, kind)
             except (OSError, ValueError, struct.error) as error:  # the program starts cold
                 _log.info("A call was not handed over: %s", error)
+        return True
+
+    def hand_over(self, connection: socket.socket, kind: bytes) -> None:
+        """Let the server fork for the call that comes by `connection`; raises OSError."""
+        assert self._server is not None
+        server = self._server
+        with ExitStack() as stack:
+            files = self._namespaces()
+            for one in files:
+                stack.callback(os.close, one)
+            imports = known.of(server.name, self._tool, kind) if kind else None
+            connection.settimeout(None)  # as it is handed over
+            passed = [connection.fileno(), *files]
+            self._numbers.append(imports.number if imports is not None else 0)
+            self.calls.append(server.hand_over(imports, self._root, passed))
+
+    def is_taken(self, link: socket.socket) -> bool:
+        """Whether the call that was sent by `link` is taken; then it goes on."""
+        assert self._server is not None
+        ready = select.poll()
+        ready.register(link, select.POLLIN)
+        while not ready.poll(waits := self._server.waits() or _SLOW * 1000):
+            if waits == _SLOW * 1000:
+                return False
+            self._server.take_back()
+        if link.recv(1) != b"s":
+            return False
+        link.sendall(b"g")
         return True
 
     def _namespaces(self) -> list[int]:

@@ -20,7 +20,7 @@ _SOCKET = "NAPARI_TOOL_RUNNER_WARM"
 _SEEN = 16384  # bytes that are sent at once; what tells calls apart lies in them
 _WAIT = 10.0  # seconds until somebody takes the call
 _KNOWN = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU"]
-_PASSED_ON: list[int] = [int(getattr(_signal, one)) for one in _KNOWN]
+_PASSED_ON: list[int] = [int(getattr(_signal, one)) for one in _KNOWN if hasattr(_signal, one)]
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         _forget_locale()
         if not name.startswith("python"):
             words, program = [real, *words], _interpreter(real)
-        link = _ask(program, words) if _is_plain(words) else None
+        link = _ask(program, words) if is_plain(words) else None
     except (OSError, ValueError):
         link = None
     if link is None:
@@ -64,13 +64,14 @@ def _interpreter(script: str) -> str:
         return os.fsdecode(file.readline(4096)[2:].strip())
 
 
-def _is_plain(words: list[str]) -> bool:
+def is_plain(words: list[str], folder: str = "") -> bool:
     """Whether it is a script, a module or a text, without options of Python's own."""
     if not words or words[0] in ("-m", "-c"):
         return len(words) > 1
-    if words[0].startswith("-") or not os.path.isfile(words[0]):
+    path = os.path.join(folder, words[0])
+    if words[0].startswith("-") or not os.path.isfile(path):
         return False
-    with open(words[0], "rb") as file:
+    with open(path, "rb") as file:
         return b"\0" not in file.read()  # an archive; compiled
 
 
@@ -82,27 +83,13 @@ def _ask(program: str, words: list[str]) -> _socket.socket | None:
     link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     link.settimeout(_WAIT)
     link.connect(path)
-    files = [int(one) for one in os.listdir("/proc/self/fd")]
-    files = sorted(one for one in files if _is_passed(one))
+    numbers = [int(one) for one in os.listdir("/proc/self/fd")]
+    files = {one: one for one in sorted(numbers) if _is_passed(one)}
     umask = os.umask(0o077)
     os.umask(umask)
-    ignored = [one for one in _PASSED_ON if _signal.getsignal(one) == _signal.SIG_IGN]
-    limits = [[umask], ignored, sorted(os.sched_getaffinity(0)), *_limits()]
-    sections = [
-        b"run",
-        _kind_of(words),
-        os.fsencode(program),
-        os.getcwdb(),
-        path,
-        " ".join(map(str, files)).encode(),
-        "\n".join(" ".join(map(str, one)) for one in limits).encode(),
-        b"".join(os.fsencode(one) + b"\0" for one in words),
-        b"".join(name + b"=" + value + b"\0" for name, value in os.environb.items()),
-    ]
-    data = b"".join(struct.pack("=Q", len(one)) + one for one in sections)
-    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(files)}i", *files))]
-    link.sendmsg([struct.pack("=Q", len(data)) + data[:_SEEN]], rights)
-    link.sendall(data[_SEEN:])
+    told = (kind_of(words), program, os.getcwdb(), path)
+    pairs = [name + b"=" + value for name, value in os.environb.items()]
+    send(link, told, files, umask, words, pairs)
     if link.recv(1) != b"s":
         link.close()
         return None
@@ -111,11 +98,49 @@ def _ask(program: str, words: list[str]) -> _socket.socket | None:
     return link
 
 
-def _kind_of(words: list[str]) -> bytes:
+def send(
+    link: _socket.socket,
+    told: tuple[bytes, str, bytes, bytes],
+    files: dict[int, int],
+    umask: int,
+    words: list[str],
+    variables: list[bytes],
+) -> None:
+    """Send a call.
+
+    Parameters
+    ----------
+    told : tuple
+        Its kind, its program, its folder, and where it tells what it has imported.
+    files : dict
+        The open files, by the numbers that they are to have.
+    """
+    ignored = [one for one in _PASSED_ON if _signal.getsignal(one) == _signal.SIG_IGN]
+    limits = [[umask], ignored, sorted(os.sched_getaffinity(0)), *_limits()]
+    kind, program, folder, path = told
+    sections = [
+        b"run",
+        kind,
+        os.fsencode(program),
+        folder,
+        path,
+        " ".join(map(str, files)).encode(),
+        "\n".join(" ".join(map(str, one)) for one in limits).encode(),
+        b"".join(os.fsencode(one) + b"\0" for one in words),
+        b"".join(one + b"\0" for one in variables),
+    ]
+    data = b"".join(struct.pack("=Q", len(one)) + one for one in sections)
+    passed = struct.pack(f"{len(files)}i", *files.values())
+    rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, passed)]
+    link.sendmsg([struct.pack("=Q", len(data)) + data[:_SEEN]], rights)
+    link.sendall(data[_SEEN:])
+
+
+def kind_of(words: list[str], folder: str = "") -> bytes:
     """Return what calls have in common that import the same at their begin."""
     told = words[:2] if words[0] in ("-m", "-c") else words[:1]
     if len(told) == 1:
-        found = os.stat(words[0])
+        found = os.stat(os.path.join(folder, words[0]))
         told = [*told, str(found.st_ino), str(found.st_mtime_ns), str(found.st_size)]
     kind = os.fsencode("\0".join(told))
     return kind if len(kind) < _SEEN // 2 else b""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_tool_runner.plugins.warm.warm_interpreter import LONGEST, Interpreter
 
-__all__ = ["by_name", "calls_python", "lay_out_programs", "lay_out_server", "told_by"]
+__all__ = ["by_name", "calls_python", "lay_out_programs", "lay_out_server", "python_of", "told_by"]
 
 _HERE = Path(__file__).parent
 _LOOKED_AT = 1 << 18
@@ -31,6 +31,12 @@ def calls_python(args: Sequence[str], found: Interpreter) -> bool:
 def by_name(args: Sequence[str], found: Interpreter) -> list[str]:
     """Return `args` so that their program is looked for on the PATH, if it is stood for."""
     return [_name_of(args[0], found) or args[0], *args[1:]]
+
+
+def python_of(args: Sequence[str], found: Interpreter) -> str:
+    """Return which name of the Python a command calls; empty when it is another program."""
+    name = _name_of(args[0], found)
+    return os.path.join(os.path.dirname(found.path), name) if name.startswith("python") else ""
 
 
 def lay_out_server(folder: Path) -> None:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 from napari_tool_runner.plugins.contract import WARM, Stored
 from napari_tool_runner.plugins.programs.enclosure import is_enclosing
 from napari_tool_runner.plugins.warm.asked import Asked, asked_by, forget_light, handed
+from napari_tool_runner.plugins.warm.direct import NotTaken
 from napari_tool_runner.plugins.warm.handing import Handing
-from napari_tool_runner.plugins.warm.interpreter import by_name, calls_python
+from napari_tool_runner.plugins.warm.interpreter import by_name, calls_python, python_of
 from napari_tool_runner.plugins.warm.learned import known
 from napari_tool_runner.plugins.warm.local_server import LocalServer
 from napari_tool_runner.plugins.warm.rooms import sweep
@@ -235,7 +236,12 @@ def handing(
             return
         path = f"{server.place / 'bin'}{os.pathsep}{environment['PATH']}"
         with handed(server, by_name(args, found), {**environment, "PATH": path}, asked) as how:
-            yield how
+            how.python = python_of(args, found) if asked.kind not in server.indirect else ""
+            try:
+                yield how
+            except NotTaken:
+                server.indirect.add(asked.kind)
+                raise
         tell(how, server, context)
 
 

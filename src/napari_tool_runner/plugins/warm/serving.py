@@ -73,6 +73,8 @@ class Server:
         """Imports that take less than a call costs that is handed over."""
         self.waited: set[int] = set()
         """Which imports are asked for and not yet done."""
+        self.indirect = set[tuple[str, ...]]()
+        """Kinds of commands whose calls napari cannot hand over itself."""
         self.outdated = False
         self._serials, self._warm = itertools.count(1), set[int]()
         self.silent = False

@@ -56,7 +56,7 @@ class Call:
             data = data[8 + length :]
         if len(sections) != _SECTIONS or sections[0] != b"run":
             raise OSError("the call is of another kind")
-        _, _, program, folder, self.told, numbers, limits, words, variables = sections
+        _, self.kind, program, folder, self.told, numbers, limits, words, variables = sections
         self.program, self.folder = os.fsdecode(program), os.fsdecode(folder)
         self.numbers = _numbers(numbers)
         if len(self.numbers) != len(self.files):
@@ -77,6 +77,17 @@ class Call:
     def lasting(variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables that packages may read."""
         return {name: value for name, value in variables.items() if name not in _PASSING}
+
+    def is_as_told(self) -> bool:
+        """Whether its file is, seen from here, the one that the caller saw."""
+        if self.words[0] in ("-m", "-c") or not self.kind:
+            return True
+        try:
+            found = os.stat(os.path.join(self.folder, self.words[0]))
+        except OSError:
+            return False
+        told = (found.st_ino, found.st_mtime_ns, found.st_size)
+        return self.kind.split(b"\0")[1:] == [b"%d" % one for one in told]
 
     def first_place(self) -> str:
         """Return where modules are looked for first; empty when nowhere besides."""

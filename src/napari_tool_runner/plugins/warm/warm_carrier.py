@@ -38,6 +38,7 @@ def carry(pid: int, connection: socket.socket, bell: tuple[int, int], *, alone: 
             connection.sendall(struct.pack("=ci", b"e", status))
             if alone:
                 _end_below(_LEFT)
+            connection.close()  # before the memory of all imports is given back
             os._exit(0)
         found = readable([connection, wake], -1)
         if wake in found:

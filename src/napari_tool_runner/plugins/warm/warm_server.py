@@ -314,6 +314,8 @@ class Server:
 
     def _check_inside(self, call: Call, root: str) -> None:
         """Raise where the program would find other modules than this process did."""
+        if not call.is_as_told():
+            raise _Cold(f"{call.words[0]} is another file there")
         for one in self.ahead.appeared(root):
             raise _Cold(f"a package would find {one}")
         if found := self._begin.user_site(root, self._root):

@@ -1,0 +1,189 @@
+"""A program whose call napari hands over itself: the job's command is the Python, with no shell.
+
+So nothing is started that stands for the Python. A fork enters the walls of a process that runs
+in them: here it is one that only waits, and with its end all in them ends.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from napari_tool_runner.plugins.programs.devices import no_input
+from napari_tool_runner.plugins.programs.process_tree import end_processes, watchdog
+from napari_tool_runner.plugins.warm.handover import is_plain, kind_of, send
+from napari_tool_runner.quoting import check_words
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.programs.enclosed import Enclosure
+    from napari_tool_runner.plugins.warm.handing import Handing
+
+__all__ = ["Direct", "NotTaken", "call"]
+
+_CAT = "/usr/bin/cat"  # an enclosure shows the system's programs
+_WAIT = 10.0  # seconds until walls are built, or a call is taken
+_FORCE = 5.0  # seconds that an end by force may take
+
+
+class NotTaken(Exception):
+    """Nobody took the call: nothing of the program has begun."""
+
+
+class Direct:
+    """A fork that runs a program; followed as a `Popen` is.
+
+    Parameters
+    ----------
+    link : socket
+        Signals go out by it, and the end comes in.
+    """
+
+    def __init__(
+        self, link: socket.socket, streams: tuple[IO[bytes], IO[bytes]], walls: _Walls | None
+    ) -> None:
+        self._link, self._walls = link, walls
+        self.stdout, self.stderr = streams
+        self.pid = walls.pid if walls is not None else 0
+        """The process that leads its walls."""
+        self._told, self._over = b"", threading.Event()
+
+    def wait(self) -> int:
+        """Return its exit code, or the negative number of the signal that ended it."""
+        if not self._over.is_set():
+            with suppress(OSError):
+                while len(self._told) < 5 and (more := self._link.recv(5 - len(self._told))):
+                    self._told += more
+            self._over.set()
+            if self._walls is not None:
+                self._walls.close()
+        # without a word, what ran it was killed
+        status = struct.unpack("=ci", self._told)[1] if len(self._told) == 5 else signal.SIGKILL
+        return os.waitstatus_to_exitcode(status)
+
+    def ended(self, seconds: float) -> bool:
+        """Wait until all that it has started has ended, once it has, where it has no walls."""
+        ready = select.poll()
+        ready.register(self._link, select.POLLIN)
+        return bool(ready.poll(max(0.0, seconds) * 1000))
+
+    def end(self, grace: float, mark: str) -> list[int]:
+        """Ask it to end, then force it; return what carries its mark and is still there."""
+        deadline = time.monotonic() + grace
+        with suppress(OSError):
+            self._link.send(bytes([signal.SIGTERM]))
+        left = end_processes([], grace=grace, mark=mark)
+        self._over.wait(max(0.0, deadline - time.monotonic()))
+        self.kill()
+        return left
+
+    def kill(self) -> None:
+        """End it with all that it has started."""
+        if self._walls is not None:
+            self._walls.enclosure.end()
+        for how in (socket.SHUT_WR, socket.SHUT_RDWR):  # the second if it does not answer
+            with suppress(OSError):
+                self._link.shutdown(how)
+            if self._over.wait(_FORCE):
+                return
+
+
+class _Walls:
+    """An enclosure that is there as long as something waits in it."""
+
+    def __init__(self, enclosure: Enclosure, work_dir: Path, stderr: int) -> None:
+        self.enclosure = enclosure
+        self._link, its = socket.socketpair()
+        with its:
+            streams = (its.fileno(), its.fileno(), stderr)
+            self._program = enclosure.start([_CAT], work_dir, {}, streams)
+        self.pid = self._program.pid
+        watchdog.add(self.pid)
+
+    def wait(self) -> None:
+        """Wait until they are built: only then something in them answers; raises OSError."""
+        self._link.settimeout(_WAIT)
+        self._link.sendall(b"x")
+        if not self._link.recv(1):
+            raise OSError("the enclosure could not be built")
+
+    def close(self) -> None:
+        """Take them down."""
+        self._link.close()
+        self._program.wait()
+
+    def give_up(self) -> None:
+        """Take them down before anything has run in them."""
+        self.enclosure.end()
+        self._program.kill()
+        self.close()
+        self.enclosure.ran()
+        watchdog.discard(self.pid)
+
+
+def call(
+    how: Handing, work_dir: Path, environment: Mapping[str, str], enclosure: Enclosure | None
+) -> Direct:
+    """Hand the call of a job's program over.
+
+    Raises
+    ------
+    NotTaken
+    """
+    words, told = how.args[1:], dict(environment)
+    try:
+        check_words(how.args, environment)
+        if not is_plain(words, str(work_dir)) or os.path.realpath(work_dir) != str(work_dir):
+            raise NotTaken("it is no script that napari sees as the program does")
+        with ExitStack() as undo, ExitStack() as done:
+            (stdout, out), (stderr, err) = _pipe(undo, done), _pipe(undo, done)
+            walls = None
+            if enclosure is not None:
+                walls = _Walls(enclosure, work_dir, err)
+                undo.callback(walls.give_up)
+                told["PWD"] = str(work_dir)  # bubblewrap tells it
+            link, its = socket.socketpair()
+            undo.callback(link.close)
+            done.callback(its.close)
+            place = no_input() if walls is not None else os.devnull
+            nothing = done.enter_context(open(place, "rb")).fileno()
+            kind = kind_of(words, str(work_dir))
+            if walls is not None:
+                walls.wait()
+            how.hand_over(its, kind)
+            link.settimeout(_WAIT)
+            send(
+                link,
+                (kind, how.python, os.fsencode(work_dir), os.fsencode(how.told_at)),
+                {0: nothing, 1: out, 2: err},
+                _umask(),
+                words,
+                [os.fsencode(f"{name}={value}") for name, value in told.items()],
+            )
+            if not kind or not how.is_taken(link):
+                raise NotTaken("it is not taken")
+            link.settimeout(None)
+            undo.pop_all()
+    except (OSError, ValueError) as error:
+        raise NotTaken(str(error)) from error
+    return Direct(link, (stdout, stderr), walls)
+
+
+def _pipe(undo: ExitStack, done: ExitStack) -> tuple[IO[bytes], int]:
+    mine, its = os.pipe()
+    done.callback(os.close, its)
+    return undo.enter_context(open(mine, "rb", buffering=0)), its
+
+
+def _umask() -> int:
+    """Return that of this process, which is not to be changed for that."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
+        return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
