@@ -56,10 +56,10 @@ def run(*, quick: bool) -> Iterator[Comparison]:
             subprocess.run(words, check=True)
 
         for enclose in (True, False):
-            descriptor = folder / "blur.xml"
-            command = f"python '{script}'"
-            descriptor.write_text(DESCRIPTOR.format(command=command), encoding="utf-8")
-            tool = ntr.read_tool(descriptor)
+            tool = _tool(folder / "blur.xml", f"python '{script}'")
+            shell = folder / "blur.sh"
+            shell.write_text(f"exec python '{script}' \"$@\"", encoding="utf-8")
+            by_shell = _tool(folder / "by_shell.xml", f"sh '{shell}'")
 
             def job(
                 *, warm: bool, tool: ntr.Tool = tool, enclose: bool = enclose
@@ -67,7 +67,8 @@ def run(*, quick: bool) -> Iterator[Comparison]:
                 runner = {"service": "LOCAL", "enclose": enclose, "warm": warm}
                 return ntr.run(tool, input=image, config={"runner": runner}, cache=False)
 
-            warmed(lambda job=job: job(warm=True))
+            for one in (tool, by_shell):
+                warmed(lambda job=job, one=one: job(warm=True, tool=one))
             where = "enclosed" if enclose else "not enclosed"
             for what, other in (
                 ("cold", lambda job=job: job(warm=False)),
@@ -80,3 +81,15 @@ def run(*, quick: bool) -> Iterator[Comparison]:
                     aim=0.15,
                     repeats=repeats,
                 )
+            yield compare(
+                f"the same, {where} (by a shell, so that a program hands it over)",
+                lambda job=job: job(warm=True),
+                lambda job=job, one=by_shell: job(warm=True, tool=one),
+                aim=0.9,
+                repeats=repeats,
+            )
+
+
+def _tool(path: Path, command: str) -> ntr.Tool:
+    path.write_text(DESCRIPTOR.format(command=command), encoding="utf-8")
+    return ntr.read_tool(path)

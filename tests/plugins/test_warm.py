@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from napari_tool_runner.errors import JobCancelledError
-from napari_tool_runner.plugins import Mount
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from napari_tool_runner.plugins.warm import patience, pool, serving
@@ -56,19 +55,12 @@ def test_a_command_that_is_the_python_needs_nothing_that_stands_for_it(programs:
     assert server.indirect == set()
 
 
-def test_a_script_that_lies_elsewhere_is_the_one_that_the_program_sees(tmp_path: Path) -> None:
-    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", not enclosure_problem())
-    name = str(programs.work / programs.script("import numpy\nprint('outside')"))
-    (tmp_path / "other.py").write_text("import numpy\nprint('shown')")
-    for _ in range(3):
-        process, events = programs.process()
-        assert process.context is not None
-        shown = Mount(Path(name), source=tmp_path / "other.py")
-        process.context.mounts = [*process.context.mounts, shown]
-        LocalRunnerService({"enclose": programs.enclose}).exec(process, ["python", name])
-        assert events.lines("stdout") == ["shown" if programs.enclose else "outside"]
-        assert wait_until(lambda: not any(one.waited for one in programs.servers), 60.0)
-    assert process.context.provenance["warm"]
+def test_a_script_that_the_program_does_not_see(programs: Programs, tmp_path: Path) -> None:
+    (tmp_path / "unseen.py").write_text("print(1)")
+    cold = programs.run("python", str(tmp_path / "unseen.py"), warm=False)
+    assert cold[0] == (2 if programs.enclose else 0)
+    for _ in range(2):
+        assert programs.run("python", str(tmp_path / "unseen.py"))[:2] == cold[:2]
 
 
 def test_a_folder_that_a_link_leads_to(programs: Programs, tmp_path: Path) -> None:

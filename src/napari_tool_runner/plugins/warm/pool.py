@@ -241,6 +241,7 @@ def handing(
                 yield how
             except NotTaken:
                 server.indirect.add(asked.kind)
+                tell(how, server, context)
                 raise
         tell(how, server, context)
 
