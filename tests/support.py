@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,14 @@ NO_CORPUS = (
     "no descriptor corpus here: set NAPARI_TOOL_RUNNER_CORPUS, "
     "or put shared/corpus beside the checkout"
 )
+
+
+@contextmanager
+def short_path(folder: Path) -> Iterator[str]:
+    """Give a path of a folder, for this process: a socket's address has 107 bytes at most."""
+    number = os.open(folder, os.O_PATH if hasattr(os, "O_PATH") else os.O_RDONLY)
+    yield f"/proc/self/fd/{number}" if Path("/proc/self/fd").is_dir() else str(folder)
+    os.close(number)
 
 
 def job_paths(folder: Path) -> JobPaths:

@@ -20,6 +20,7 @@ from napari_tool_runner.plugins.docker.client import Endpoint, Engine, connect, 
 from napari_tool_runner.plugins.docker.containers import explain_start
 from napari_tool_runner.plugins.docker.words import said_by
 from napari_tool_runner.plugins.runner_docker import DockerRunnerService
+from support import short_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,19 +113,20 @@ def test_tls_of_the_environment_and_of_a_context(
     assert endpoint.tls_dir == tls
 
 
-def test_no_engine_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def short(tmp_path: Path) -> Iterator[Path]:
+    with short_path(tmp_path) as place:
+        yield Path(place)
+
+
+def test_no_engine_at_all(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        docker_client, "_usual_sockets", lambda environ: iter([("Docker", f"{tmp_path}/a.sock")])
+        docker_client, "_usual_sockets", lambda environ: iter([("Docker", f"{short}/a.sock")])
     )
     monkeypatch.setattr(docker_client.shutil, "which", lambda name: None)
     with pytest.raises(RunnerUnavailableError) as raised:
         connect({})
     assert "Install Docker or Podman" in str(raised.value)
-
-
-@pytest.fixture
-def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("s")
 
 
 def test_a_socket_where_nobody_listens(short: Path) -> None:

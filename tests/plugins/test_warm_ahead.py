@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -22,6 +20,7 @@ from napari_tool_runner.plugins.docker.images import Image, parse_reference
 from napari_tool_runner.plugins.warm.asked import Asked
 from napari_tool_runner.plugins.warm.interpreter import told_by
 from napari_tool_runner.plugins.warm.learned import Learned
+from support import short_path
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="programs start cold elsewhere")
 PYTHON = ("/usr/bin/python3", "/usr/bin/python3.11", "7", "8", "python", "python3")
@@ -42,21 +41,13 @@ def silent(until: threading.Event) -> Iterator[bytes]:
     yield b""
 
 
-@contextmanager
-def reached(folder: Path) -> Iterator[str]:
-    """Give a short path of a folder: an address has 107 bytes at most."""
-    number = os.open(folder, os.O_PATH)
-    yield f"/proc/self/fd/{number}"
-    os.close(number)
-
-
 def start(folder: Path, *packets: bytes) -> None:
     """Start what connects and tells `packets`, then ends."""
     until = threading.Event()
 
     def tell() -> None:
         with (
-            reached(folder) as place,
+            short_path(folder) as place,
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link,
         ):
             while link.connect_ex(f"{place}/control"):

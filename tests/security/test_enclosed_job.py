@@ -47,7 +47,7 @@ from napari_tool_runner.settings import ENV
 from napari_tool_runner.tools.dialect import JobPaths, RenderedCommand
 from napari_tool_runner.tools.isolation.walls import program_filter
 from plugins.runner_helpers import make_process, wait_until
-from support import until_kept
+from support import short_path, until_kept
 
 if TYPE_CHECKING:
     from jobs.conftest import MakeTool
@@ -267,7 +267,8 @@ def test_an_enclosed_program_sees_its_job_only(
     monkeypatch.setenv("PATH", f"{home}{os.pathsep}{os.environ['PATH']}")
     first = ntr.run(make_tool("import sys; open(sys.argv[1], 'w')", **NO_DATA), config=config)
     server = socket.socket(socket.AF_UNIX)
-    server.bind(str(tmp_path / "agent"))
+    with short_path(tmp_path) as place:
+        server.bind(f"{place}/agent")
     server.listen()
     script = f"""
         import os, pathlib, socket, sys

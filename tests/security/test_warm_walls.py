@@ -61,6 +61,7 @@ def test_it_has_the_walls_of_a_cold_program(programs: Programs, tmp_path: Path) 
     original = tmp_path / "original"
     original.write_text("mine")
     name = programs.script(LOOK)
+    programs.both("python", name, str(original), "2")
     code, lines, errors = programs.both("bash", "-c", f"python {name} {original} $$; echo")
     assert (code, errors) == (0, [])
     assert len(lines) > 15
