@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["make_ready"]
 
+_VALUE = re.compile(r"[A-Za-z_][\w-]*=")
+
 
 def make_ready(args: Namespace) -> int:
     """List what tools would fetch, with its size; fetch it after a question."""
@@ -26,9 +29,14 @@ def make_ready(args: Namespace) -> int:
     found: list[jobs.Readiness] = []
     failed = 0
     box = tools.load_toolbox(config)
-    for key in dict.fromkeys(_named(args.tools, box)):
+    words = [word for word in args.tools if not _VALUE.match(word)]
+    values = dict(word.split("=", 1) for word in args.tools if word not in words)
+    unknown = set(values)
+    for key in dict.fromkeys(_named(words, box)):
         try:
-            one = jobs.readiness(tools.find_tool(key, box, config=config), config, args.runner)
+            tool = tools.find_tool(key, box, config=config)
+            unknown -= {one.name for one in tool.parameters()}
+            one = jobs.readiness(tool, config, args.runner, values)
         except ToolRunnerError as error:
             say(f"error: {seen(key)}: {error}")
             failed += 1
@@ -37,17 +45,20 @@ def make_ready(args: Namespace) -> int:
         for problem in one.plan.problems:
             say(f"error: {seen(one.tool.id)}: {problem}")
         failed += bool(one.plan.problems)
+    if unknown:
+        say(f"error: none of these tools has a parameter {seen(', '.join(sorted(unknown)))}")
+        return 2
     todo = [one for one in found if one.plan.fetches and not one.plan.problems]
     sizes = [fetch.size for one in todo for fetch in one.plan.fetches]
     if args.json:
         print_json([_told(one) for one in found])
     else:
         for one in found:
-            words = [_words(fetch.what, fetch.size) for fetch in one.plan.fetches] or ["ready"]
-            state = "cannot run" if one.plan.problems else "; ".join(words)
+            parts = [_words(fetch.what, fetch.size) for fetch in one.plan.fetches] or ["ready"]
+            state = "cannot run" if one.plan.problems else "; ".join(parts)
             show(f"{seen(one.tool.id)}  {one.service}  {seen(state)}")
-        unknown = " and what is not known" if None in sizes else ""
-        show(f"{size_text(sum(size or 0 for size in sizes))}{unknown} in all")
+        more = " and what is not known" if None in sizes else ""
+        show(f"{size_text(sum(size or 0 for size in sizes))}{more} in all")
     if not todo or not agreed(args, "Fetch all of this?", "nothing was fetched; add --yes"):
         return 1 if failed else 0
     ready = sum(one.plan.ready for one in found)

@@ -244,10 +244,15 @@ VERBS = (
     ),
     Verb(
         "prepare",
-        "Fetch ahead what tools need: environments, images; says sizes before.",
+        "Fetch ahead what tools need: environments, images, models; says sizes before.",
         ahead_verbs.make_ready,
         (
-            Argument("tools", "tools, or names or folders of toolboxes", "TOOL", nargs="+"),
+            Argument(
+                "tools",
+                "tools, or names or folders of toolboxes; NAME=VALUE: which model of them",
+                "TOOL",
+                nargs="+",
+            ),
             _RUNNING[0],
             Argument("--yes", "fetch it without asking", action="store_true"),
             _JSON,
@@ -319,7 +324,10 @@ VERBS = (
                 type=_count,
             ),
             Argument(
-                "--only", "job, results, environment, container, image, toolbox", "KIND", "append"
+                "--only",
+                "job, results, environment, container, image, weights, toolbox",
+                "KIND",
+                "append",
             ),
         ),
     ),

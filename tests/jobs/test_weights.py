@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import napari_tool_runner as ntr
-from napari_tool_runner.jobs.weights import has_network, weights_folder
+from napari_tool_runner.cli import main
+from napari_tool_runner.config import load_config
+from napari_tool_runner.jobs import Readiness, readiness
+from napari_tool_runner.jobs.weights import fetch_command, has_network, weights_folder
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.storage import user_data
+from napari_tool_runner.tools.checker import check_tool
+from napari_tool_runner.tools.dialect import JobPaths
 from napari_tool_runner.tools.toolbox.entries import bundled_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jobs.conftest import MakeTool
+    from napari_tool_runner.tools.model import Tool
 
 Config = dict[str, object]
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
@@ -37,6 +43,17 @@ FETCH = (
     '<param name="fetch" type="boolean" value="false"/>'
 )
 ROOT = 'network="fetch" weights="MODELS OTHER_MODELS"'
+
+
+@pytest.fixture
+def config_file(config: Config, tmp_path: Path) -> Path:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def readiness_of(tool: Tool, path: Path, **values: str) -> Readiness:
+    return readiness(tool, load_config(path), None, values)
 
 
 @pytest.fixture(autouse=True)
@@ -83,3 +100,120 @@ def test_what_no_descriptor_can_ask_for(make_tool: MakeTool) -> None:
     tool = make_tool(KEEPS, inputs=FETCH, root='network="i" weights="PATH LD_PRELOAD HOME A_1"')
     assert (tool.network, tool.network_if, tool.weights) == (False, "", ("A_1",))
     assert [note.what.partition(" ")[0] for note in tool.notes] == ["network=“i”", "weights:"]
+
+
+FETCHES = """
+import os, socket, sys
+if sys.argv[1] == "only":
+    name = sys.argv[2]
+    if name == "gone":
+        sys.exit("The model gone could not be fetched: try again.")
+    names = [one for _, one in socket.if_nameindex()]
+    print("network" if names != ["lo"] else "no network")
+    open(os.path.join(os.environ["MODELS"], name), "w").write("x" * 1000)
+    print("100%", flush=True)
+    raise SystemExit
+"""
+CHOOSES = FETCH + (
+    '<param name="model" type="select"><option value="cyto" selected="true">c</option>'
+    '<option value="nuclei">n</option><option value="gone">g</option></param>'
+)
+PREPARE = "<prepare megabytes='1.5'>python '$__tool_directory__/SCRIPT' only ${model}</prepare>"
+
+
+@pytest.fixture
+def fetcher(make_tool: MakeTool, tmp_path: Path) -> Tool:
+    used = "${i} ${o} ${fetch} ${model}"
+    tool = make_tool(FETCHES, inputs=CHOOSES, root=ROOT, arguments=used)
+    script = next(tool.folder.glob("*.py")).name
+    text = tool.path.read_text().replace(
+        "<inputs>", PREPARE.replace("SCRIPT", script) + "<inputs>"
+    )
+    tool.path.write_text(text)
+    return ntr.read_tool(tool.path)
+
+
+def test_prepare_fetches_the_chosen_model_with_a_network_and_knows_it(
+    fetcher: Tool, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not fetcher.notes
+    assert fetcher.prepare_size == 1_500_000
+    assert not check_tool(fetcher).notes
+    line = ["prepare", str(fetcher.path), "--config", str(config_file), "--runner", "LOCAL"]
+    assert main(line) == 0
+    said = capsys.readouterr()
+    assert "the model (1.5 MB)" in said.out
+    assert "nothing was fetched; add --yes" in said.err
+    assert not any(weights_folder(fetcher).glob("*"))
+    assert main([*line, "--yes"]) == 0
+    said = capsys.readouterr()
+    assert [one.name for one in weights_folder(fetcher).iterdir()] == ["cyto"]
+    assert "no network" not in said.err
+    assert "1 of 1 ready" in said.err
+    assert main([*line, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["ready"] is True
+    assert main([*line, "model=nuclei", "--yes"]) == 0
+    assert {one.name for one in weights_folder(fetcher).iterdir()} == {"cyto", "nuclei"}
+    for model in ("cyto", "nuclei"):
+        assert not any(readiness_of(fetcher, config_file, model=model).plan.fetches)
+    capsys.readouterr()
+    assert main([*line, "modell=nuclei"]) == 2
+    assert "none of these tools has a parameter modell" in capsys.readouterr().err
+    assert main([*line, "model=what", "--yes"]) == 1
+
+
+def test_what_could_not_be_fetched_is_told_and_asked_for_again(
+    fetcher: Tool, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["prepare", str(fetcher.path), "--config", str(config_file), "--runner", "LOCAL"]
+    assert main([*line, "model=gone", "--yes"]) == 1
+    said = capsys.readouterr().err
+    assert "was not fetched: The model gone could not be fetched: try again." in said
+    assert readiness_of(fetcher, config_file, model="gone").plan.fetches
+
+
+def test_weights_are_listed_and_cleaned(
+    fetcher: Tool, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prepare", str(fetcher.path), "--config", str(config_file), "--yes"]) == 0
+    assert not readiness_of(fetcher, config_file).plan.fetches
+    clean = ["clean", "--only", "weights", "--config", str(config_file)]
+    assert main(clean) == 0
+    assert f"weights      {weights_folder(fetcher).name}" in capsys.readouterr().out
+    assert main([*clean, "--yes"]) == 0
+    assert not any((user_data() / "weights").iterdir())
+    assert readiness_of(fetcher, config_file).plan.fetches
+
+
+def test_a_folder_that_somebody_emptied_is_filled_again(fetcher: Tool, config_file: Path) -> None:
+    readiness_of(fetcher, config_file).make(lambda event: None)
+    assert not readiness_of(fetcher, config_file).plan.fetches
+    for one in weights_folder(fetcher).iterdir():
+        one.unlink()
+    assert readiness_of(fetcher, config_file).plan.fetches
+
+
+def test_what_a_prepare_cannot_say(fetcher: Tool) -> None:
+    text = fetcher.path.read_text()
+    fetcher.path.write_text(text.replace("${model}</prepare>", "${i} ${what}</prepare>"))
+    told = [note.what for note in check_tool(ntr.read_tool(fetcher.path)).notes]
+    assert [("${i}" in one, "${what}" in one) for one in told] == [(True, False), (False, True)]
+    fetcher.path.write_text(text.replace("network=", "other="))
+    tool = ntr.read_tool(fetcher.path)
+    assert not tool.prepare
+    assert "needs a command, network= and weights=" in tool.notes[0].what
+    fetcher.path.write_text(text.replace("megabytes='1.5'", "megabytes='x'"))
+    tool = ntr.read_tool(fetcher.path)
+    assert tool.prepare
+    assert (tool.prepare_size, "is no number" in tool.notes[0].what) == (None, True)
+
+
+@pytest.mark.parametrize("name", ["cellpose_3", "stardist_2d"])
+def test_tools_that_ship_name_what_fetches_their_model(name: str) -> None:
+    tool = ntr.read_tool(bundled_folder() / name)
+    assert not check_tool(tool).notes
+    assert tool.prepare_size
+    command = fetch_command(tool, {}, JobPaths(Path("job")))
+    assert command[:2] == ("python", "-c")
+    compile(command[2], name, "exec")
+    assert command[3] in {"cyto3", "2D_versatile_fluo"}

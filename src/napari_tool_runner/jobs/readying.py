@@ -1,47 +1,73 @@
-"""Makes ready what a tool's first run would wait for: environments, images."""
+"""Makes ready what a tool's first run would wait for: environments, images, weights."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.jobs.weights import has_network
+from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.jobs.originals import mounts_of
+from napari_tool_runner.jobs.weights import (
+    fetch_command,
+    has_network,
+    is_fetched,
+    note_fetched,
+    with_weights,
+)
 from napari_tool_runner.jobs.workspace import Workspace
 from napari_tool_runner.plugins import (
+    CancelToken,
     ExecContext,
+    Fetch,
+    OutputLine,
     Plan,
     Process,
+    Progress,
     Resources,
     choose_service,
     obey_policy,
     plan_run,
     runnerServices,
 )
+from napari_tool_runner.tools.dialect import JobPaths
+from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate, pass_image
 
 if TYPE_CHECKING:
     from napari_tool_runner.config import Config
-    from napari_tool_runner.plugins import Event
+    from napari_tool_runner.plugins import Event, Session
     from napari_tool_runner.tools import Tool
 
 __all__ = ["Readiness", "readiness"]
 
+_FETCHING = "Fetching the model"
+
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a tool would fetch before its first run, and on which service."""
+    """What a tool would fetch before its first run, and on which service.
+
+    Parameters
+    ----------
+    values : mapping
+        Which of its models: values of its parameters.
+    fetches_weights : bool
+        Whether weights are among it.
+    """
 
     tool: Tool
     permit: Permit
     service: str
     plan: Plan
     config: Config
+    values: Mapping[str, object]
+    fetches_weights: bool = False
 
-    def make(self, report: Callable[[Event], None]) -> None:
+    def make(self, report: Callable[[Event], None], cancel: CancelToken | None = None) -> None:
         """Fetch and make all of it; raises ToolRunnerError, OSError."""
         tool, config = self.tool, self.config
         pass_gate(tool, self.permit)
@@ -55,7 +81,9 @@ class Readiness:
             context = ExecContext(
                 *(paths.work, paths.temp, paths.home),
                 resources=Resources(config.cpus, config.memory_bytes, config.gpus),
-                network=config.network or has_network(tool, {}),
+                # that it is asked for is the tick
+                network=config.network or self.fetches_weights or has_network(tool, {}),
+                cancel=cancel or CancelToken(),
                 root=paths.root,
                 config=config,
                 report=report,
@@ -63,12 +91,48 @@ class Readiness:
             told = context.provenance
             ask = partial(pass_image, tool, self.permit, told, context.say)
             context.before_start = ask
-            with service.session(Process(tool, context=context)):
+            process = Process(tool, context=context)
+            if self.fetches_weights:
+                context.environment = with_weights(tool, {})
+                context.mounts = mounts_of(process, paths.root, tool_places(tool)[0], (), {})
+            with service.session(process) as session:
                 ask()
+                if self.fetches_weights:
+                    self._fetch(session, context, paths)
+
+    def _fetch(self, session: Session, context: ExecContext, paths: JobPaths) -> None:
+        """Run what fetches the weights, and nothing else of the tool."""
+        words: list[str] = []
+        report = context.report
+
+        def heard(event: Event) -> None:
+            if isinstance(event, OutputLine) and event.stream == "stderr" and event.text.strip():
+                words[:] = [event.text.strip()]
+            report(event)
+
+        context.report = heard
+        context.report(Progress(_FETCHING))
+        command = fetch_command(self.tool, self.values, paths)
+        if code := session.exec(list(command)):
+            raise PreparationError(
+                f"The model of “{self.tool.name}” was not fetched: "
+                f"{words[0] if words else f'exit code {code}'}"
+            )
+        note_fetched(self.tool, command)
 
 
-def readiness(tool: Tool, config: Config, runner: str | None = None) -> Readiness:
+def readiness(
+    tool: Tool,
+    config: Config,
+    runner: str | None = None,
+    values: Mapping[str, object] | None = None,
+) -> Readiness:
     """Return what a run of `tool` would fetch; it may ask registries and indexes.
+
+    Parameters
+    ----------
+    values : mapping, optional
+        Which of its models; without them the one that its form begins with.
 
     Raises
     ------
@@ -77,4 +141,11 @@ def readiness(tool: Tool, config: Config, runner: str | None = None) -> Readines
     """
     tool, permit = admit(tool, config)
     name = runner or config.service or choose_service(tool, config.runner).name
-    return Readiness(tool, permit, name, plan_run(name, tool, permit, config), config)
+    plan, given = plan_run(name, tool, permit, config), dict(values or {})
+    fetches = False
+    if tool.prepare:
+        fetches = not is_fetched(tool, fetch_command(tool, given, JobPaths(Path("prepare"))))
+    if fetches:
+        fetch = Fetch("the model", tool.prepare_size)
+        plan = replace(plan, fetches=(*plan.fetches, fetch))
+    return Readiness(tool, permit, name, plan, config, given, fetches)

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner import sealed
+from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.names import safe_name
-from napari_tool_runner.storage import private_folder, short_digest, user_data
+from napari_tool_runner.storage import private_folder, short_digest, user_data, write_whole
+from napari_tool_runner.tools.isolation.rendering import render
+from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.toolbox.entries import ships
+from napari_tool_runner.tools.values import check_value, coerce
 
 if TYPE_CHECKING:
+    from napari_tool_runner.tools.dialect import JobPaths
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["has_network", "weights_folder", "with_weights"]
+__all__ = [
+    "fetch_command",
+    "forget_weights",
+    "has_network",
+    "is_fetched",
+    "kept_weights",
+    "note_fetched",
+    "weights_folder",
+    "with_weights",
+]
+
+_FETCHED = ".fetched"
+"""After the name of a folder: which commands have filled it."""
 
 
 def has_network(tool: Tool, values: BoundValues) -> bool:
@@ -30,7 +51,7 @@ def weights_folder(tool: Tool) -> Path:
     name = safe_name(tool.id, fallback="tool")
     if not ships(tool):
         name = f"{name}-{short_digest(tool.toolbox or str(tool.path.parent))}"
-    return user_data() / "weights" / name
+    return _all() / name
 
 
 def with_weights(tool: Tool, variables: Mapping[str, str]) -> dict[str, str]:
@@ -40,3 +61,66 @@ def with_weights(tool: Tool, variables: Mapping[str, str]) -> dict[str, str]:
     folder = weights_folder(tool)
     private_folder(folder)
     return {**variables, **dict.fromkeys(tool.weights, str(folder))}
+
+
+def fetch_command(tool: Tool, values: Mapping[str, object], paths: JobPaths) -> tuple[str, ...]:
+    """Return the command that only fetches the weights that a run with `values` needs.
+
+    Parameters
+    ----------
+    values : mapping
+        Of its parameters, perhaps as text; data and what is missing play no part.
+
+    Raises
+    ------
+    ParameterError, TemplateError
+    """
+    given: dict[str, object] = {}
+    for one in tool.parameters():
+        if one.name not in values or isinstance(one, DataParameter):
+            continue
+        given[one.name] = coerce(one, values[one.name], one.name)
+        if problem := check_value(one, given[one.name]):
+            raise ParameterError(f"{one.name}: {problem}", name=one.name)
+    return tuple(render(replace(tool, command=tool.prepare), given, paths, {}).argv)
+
+
+def is_fetched(tool: Tool, command: tuple[str, ...]) -> bool:
+    """Whether this command has fetched what is in the folder now."""
+    folder = weights_folder(tool)
+    with suppress(OSError, ValueError):
+        return any(folder.iterdir()) and short_digest("\0".join(command)) in _fetched(folder)
+    return False
+
+
+def note_fetched(tool: Tool, command: tuple[str, ...]) -> None:
+    """Remember that this command has fetched weights; raises OSError."""
+    folder = weights_folder(tool)
+    known: set[str] = set()
+    with suppress(OSError, ValueError):
+        known = _fetched(folder)
+    told = json.dumps(sorted({*known, short_digest("\0".join(command))}))
+    write_whole(folder.with_name(folder.name + _FETCHED), told.encode())
+
+
+def kept_weights() -> Iterator[tuple[str, int]]:
+    """Yield the names of the folders with weights, and their sizes."""
+    with suppress(OSError):
+        for folder in sorted(one for one in _all().iterdir() if one.is_dir()):
+            if size := sealed.usage(folder).freed:
+                yield folder.name, size
+
+
+def forget_weights(name: str) -> None:
+    """Delete a folder with weights; raises OutputError, OSError."""
+    (_all() / (name + _FETCHED)).unlink(missing_ok=True)
+    sealed.remove(_all() / name, _all())
+
+
+def _fetched(folder: Path) -> set[str]:
+    told = json.loads(folder.with_name(folder.name + _FETCHED).read_text(encoding="utf-8"))
+    return {str(one) for one in told} if isinstance(told, list) else set()
+
+
+def _all() -> Path:
+    return user_data() / "weights"

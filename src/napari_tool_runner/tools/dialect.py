@@ -414,7 +414,8 @@ class Dialect(ABC):
 
     def written(self, tool: Tool) -> Mapping[str, str]:
         """Return what a run would execute, by what it is, as it is written: not evaluated."""
-        return {"command": tool.command}
+        ahead = {"prepare (fetches its model, on request)": tool.prepare} if tool.prepare else {}
+        return {"command": tool.command, **ahead}
 
     @abstractmethod
     def render(

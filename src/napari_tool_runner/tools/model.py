@@ -700,6 +700,10 @@ class Tool:
         It may use the network; with `network_if` only while that check box is ticked.
     weights : tuple of str
         Variables that name the folder in which it keeps what it fetched for later runs.
+    prepare : str
+        A command that fetches what belongs there, and does nothing else.
+    prepare_size : int or None
+        About how many bytes that is.
     repeatable : bool
         The same call gives the same result; False: it is always run, never answered by an
         earlier run.
@@ -740,6 +744,8 @@ class Tool:
     network: bool = False
     network_if: str = ""
     weights: tuple[str, ...] = ()
+    prepare: str = ""
+    prepare_size: int | None = None
     repeatable: bool = True
     local: bool = True
     thumbnail: str = ""

@@ -13,6 +13,7 @@ from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceErr
 from napari_tool_runner.jobs.cache import result_cache
 from napari_tool_runner.jobs.past.history import ended_jobs, left_previews
 from napari_tool_runner.jobs.past.room import remove_job
+from napari_tool_runner.jobs.weights import forget_weights, kept_weights
 from napari_tool_runner.plugins import recover, runnerServices
 from napari_tool_runner.tools.toolbox.approvals import unapproved_copies
 from napari_tool_runner.tools.toolbox.approved import forget, kept_folder
@@ -36,7 +37,7 @@ class Reclaimable:
     ----------
     kind : str
         ``job``, ``results`` (of earlier runs, kept for later ones), ``environment``,
-        ``container``, ``image``, ``toolbox``.
+        ``container``, ``image``, ``weights`` (that a tool fetched), ``toolbox``.
     size : int
         Bytes on disk.
     """
@@ -75,6 +76,10 @@ def reclaimable(config: Config, *, older_than_days: float = 0) -> list[Reclaimab
             if (item.kind, item.name) not in known:  # CONDA_DOCKER shows the others' again
                 known.add((item.kind, item.name))
                 found.append(Reclaimable(item.kind, item.name, item.size, item.remove))
+    found += [
+        Reclaimable("weights", name, size, partial(forget_weights, name))
+        for name, size in kept_weights()
+    ]
     return found + [
         Reclaimable("toolbox", digest.removeprefix("sha256:")[:12], size, partial(forget, digest))
         for digest in unapproved_copies()

@@ -17,10 +17,11 @@ from napari_tool_runner.tools.bioimageit.rendering import (
 )
 from napari_tool_runner.tools.common import Notes
 from napari_tool_runner.tools.dialect import DataFile, JobPaths
+from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.tree import map_data, missing_files, paths_of
 
 if TYPE_CHECKING:
-    from napari_tool_runner.tools.model import DataParameter, Note, Tool, ToolTest
+    from napari_tool_runner.tools.model import Note, Tool, ToolTest
 
 __all__ = ["check_command"]
 
@@ -28,6 +29,7 @@ __all__ = ["check_command"]
 def check_command(tool: Tool, variables: Mapping[str, str]) -> list[Note]:
     """Return what is wrong with the placeholders, and with the command of each test."""
     notes = Notes()
+    _check_prepare(tool, notes)
     if _complete(tool, variables, notes) and not tool.problems:
         for test in tool.tests:
             _fill(tool, test, variables, notes)
@@ -62,6 +64,20 @@ def _complete(tool: Tool, variables: Mapping[str, str], notes: Notes) -> bool:
             where = f"outputs/data[{output.name}]"
             notes.warning(where, "The command does not say where to write it.")
     return complete
+
+
+def _check_prepare(tool: Tool, notes: Notes) -> None:
+    """Add what of the command that fetches weights has no value before a run."""
+    aliases = tool.source.aliases if isinstance(tool.source, Source) else {}
+    try:
+        tokens = parse_template(tool.prepare)
+    except TemplateError as error:
+        notes.error("prepare", error.message)
+        return
+    known = {one.name for one in tool.parameters() if not isinstance(one, DataParameter)}
+    for place, name in resolve(tokens, aliases).items():
+        if name not in known and place.name != TOOL_DIRECTORY:
+            notes.error("prepare", f"{place.text} is no parameter with a value before a run.")
 
 
 def _fill(tool: Tool, test: ToolTest, variables: Mapping[str, str], notes: Notes) -> None:

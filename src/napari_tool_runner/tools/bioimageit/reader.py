@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.bioimageit.conditions import with_conditions
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["read_descriptor"]
 
 _KNOWN = frozenset(
-    {"description", "requirements", "command", "inputs", "outputs", "tests", "help"}
+    {"description", "requirements", "command", "prepare", "inputs", "outputs", "tests", "help"}
     | {"citations", "xrefs", "edam_topics", "edam_operations", "creator"}
 )
 _OUTPUT_ATTRIBUTES = frozenset(
@@ -123,6 +123,7 @@ def read_descriptor(candidate: Candidate) -> Tool:
         thumbnail=root.get("thumbnail", "").strip(),
         network_if=network_if,
         weights=_weights(root, notes),
+        **_prepare(root, network, notes),
         notes=tuple(notes.found),
         source=Source(aliases),
         **page,
@@ -149,6 +150,26 @@ def _weights(root: Element, notes: Notes) -> tuple[str, ...]:
     if wrong:
         notes.warning("tool", f"weights: {', '.join(wrong)} cannot name a folder of weights.")
     return tuple(name for name in names if name not in wrong)
+
+
+class _Prepare(TypedDict):
+    prepare: str
+    prepare_size: int | None
+
+
+def _prepare(root: Element, network: bool, notes: Notes) -> _Prepare:
+    """Return the command that only fetches weights, and about how many bytes they are."""
+    element = root.find("prepare")
+    command = _text(element).strip()
+    if element is None or not (command and network and root.get("weights")):
+        if element is not None:
+            notes.warning("prepare", "It is left out: it needs a command, network= and weights=.")
+        return {"prepare": "", "prepare_size": None}
+    told = element.get("megabytes", "")
+    size = int(float(told) * 1e6) if re.fullmatch(r"\d{1,7}(\.\d{1,3})?", told) else None
+    if told and size is None:
+        notes.warning("prepare", f"megabytes=“{told}” is no number.")
+    return {"prepare": command, "prepare_size": size}
 
 
 # -- inputs and outputs ------------------------------------------------------------------
