@@ -18,7 +18,7 @@ from napari_tool_runner.jobs.weights import (
     note_fetched,
     with_weights,
 )
-from napari_tool_runner.jobs.workspace import Workspace
+from napari_tool_runner.jobs.workspace import Workspace, parse_progress
 from napari_tool_runner.plugins import (
     CancelToken,
     ExecContext,
@@ -109,6 +109,8 @@ class Readiness:
             if isinstance(event, OutputLine) and event.stream == "stderr" and event.text.strip():
                 words[:] = [event.text.strip()]
             report(event)
+            if isinstance(event, OutputLine) and (told := parse_progress(event.text)):
+                report(replace(told, phase=_FETCHING))
 
         context.report = heard
         context.report(Progress(_FETCHING))

@@ -33,6 +33,7 @@ from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton, T
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import copy_text, open_path
+from napari_tool_runner.widgets.running.readier import GET_READY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from napari_tool_runner.tools.model import Requirement, Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
-    from napari_tool_runner.widgets.running.services import ServiceLookup
+    from napari_tool_runner.widgets.running.readier import Readier
 
 __all__ = ["ToolPage", "command_line", "load_sample", "page_html"]
 
@@ -222,8 +223,8 @@ class ToolPage(Themed, QWidget):
     ----------
     form : FormWidget
         Its values are what "Copy command line" copies.
-    lookup : ServiceLookup, optional
-        Knows what a run would fetch.
+    readier : Readier, optional
+        Knows what a run would fetch, and fetches it ahead.
     """
 
     sample_loaded = Signal()
@@ -234,14 +235,14 @@ class ToolPage(Themed, QWidget):
         tool: Tool,
         form: FormWidget,
         viewer: ViewerModel | None = None,
-        lookup: ServiceLookup | None = None,
+        readier: Readier | None = None,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.tool = tool
+        self._readier = readier
         self._form = form
         self._viewer = viewer
-        self._lookup = lookup
         self._color = ""
         self._about = "<p><i>The help is laid out…</i></p>"
         self.sample_button = TextIconButton("picture", "Load sample")
@@ -253,6 +254,14 @@ class ToolPage(Themed, QWidget):
         self.command_button.clicked.connect(self.copy_command)
         self.descriptor_button = IconButton("file", "Open the descriptor")
         self.descriptor_button.clicked.connect(self.open_descriptor)
+        self.ready_button = TextIconButton("download", GET_READY)
+        self.ready_button.setToolTip(
+            "Download now what the first run would fetch, and the model that the form names"
+        )
+        self.ready_button.hide()
+        if readier is not None:
+            self.ready_button.clicked.connect(readier.ask)
+            readier.changed.connect(self._offer)
         self.message = MessageBar()
         self.text = _Browser()
         self.text.setOpenLinks(False)
@@ -261,7 +270,7 @@ class ToolPage(Themed, QWidget):
         self.text.anchorClicked.connect(self.follow_link)
         buttons = (self.sample_button, 1), (self.command_button, 1), self.descriptor_button
         row = filled(QHBoxLayout(), *buttons, spacing=4)
-        parts = row, self.message, (self.text, 1)
+        parts = row, self.ready_button, self.message, (self.text, 1)
         filled(QVBoxLayout(self), *parts, margins=(6, 2, 6, 2), spacing=4)
         strange = tool.help_format == "rst" and not ships(tool)
         if strange and tool.help.strip():
@@ -271,8 +280,8 @@ class ToolPage(Themed, QWidget):
         else:
             self._about = help_html(tool)
         self.refresh()
-        if lookup is not None:
-            lookup.found.connect(self.refresh)
+        if readier is not None:
+            readier.lookup.found.connect(self.refresh)
 
     def _show_help(self, about: str) -> None:
         self._about = about
@@ -291,6 +300,13 @@ class ToolPage(Themed, QWidget):
         )
         self.text.setHtml(page_html(self.tool, self._needs(), self._about))
         bar.setValue(place)
+        self._offer()
+
+    def _offer(self) -> None:
+        """Offer to fetch what is missing."""
+        if self._readier is not None:
+            self.ready_button.setVisible(self._readier.can_help())
+            self.ready_button.setEnabled(not self._readier.is_busy)
 
     def follow_theme(self) -> None:
         """Show links in another colour."""
@@ -298,9 +314,9 @@ class ToolPage(Themed, QWidget):
             self.refresh()
 
     def _needs(self) -> list[str]:
-        if self._lookup is None:
+        if self._readier is None:
             return []
-        services = self._lookup.services
+        services = self._readier.lookup.services
         if not services.choice:
             return ["Looking what a run would need…"]
         reason = services.reason.removeprefix(f"{services.choice}, ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError, TrustError
 from napari_tool_runner.jobs import JobState, RunOptions, take_back
@@ -21,13 +21,14 @@ from napari_tool_runner.widgets.forms.presets import PresetStore
 from napari_tool_runner.widgets.next_steps import NextSteps, origin_of
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.inputs import finish_typing
-from napari_tool_runner.widgets.parts.layouts import filled
+from napari_tool_runner.widgets.parts.layouts import filled, thin_line
 from napari_tool_runner.widgets.parts.scrolling import Footed
 from napari_tool_runner.widgets.parts.texts import copy_text
 from napari_tool_runner.widgets.running.admission import Admission, ToolTrust
 from napari_tool_runner.widgets.running.job_bridge import JobBridge, follow_job, running_bridges
 from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.log_view import LogView
+from napari_tool_runner.widgets.running.readier import Readier
 from napari_tool_runner.widgets.running.report import job_buttons
 from napari_tool_runner.widgets.running.run_bar import RunBar, elapsed_text, took_text
 from napari_tool_runner.widgets.running.services import ServiceLookup
@@ -67,8 +68,7 @@ class ToolWidget(Footed):
     toolbox : Toolbox, optional
         Where the tool comes from, to name its tools when it has to be approved.
     open_sample : callable, optional
-        Called with the kinds of layers that are missing, by the button that is offered
-        when no open layer fits.
+        Called by the button that is offered when no open layer fits.
     open_tool : Opens, optional
         Shows the page of a tool of the toolbox.
     """
@@ -110,11 +110,8 @@ class ToolWidget(Footed):
         self.form = FormWidget(tool, self.layer_source, steps=self.steps)
         self.log = LogView()
         self.run_bar = RunBar(self.log.head)
-        line = QFrame()
-        line.setFrameShape(QFrame.Shape.HLine)
-        line.setFixedHeight(1)
         self._column = self.column_above(self.run_bar)
-        for part, stretch in ((self.header, 0), (self.form, 1), (line, 0)):
+        for part, stretch in ((self.header, 0), (self.form, 1), (thin_line(), 0)):
             self._column.addWidget(part, stretch)
         # it may show itself at once: with its parent, behind the form for the Tab key
         self.extent_bar = ExtentBar(tool, self.form, viewer, self.above)
@@ -135,6 +132,8 @@ class ToolWidget(Footed):
         )
         self.service_lookup = ServiceLookup(tool, self)
         self.service_lookup.found.connect(self._show_services)
+        self.readier = Readier(tool, self.form, self.run_bar, self.service_lookup, self)
+        self.readier.changed.connect(self._show_progress)
         self.run_bar.runner_changed.connect(self._judge)
         self.run_bar.run_requested.connect(self.run)
         self.run_bar.cancel_requested.connect(self.cancel)
@@ -181,7 +180,7 @@ class ToolWidget(Footed):
     @property
     def is_busy(self) -> bool:
         """Whether a job of this page has not ended, or is about to begin."""
-        return bool(self.active_jobs) or self.admission.asking
+        return bool(self.active_jobs) or self.admission.asking or self.readier.is_busy
 
     def run(self) -> Job | None:
         """Run the tool on the form's values.
@@ -234,7 +233,7 @@ class ToolWidget(Footed):
     def show_about(self, on: bool) -> None:
         """Show all about the tool in the place of the form, or the form again."""
         if on and self.about is None:
-            self.about = ToolPage(self.tool, self.form, self.viewer, self.service_lookup, self)
+            self.about = ToolPage(self.tool, self.form, self.viewer, self.readier, self)
             self.about.sample_loaded.connect(lambda: self.help_button.setChecked(False))
             self._column.insertWidget(self._column.indexOf(self.form), self.about, 1)
         if self.about is not None:
@@ -263,6 +262,7 @@ class ToolWidget(Footed):
         active = self.active_jobs
         self.run_bar.set_busy(self.is_busy, max(0, len(active) - 1))
         if not active:
+            self.readier.show()
             if self.admission.asking:
                 self.run_bar.show_progress("Looking through its folder", None, 0)
             return
@@ -331,7 +331,7 @@ class ToolWidget(Footed):
         if why:
             self.run_bar.say(why, "problem", buttons)
         elif self.run_bar.is_free(self._why, self.form.values()):  # what others told stays
-            self.run_bar.say(self.services.remark(runner), "info")
+            self.run_bar.say(self.services.remark(runner), "info", self.readier.buttons())
         self._why = why
 
     def review_toolbox(self) -> None:

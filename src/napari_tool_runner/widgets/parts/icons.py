@@ -41,6 +41,7 @@ SHAPES = {
     "back": f'<path d="M15 5l-7 7 7 7" {_LINE}/>',
     "right": f'<path d="M9 5l7 7-7 7" {_LINE}/>',
     "down": f'<path d="M5 9l7 7 7-7" {_LINE}/>',
+    "download": f'<path d="M12 4v11M7 10.5l5 5 5-5M5 20h14" {_LINE}/>',
     "play": '<path d="M7 4.5v15l12.5-7.5z" fill="{c}"/>',
     "stop": '<rect x="6" y="6" width="12" height="12" rx="1.5" fill="{c}"/>',
     "reset": f'<path d="M4 4v6h6" {_LINE}/><path d="M4.8 10a8 8 0 1 1-.6 4.5" {_LINE}/>',

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction
-from qtpy.QtWidgets import QBoxLayout, QLabel, QLayout, QMenu, QSizePolicy, QWidget
+from qtpy.QtWidgets import QBoxLayout, QFrame, QLabel, QLayout, QMenu, QSizePolicy, QWidget
 
-__all__ = ["Part", "filled", "menu_entry", "plain_label"]
+__all__ = ["Part", "filled", "menu_entry", "plain_label", "thin_line"]
 
 _L = TypeVar("_L", bound=QBoxLayout)
 Part = QWidget | QLayout
@@ -44,6 +44,14 @@ def plain_label(text: str = "", *, wrap: bool = False, shrinks: bool = False) ->
         height = QSizePolicy.Policy.Minimum if wrap else QSizePolicy.Policy.Fixed
         label.setSizePolicy(QSizePolicy.Policy.Ignored, height)
     return label
+
+
+def thin_line() -> QFrame:
+    """Return a line across, between parts of a column."""
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    line.setFixedHeight(1)
+    return line
 
 
 def menu_entry(menu: QMenu, text: str, act: Callable[[], object]) -> QAction:

@@ -1,0 +1,199 @@
+"""Gets a tool ready ahead of its first run: asks, with sizes, then works in the background."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import JobCancelledError, PreparationError, ToolRunnerError
+from napari_tool_runner.jobs import readiness
+from napari_tool_runner.names import size_text
+from napari_tool_runner.plugins import CancelToken, Progress
+from napari_tool_runner.widgets.parts.background import Task, when_destroyed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_tool_runner.jobs import Readiness
+    from napari_tool_runner.plugins import Event
+    from napari_tool_runner.tools.model import Tool
+    from napari_tool_runner.widgets.forms.form import FormWidget
+    from napari_tool_runner.widgets.parts.messages import Button, MessageKind
+    from napari_tool_runner.widgets.running.run_bar import RunBar
+    from napari_tool_runner.widgets.running.services import ServiceLookup
+
+__all__ = ["GET_READY", "Readier"]
+
+GET_READY = "Get it ready…"
+_BEAT = 200  # milliseconds
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is being made, as its thread tells it."""
+
+    cancel: CancelToken = field(default_factory=CancelToken)
+    progress: Progress = field(default_factory=lambda: Progress("Getting ready"))
+    began: float = field(default_factory=time.monotonic)
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self.progress = event
+
+
+class Readier(QObject):
+    """Fetches what a tool's first run would wait for, and the model that the form names.
+
+    Parameters
+    ----------
+    form : FormWidget
+        Its values say which model.
+    run_bar : RunBar
+        Where it asks, and shows how far it is; its Cancel ends it.
+    lookup : ServiceLookup
+        Knows what a run would fetch; it is asked again afterwards.
+    """
+
+    changed = Signal()
+    """It began, went on, or ended."""
+
+    def __init__(
+        self, tool: Tool, form: FormWidget, run_bar: RunBar, lookup: ServiceLookup, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._tool, self._form, self._run_bar, self.lookup = tool, form, run_bar, lookup
+        self._work: _Work | None = None
+        self._asking = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(_BEAT)
+        self._timer.timeout.connect(self.changed)
+        self._cancels: list[CancelToken] = []
+        when_destroyed(self, partial(_cancel, self._cancels))
+        run_bar.cancel_requested.connect(self.cancel)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being fetched or made."""
+        return self._work is not None
+
+    def can_help(self) -> bool:
+        """Whether there may be something to fetch."""
+        services = self.lookup.services
+        plan = services.plans.get(self._run_bar.runner() or services.choice)
+        if plan is None or plan.problems:
+            return False
+        return bool(plan.fetches or self._tool.prepare)
+
+    def buttons(self) -> list[Button]:
+        """Return the button that stands by what the first run fetches."""
+        services = self.lookup.services
+        plan = services.plans.get(self._run_bar.runner() or services.choice)
+        return [(GET_READY, self.ask)] if plan is not None and plan.fetches else []
+
+    def ask(self) -> None:
+        """Say what would be fetched and how large it is, and ask."""
+        if self.is_busy or self._asking:
+            return
+        self._asking = True
+        self._run_bar.say("Looking what there is to fetch…", "busy")
+        values = {
+            name: value
+            for name, value in self._form.values().items()
+            if isinstance(value, str | int | float)
+        }
+        task = Task(partial(_look, self._tool, self._run_bar.runner(), values), self)
+        task.done.connect(self._question)
+        task.failed.connect(self._failed)
+        task.start()
+
+    def cancel(self) -> None:
+        """End it; what was downloaded whole stays for the next time."""
+        if self._work is not None:
+            self._run_bar.show_cancelling()
+            self._work.cancel.cancel()
+
+    def show(self) -> None:
+        """Show how far it is."""
+        if self._work is not None:
+            progress = self._work.progress
+            elapsed = time.monotonic() - self._work.began
+            self._run_bar.show_progress(progress.phase, progress, elapsed)
+
+    def _question(self, found: Readiness) -> None:
+        self._asking = False
+        plan = found.plan
+        if plan.problems:
+            self._run_bar.say(" ".join(plan.problems), "problem")
+        elif not plan.fetches:
+            self._run_bar.say("Everything is here: nothing has to be fetched.", "done")
+        else:
+            parts = [
+                f"{one.what} ({size_text(one.size)})" if one.size is not None else one.what
+                for one in plan.fetches
+            ]
+            total = size_text(sum(one.size or 0 for one in plan.fetches))
+            known = all(one.size is not None for one in plan.fetches)
+            told = (
+                f"Fetch {' and '.join(parts)}? {total if known else f'More than {total}'} in all."
+            )
+            act = partial(self._begin, found)
+            buttons: list[Button] = [("Fetch", act), ("Not now", lambda: self._run_bar.say(""))]
+            self._run_bar.say(" ".join([told, *plan.remarks]), "info", buttons)
+
+    def _begin(self, found: Readiness) -> None:
+        if self.is_busy:
+            return
+        self._work = _Work()
+        self._cancels[:] = [self._work.cancel]
+        self._run_bar.say("")
+        self._run_bar.show_starting(self._form.values())
+        task = Task(partial(_make, found, self._work), self)
+        task.done.connect(self._done)
+        task.failed.connect(self._failed)
+        task.start()
+        self._timer.start()
+        self.changed.emit()
+
+    def _done(self, _: object) -> None:
+        self._end()
+        self._run_bar.say("Ready: it runs without fetching anything now.", "done")
+
+    def _failed(self, error: ToolRunnerError) -> None:
+        was_begun, self._asking = self.is_busy, False
+        self._end()
+        if isinstance(error, JobCancelledError):
+            self._run_bar.say(
+                "Cancelled; nothing was left half-made.", "info", [("Try again", self.ask)]
+            )
+        else:
+            kind: MessageKind = "failed" if was_begun else "problem"
+            self._run_bar.say(str(error), kind, [("Try again", self.ask)])
+
+    def _end(self) -> None:
+        self._timer.stop()
+        was, self._work = self._work, None
+        self._cancels.clear()
+        self.changed.emit()
+        if was is not None:
+            self.lookup.start()
+
+
+def _cancel(cancels: list[CancelToken]) -> None:
+    for one in cancels:
+        one.cancel()
+
+
+def _look(tool: Tool, runner: str | None, values: Mapping[str, object]) -> Readiness:
+    return readiness(tool, load_config(), runner, values)
+
+
+def _make(found: Readiness, work: _Work) -> None:
+    try:
+        found.make(work.hear, work.cancel)
+    except OSError as error:
+        raise PreparationError(f"It could not be made ready: {error}.") from error
