@@ -27,6 +27,7 @@ CHOICE = (
     '<param name="fetch" type="boolean"/><param name="model" type="select">'
     '<option value="small" selected="true">small</option><option value="large">large</option>'
     '<option value="gone">gone</option></param>'
+    '<param name="i" type="data" format="imagetiff" label="Image"/>'
 )
 
 
@@ -79,6 +80,9 @@ def test_it_is_asked_with_the_size_and_then_fetched(qtbot, page, tool):
     assert page.run_bar.phase.text().startswith("Fetching the model · ")
     qtbot.waitUntil(lambda: told(page).startswith("Ready: "), timeout=WAIT)
     assert [one.name for one in weights_folder(tool).iterdir()] == ["small"]
+    with qtbot.waitSignal(page.service_lookup.found, timeout=WAIT):
+        pass
+    assert told(page).startswith("Ready: "), "though no image is open"
     assert not page.is_busy
     assert not page.run_bar.progress.isVisible()
     qtbot.mouseClick(page.about.ready_button, LEFT)
@@ -99,6 +103,9 @@ def test_cancel_ends_it_and_it_can_be_tried_again(qtbot, page, tool):
     assert page.run_bar.phase.text() == "Cancelling…"
     qtbot.waitUntil(lambda: told(page).startswith("Cancelled;"), timeout=WAIT)
     assert not page.is_busy
+    with qtbot.waitSignal(page.service_lookup.found, timeout=WAIT):
+        pass
+    assert told(page).startswith("Cancelled;")
     assert not any(weights_folder(tool).glob("*"))
     press(qtbot, page, "Try again")
     qtbot.waitUntil(lambda: told(page).startswith("Fetch the model"), timeout=WAIT)

@@ -13,6 +13,7 @@ from widget_tools import opened
 
 from napari_tool_runner.config import FACILITY_VARIABLE, changed_config, config_path, load_config
 from napari_tool_runner.errors import ConfigError
+from napari_tool_runner.plugins import Graphics
 from napari_tool_runner.storage import user_data, write_whole
 from napari_tool_runner.tools.toolbox.trust import approve
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
@@ -383,3 +384,28 @@ def test_a_locked_value_is_taken_back(link, monkeypatch, tmp_path):
     assert "locked by your facility" in told[0]
     assert connected._settings.limits.memory == "8G"
     assert not config_path().exists()
+
+
+def test_the_card_and_the_models_are_told_and_models_removed(qtbot, tmp_path, monkeypatch):
+    from napari_tool_runner.widgets.settings import computer
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    folder = tmp_path / "data" / "napari-tool-runner" / "weights" / "cellpose_3"
+    folder.mkdir(parents=True)
+    (folder / "cyto3").write_bytes(bytes(200_000))
+    (folder.parent / "cellpose_3.fetched").write_text("[]")
+    card = Graphics("nvidia", "NVIDIA H100", "580.1")
+    monkeypatch.setattr(computer, "graphics", lambda: card)
+    shown = computer.Computer()
+    qtbot.addWidget(shown)
+    qtbot.waitUntil(lambda: shown.remove_button.isEnabled(), timeout=5000)
+    qtbot.waitUntil(lambda: shown.card.text() == card.text, timeout=5000)
+    assert shown.models.text().endswith("kB: cellpose_3")
+    shown.show()
+    qtbot.mouseClick(shown.remove_button, Qt.MouseButton.LeftButton)
+    assert "Delete the models of cellpose_3 (" in shown.message.text()
+    assert folder.exists()
+    qtbot.mouseClick(shown.message.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: shown.models.text() == "none", timeout=5000)
+    assert not [*folder.parent.iterdir()]
+    assert not shown.remove_button.isEnabled()

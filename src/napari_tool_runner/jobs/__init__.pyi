@@ -42,6 +42,7 @@ from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
 from .viewer import add_result, named_layers, take_back, taken_back
 from .viewer_like import ViewerLike
+from .weights import forget_weights, kept_weights, weights_place
 
 __all__ = [
     "MOST_CELLS",
@@ -100,6 +101,7 @@ __all__ = [
     "facts_of",
     "files_of",
     "find_record",
+    "forget_weights",
     "has_changed",
     "history",
     "is_ours",
@@ -108,6 +110,7 @@ __all__ = [
     "is_sweepable",
     "job_json",
     "job_manager",
+    "kept_weights",
     "known_record",
     "live_row",
     "made_of",
@@ -146,5 +149,6 @@ __all__ = [
     "taken_back",
     "told_maker",
     "told_values",
+    "weights_place",
     "write_table",
 ]

@@ -31,6 +31,7 @@ __all__ = [
     "kept_weights",
     "note_fetched",
     "weights_folder",
+    "weights_place",
     "with_weights",
 ]
 
@@ -51,7 +52,7 @@ def weights_folder(tool: Tool) -> Path:
     name = safe_name(tool.id, fallback="tool")
     if not ships(tool):
         name = f"{name}-{short_digest(tool.toolbox or str(tool.path.parent))}"
-    return _all() / name
+    return weights_place() / name
 
 
 def with_weights(tool: Tool, variables: Mapping[str, str]) -> dict[str, str]:
@@ -106,15 +107,15 @@ def note_fetched(tool: Tool, command: tuple[str, ...]) -> None:
 def kept_weights() -> Iterator[tuple[str, int]]:
     """Yield the names of the folders with weights, and their sizes."""
     with suppress(OSError):
-        for folder in sorted(one for one in _all().iterdir() if one.is_dir()):
+        for folder in sorted(one for one in weights_place().iterdir() if one.is_dir()):
             if size := sealed.usage(folder).freed:
                 yield folder.name, size
 
 
 def forget_weights(name: str) -> None:
     """Delete a folder with weights; raises OutputError, OSError."""
-    (_all() / (name + _FETCHED)).unlink(missing_ok=True)
-    sealed.remove(_all() / name, _all())
+    (weights_place() / (name + _FETCHED)).unlink(missing_ok=True)
+    sealed.remove(weights_place() / name, weights_place())
 
 
 def _fetched(folder: Path) -> set[str]:
@@ -122,5 +123,6 @@ def _fetched(folder: Path) -> set[str]:
     return {str(one) for one in told} if isinstance(told, list) else set()
 
 
-def _all() -> Path:
+def weights_place() -> Path:
+    """Return where the folders of all tools lie."""
     return user_data() / "weights"

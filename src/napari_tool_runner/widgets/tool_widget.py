@@ -328,7 +328,7 @@ class ToolWidget(Footed):
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             why, buttons = problems[0].sentence + more, self._problem_buttons(problems[0])
         self.run_bar.set_ready(not why, why)
-        if why:
+        if why and not self.readier.holds():
             self.run_bar.say(why, "problem", buttons)
         elif self.run_bar.is_free(self._why, self.form.values()):  # what others told stays
             self.run_bar.say(self.services.remark(runner), "info", self.readier.buttons())

@@ -17,7 +17,7 @@ from napari_tool_runner.plugins import CancelToken, Progress
 from napari_tool_runner.widgets.parts.background import Task, when_destroyed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from napari_tool_runner.jobs import Readiness
     from napari_tool_runner.plugins import Event
@@ -75,6 +75,7 @@ class Readier(QObject):
         self._cancels: list[CancelToken] = []
         when_destroyed(self, partial(_cancel, self._cancels))
         run_bar.cancel_requested.connect(self.cancel)
+        self._held: tuple[str, Mapping[str, object]] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -95,21 +96,30 @@ class Readier(QObject):
         plan = services.plans.get(self._run_bar.runner() or services.choice)
         return [(GET_READY, self.ask)] if plan is not None and plan.fetches else []
 
+    def holds(self) -> bool:
+        """Whether what was asked or told last stands there, of the same values."""
+        return self._held == (self._run_bar.message.text(), self._values())
+
     def ask(self) -> None:
         """Say what would be fetched and how large it is, and ask."""
         if self.is_busy or self._asking:
             return
         self._asking = True
-        self._run_bar.say("Looking what there is to fetch…", "busy")
-        values = {
-            name: value
-            for name, value in self._form.values().items()
-            if isinstance(value, str | int | float)
-        }
+        values = self._values()
+        self._say("Looking what there is to fetch…", "busy")
         task = Task(partial(_look, self._tool, self._run_bar.runner(), values), self)
         task.done.connect(self._question)
         task.failed.connect(self._failed)
         task.start()
+
+    def _values(self) -> Mapping[str, object]:
+        values = self._form.values().items()
+        return {name: one for name, one in values if isinstance(one, str | int | float)}
+
+    def _say(self, text: str, kind: MessageKind, buttons: Sequence[Button] = ()) -> None:
+        """Tell it; what the form lacks does not take its place."""
+        self._run_bar.say(text, kind, buttons)
+        self._held = (self._run_bar.message.text(), self._values())
 
     def cancel(self) -> None:
         """End it; what was downloaded whole stays for the next time."""
@@ -128,9 +138,9 @@ class Readier(QObject):
         self._asking = False
         plan = found.plan
         if plan.problems:
-            self._run_bar.say(" ".join(plan.problems), "problem")
+            self._say(" ".join(plan.problems), "problem")
         elif not plan.fetches:
-            self._run_bar.say("Everything is here: nothing has to be fetched.", "done")
+            self._say("Everything is here: nothing has to be fetched.", "done")
         else:
             parts = [
                 f"{one.what} ({size_text(one.size)})" if one.size is not None else one.what
@@ -143,10 +153,13 @@ class Readier(QObject):
             )
             act = partial(self._begin, found)
             buttons: list[Button] = [("Fetch", act), ("Not now", lambda: self._run_bar.say(""))]
-            self._run_bar.say(" ".join([told, *plan.remarks]), "info", buttons)
+            self._say(" ".join([told, *plan.remarks]), "info", buttons)
 
     def _begin(self, found: Readiness) -> None:
         if self.is_busy:
+            return
+        if found.values != self._values():  # another model was chosen since
+            self.ask()
             return
         self._work = _Work()
         self._cancels[:] = [self._work.cancel]
@@ -160,25 +173,22 @@ class Readier(QObject):
         self.changed.emit()
 
     def _done(self, _: object) -> None:
-        self._end()
-        self._run_bar.say("Ready: it runs without fetching anything now.", "done")
+        self._end("Ready: it runs without fetching anything now.", "done", ())
 
     def _failed(self, error: ToolRunnerError) -> None:
-        was_begun, self._asking = self.is_busy, False
-        self._end()
+        self._asking = False
+        again: list[Button] = [("Try again", self.ask)]
         if isinstance(error, JobCancelledError):
-            self._run_bar.say(
-                "Cancelled; nothing was left half-made.", "info", [("Try again", self.ask)]
-            )
+            self._end("Cancelled; nothing was left half-made.", "info", again)
         else:
-            kind: MessageKind = "failed" if was_begun else "problem"
-            self._run_bar.say(str(error), kind, [("Try again", self.ask)])
+            self._end(str(error), "failed" if self.is_busy else "problem", again)
 
-    def _end(self) -> None:
+    def _end(self, text: str, kind: MessageKind, buttons: Sequence[Button]) -> None:
         self._timer.stop()
         was, self._work = self._work, None
         self._cancels.clear()
         self.changed.emit()
+        self._say(text, kind, buttons)
         if was is not None:
             self.lookup.start()
 

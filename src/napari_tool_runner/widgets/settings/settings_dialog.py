@@ -32,6 +32,7 @@ from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
 from napari_tool_runner.widgets.parts.texts import open_path, tooltip
+from napari_tool_runner.widgets.settings.computer import Computer
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.fields import SHOWN, SettingField
 from napari_tool_runner.widgets.settings.trust import TrustDialog
@@ -80,6 +81,9 @@ class SettingsDialog(QDialog):
         for title, section in (("Running", "running"), ("Limits of containers", "limits")):
             layout.addWidget(_title(title))
             layout.addLayout(self._section(section))
+        layout.addWidget(_title("This computer"))
+        self.computer = Computer()
+        layout.addWidget(self.computer)
         layout.addStretch(1)
         self.notes = MessageLabel()
         layout.addWidget(self.notes)
