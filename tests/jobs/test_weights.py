@@ -12,6 +12,7 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.jobs import Readiness, readiness
 from napari_tool_runner.jobs.weights import fetch_command, has_network, weights_folder
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
@@ -217,3 +218,17 @@ def test_tools_that_ship_name_what_fetches_their_model(name: str) -> None:
     assert command[:2] == ("python", "-c")
     compile(command[2], name, "exec")
     assert command[3] in {"cyto3", "2D_versatile_fluo"}
+
+
+def test_a_fetch_that_is_killed_is_asked_for_again(fetcher: Tool, config_file: Path) -> None:
+    script = next(fetcher.folder.glob("*.py"))
+    whole = script.read_text()
+    half = 'open(os.path.join(os.environ["MODELS"], "half"), "w").close(); os.kill(os.getpid(), 9)'
+    script.write_text(f"import os\n{half}\n")
+    with pytest.raises(PreparationError, match="The model of “Invert” was not fetched"):
+        readiness_of(fetcher, config_file).make(lambda event: None)
+    script.write_text(whole)
+    again = readiness_of(fetcher, config_file)
+    assert again.plan.fetches
+    again.make(lambda event: None)
+    assert not readiness_of(fetcher, config_file).plan.fetches
