@@ -47,35 +47,74 @@ def discs() -> np.ndarray:
     return (2000 * np.clip(image + 0.2, 0, 2)).astype(np.uint16)
 
 
-def train_stardist(place: Path) -> None:
-    """Train a very small StarDist on drawn discs, and zip it: a few minutes."""
+def ball(
+    shape: tuple[int, ...], place: tuple[float, ...], radius: float, deep: float
+) -> np.ndarray:
+    """Return where a ball lies whose slices are `deep` pixel widths apart."""
+    slices, rows, columns = (i - c for i, c in zip(np.indices(shape), place, strict=True))
+    return np.hypot(np.hypot(slices * deep, rows), columns) <= radius
+
+
+def blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(image, [1] * image.ndim if image.ndim == 2 else [0.5, 1, 1])
+    return smooth + 0.05 * rng.standard_normal(image.shape)
+
+
+def balls() -> np.ndarray:
+    """A stack of bright balls, two of which touch, whose slices lie 3 pixel widths apart."""
+    rng = np.random.default_rng(7)
+    image = np.zeros((14, 72, 72))
+    for place in [(4, 16, 16), (4, 16, 31), (5, 50, 20), (9, 20, 54), (9, 54, 52), (10, 36, 36)]:
+        image[ball(image.shape, place, 7.5, 3)] = rng.uniform(0.6, 1)
+    return (2000 * np.clip(blurred(image, rng) + 0.2, 0, 2)).astype(np.uint16)
+
+
+def drawn(rng: np.random.Generator, *, deep: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return an image of discs, or of balls in slices that lie 2 pixel widths apart."""
+    shape = (20, 64, 64) if deep else (96, 96)
+    image, numbers = np.zeros(shape), np.zeros(shape, np.int32)
+    for number in range(1, 16 if deep else 10):
+        radius = rng.integers(6, 10)
+        if deep:
+            place = (*rng.uniform(2, 18, 1), *rng.integers(radius, 64 - radius, 2))
+            where = ball(shape, place, radius, 2)
+        else:
+            where = disc(shape, rng.integers(radius, 96 - radius, 2), radius)
+        if not numbers[where].any():
+            numbers[where], image[where] = number, rng.uniform(0.6, 1)
+    return blurred(image, rng), numbers
+
+
+def train_stardist(place: Path, *, deep: bool) -> None:
+    """Train a very small StarDist on drawn objects, and zip it: a few minutes."""
     from csbdeep.utils import normalize
-    from stardist.models import Config2D, StarDist2D
+    from stardist.models import Config2D, Config3D, StarDist2D, StarDist3D
 
     rng = np.random.default_rng(0)
-    images, labels = [], []
-    for _ in range(24):
-        image, numbers = np.zeros((96, 96)), np.zeros((96, 96), np.int32)
-        for number in range(1, 10):
-            radius = rng.integers(6, 10)
-            where = disc(image.shape, rng.integers(radius, 96 - radius, 2), radius)
-            if not numbers[where].any():
-                numbers[where], image[where] = number, rng.uniform(0.6, 1)
-        image = ndimage.gaussian_filter(image, 1) + 0.05 * rng.standard_normal(image.shape)
-        images.append(normalize(image.astype(np.float32), 1, 99.8))
-        labels.append(numbers)
-    config = Config2D(
-        n_rays=16, grid=(2, 2), unet_n_depth=1, unet_n_filter_base=8, net_conv_after_unet=16,
-        train_patch_size=(64, 64), train_batch_size=4, train_epochs=30,
-        train_steps_per_epoch=20, train_tensorboard=False,
-    )  # fmt: skip
-    model = StarDist2D(config, name="discs", basedir=str(place.parent / "models"))
+    images, labels = zip(*(drawn(rng, deep=deep) for _ in range(24)), strict=True)
+    images = [normalize(image.astype(np.float32), 1, 99.8) for image in images]
+    small = {"unet_n_depth": 1, "unet_n_filter_base": 8, "net_conv_after_unet": 16}
+    small |= {"train_batch_size": 4, "train_epochs": 30, "train_steps_per_epoch": 20}
+    small["train_tensorboard"] = False
+    if deep:
+        config = Config3D(
+            rays=24,
+            grid=(1, 2, 2),
+            anisotropy=(2, 1, 1),
+            train_patch_size=(16, 48, 48),
+            train_learning_rate=0.002,
+            **small,
+        )
+    else:
+        config = Config2D(n_rays=16, grid=(2, 2), train_patch_size=(64, 64), **small)
+    kind = StarDist3D if deep else StarDist2D
+    model = kind(config, name=place.stem, basedir=str(place.parent / "models"))
     held = (images[20:], labels[20:])
     model.train(images[:20], labels[:20], validation_data=held)
     model.optimize_thresholds(*held)
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as file:
         for name in ("config.json", "thresholds.json", "weights_best.h5"):
-            file.write(place.parent / "models" / "discs" / name, f"discs/{name}")
+            file.write(place.parent / "models" / place.stem / name, f"{place.stem}/{name}")
 
 
 def run(tool: str, *options: str) -> None:
@@ -100,8 +139,15 @@ def main() -> None:
         axes = {"axes": "YX", **SIZES}
         tifffile.imwrite(data / "discs.tif", discs(), metadata=axes, compression="zlib", ome=True)
         if not (data / "discs.zip").exists():
-            train_stardist(data / "discs.zip")
+            train_stardist(data / "discs.zip", deep=False)
         given = [f"--input={data / 'discs.tif'}", f"--file={data / 'discs.zip'}"]
+        run(tool, *given, f"--output={data / 'objects.tif'}")
+    elif tool == "stardist_3d":
+        axes = {"axes": "ZYX", **SIZES, "PhysicalSizeZ": 0.75}
+        tifffile.imwrite(data / "balls.tif", balls(), metadata=axes, compression="zlib", ome=True)
+        if not (data / "balls.zip").exists():
+            train_stardist(data / "balls.zip", deep=True)
+        given = [f"--input={data / 'balls.tif'}", f"--file={data / 'balls.zip'}"]
         run(tool, *given, f"--output={data / 'objects.tif'}")
 
 

@@ -135,6 +135,10 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
     before = gray(cells[0])
     if name == "cellpose_3":  # what was drawn: the weights are not here
         return before, coloured(generate.cells_2d()[1][225:289, 172:236])
+    if name == "stardist_3d":
+        data = direct.descriptor(name).parent / "test-data"
+        stack, found = (tifffile.imread(data / f"{one}.tif") for one in ("balls", "objects"))
+        return gray(stack.max(axis=0)), shaded(found)
     if name in {"stardist_2d", "link_objects"}:  # what its own test has
         data = direct.descriptor(name).parent / "test-data"
         shown = (

@@ -48,6 +48,9 @@ SHARED = (
     "split",
     "necks",
     "joined",
+    "unpacked",
+    "published",
+    "model_of",
 )
 
 

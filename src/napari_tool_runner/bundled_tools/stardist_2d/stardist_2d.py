@@ -1,6 +1,7 @@
 """Finds nuclei and other roundish objects by a trained network, with StarDist, plane by plane."""
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import tifffile
 LARGE = 1024
 # bytes: what a model unpacks to, at most
 MOST = 2**32
+METHOD, HOLDS = "StarDist", "config.json and weights (.h5)"
 
 
 def read_image(path):
@@ -103,7 +105,7 @@ def tell_missing(image):
 
 
 def model_in(folder):
-    """Return the folder below `folder` that holds a model; None where none is whole."""
+    """Return the folder of a whole model in or below `folder`; None where there is none."""
     for settings in sorted(folder.rglob("config.json")):
         if any(settings.parent.glob("weights_best*")) or any(settings.parent.glob("*.h5")):
             return settings.parent
@@ -116,24 +118,23 @@ def unpacked(path):
     try:
         with zipfile.ZipFile(path) as file:
             if sum(entry.file_size for entry in file.infolist()) > MOST:
-                sys.exit(f"{path} is too large for a model of StarDist.")
+                sys.exit(f"{path} is too large for a model of {METHOD}.")
             file.extractall(folder)
     except (OSError, zipfile.BadZipFile) as error:
-        sys.exit(f"{path} cannot be read as a zipped model of StarDist: {error}")
+        sys.exit(f"{path} cannot be read as a zipped model of {METHOD}: {error}")
     found = model_in(folder)
     if found is None:
-        sys.exit(f"{path} holds no model of StarDist: config.json and weights (.h5) are missing.")
+        sys.exit(f"{path} holds no model of {METHOD}: {HOLDS} are missing.")
     return found
 
 
-def known(name, fetch):
+def published(kind, name, fetch):
     """Return the folder of a published model, which is fetched if that is asked for."""
-    from csbdeep.models.pretrained import get_model_details
-    from stardist.models import StarDist2D
+    from csbdeep.models.pretrained import get_model_details, get_model_folder
 
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
-    place = home / "models" / "StarDist2D" / name
-    address = get_model_details(StarDist2D, name)[2]["url"]
+    place = home / "models" / kind.__name__ / name
+    address = get_model_details(kind, name)[2]["url"]
     found = model_in(place)
     if found is None and not fetch:
         sys.exit(
@@ -141,11 +142,9 @@ def known(name, fetch):
             f"github.com), or download {address} elsewhere and give it as “Model file”."
         )
     if found is None:
-        from csbdeep.models.pretrained import get_model_folder
-
         print(f"fetching {address}", flush=True)
         try:
-            get_model_folder(StarDist2D, name)
+            get_model_folder(kind, name)
         except Exception as error:  # noqa: BLE001  (Keras raises nothing narrower)
             said = str(error).rpartition("-- ")[2] or type(error).__name__
             sys.exit(
@@ -158,14 +157,22 @@ def known(name, fetch):
     return found
 
 
-def load(folder):
-    """Return the model of a folder."""
-    from stardist.models import StarDist2D
-
+def model_of(kind, folder):
+    """Return the model of a folder, which is of the class `kind`."""
+    wanted = 3 if kind.__name__ == "StarDist3D" else 2
     try:
-        model = StarDist2D(None, name=folder.name, basedir=str(folder.parent))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        told = json.loads((folder / "config.json").read_bytes())
+        axes = told.get("n_dim", wanted)
+        model = (
+            kind(None, name=folder.name, basedir=str(folder.parent)) if axes == wanted else None
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         sys.exit(f"The model in {folder.name} cannot be read: {error}")
+    if model is None:
+        other = (
+            "volumes: “StarDist 3-D” takes it" if wanted == 2 else "planes: “StarDist” takes it"
+        )
+        sys.exit(f"The model {folder.name} is one for {other}.")
     if model.config.n_channel_in != 1:
         sys.exit(
             f"The model {folder.name} wants {model.config.n_channel_in} channels; only models of "
@@ -192,9 +199,10 @@ def main():
     missing = tell_missing(image)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from csbdeep.utils import normalize
+    from stardist.models import StarDist2D as Kind
 
-    folder = unpacked(args.file) if args.file else known(args.model, args.fetch == "true")
-    model = load(folder)
+    given = unpacked(args.file) if args.file else published(Kind, args.model, args.fetch == "true")
+    model = model_of(Kind, given)
     labels, count = np.zeros(image.shape, np.int32), 0
     for part in parts(axes, image.shape, "YX"):
         plane, empty = image[part].astype(np.float32), missing[part]
