@@ -133,8 +133,14 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         np.random.default_rng(0).poisson(np.clip(cells[0] - 90.0, 0, None) / 5).astype(np.uint16)
     )
     before = gray(cells[0])
-    if name == "cellpose_3":  # what was drawn: the weights are not here
+    if name in {"cellpose_3", "cellpose_sam"}:  # what was drawn: the weights are not here
         return before, coloured(generate.cells_2d()[1][225:289, 172:236])
+    if name == "spotiflow_spots":
+        data = direct.descriptor(name).parent / "test-data"
+        with open(data / "spots.csv", newline="", encoding="utf-8") as file:
+            places = np.array([row[1:3] for row in csv.reader(file)][1:], float)
+        picture = gray(tifffile.imread(data / "spots.tif"))
+        return picture, dots(picture, places, 1)
     if name == "stardist_3d":
         data = direct.descriptor(name).parent / "test-data"
         stack, found = (tifffile.imread(data / f"{one}.tif") for one in ("balls", "objects"))
