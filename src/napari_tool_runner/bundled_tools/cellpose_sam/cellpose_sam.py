@@ -94,7 +94,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -212,7 +212,7 @@ def main():
         count += int(found.max(initial=0))
     if "C" in axes:
         sizes = {key: value for key, value in sizes.items() if not key.startswith("Channel")}
-    print(f"{count} objects")
+    print(f"{count} object{'' if count == 1 else 's'}")
     told = "of the file" if args.file else args.model
     print(f"note: model {told}" + (f", diameter {diameter:.3g} pixels" if diameter else ""))
     write_image(args.output, labels, space, sizes)

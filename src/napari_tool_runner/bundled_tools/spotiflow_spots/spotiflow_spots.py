@@ -89,7 +89,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -217,7 +217,7 @@ def main():
         table.writerow(["index", *names, "intensity", "probability"])
         for number, row in enumerate(rows):
             table.writerow([number, *map(exact, row)])
-    print(f"{len(rows)} spots")
+    print(f"{len(rows)} spot{'' if len(rows) == 1 else 's'}")
     least = model._prob_thresh[0] if args.probability is None else args.probability
     print(f"note: {used}, probability ≥ {least:.3g}")
 

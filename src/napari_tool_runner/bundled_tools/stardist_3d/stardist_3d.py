@@ -102,7 +102,7 @@ def tell_missing(image):
     """Return where an image has no value (NaN, infinite), and say so."""
     missing = ~np.isfinite(image)
     if missing.any():
-        print(f"note: {missing.sum()} pixels have no value (NaN or infinite) and are left out")
+        print(f"note: pixels without a value (NaN or infinite) are left out: {missing.sum()}")
     if missing.size and missing.all():
         sys.exit("No pixel of the image has a value: all are NaN or infinite.")
     largest = np.abs(image).max(initial=0, where=~missing) if image.dtype == float else 1
@@ -255,7 +255,7 @@ def main():
         labels[part] = np.where(found, found + count, 0)  # no number twice
         count += int(found.max(initial=0))
     used = model.thresholds
-    print(f"{count} objects")
+    print(f"{count} object{'' if count == 1 else 's'}")
     least = used.prob if args.probability is None else args.probability
     print(f"note: model {'of the file' if args.file else args.model}, probability ≥ {least:.3g}")
     write_image(args.output, labels, axes, sizes)
