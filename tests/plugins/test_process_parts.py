@@ -29,7 +29,13 @@ from napari_tool_runner.plugins.conda import spec as conda_spec
 from napari_tool_runner.plugins.contract import Availability, Origin
 from napari_tool_runner.plugins.foreign import children
 from napari_tool_runner.plugins.process import Progress, _text, _write_line
-from napari_tool_runner.plugins.programs import environment, process_tree, program, watchdog
+from napari_tool_runner.plugins.programs import (
+    environment,
+    graphics,
+    process_tree,
+    program,
+    watchdog,
+)
 from napari_tool_runner.plugins.programs.local_path import python_folders
 from napari_tool_runner.plugins.runner_condadocker import CondaDockerRunnerService
 from napari_tool_runner.plugins.runner_local import LocalRunnerService
@@ -242,9 +248,9 @@ def test_an_interrupted_wait_ends_the_program(
 
 
 def test_a_gpu_of_a_mac(monkeypatch: pytest.MonkeyPatch) -> None:
-    on(monkeypatch, program, "darwin")
     for machine, remark in (("arm64", ""), ("x86_64", "A GPU is asked for, but none was found")):
-        monkeypatch.setattr(program.platform, "machine", lambda machine=machine: machine)
+        found = graphics.detect(system="darwin", machine=machine)
+        monkeypatch.setattr(program, "graphics", lambda found=found: found)
         assert program.gpu_remark({"gpus": 1}).startswith(remark)
         assert bool(program.gpu_remark({"gpus": 1})) is bool(remark)
 

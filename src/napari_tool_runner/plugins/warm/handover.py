@@ -16,6 +16,8 @@ import os
 import struct
 import sys
 
+__all__ = ["is_plain", "kind_of", "main", "send"]
+
 _SOCKET = "NAPARI_TOOL_RUNNER_WARM"
 _SEEN = 16384  # bytes that are sent at once; what tells calls apart lies in them
 _WAIT = 10.0  # seconds until somebody takes the call
