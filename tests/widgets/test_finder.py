@@ -224,7 +224,7 @@ def test_thumbnails_are_drawn(qtbot, shown, tmp_path):
 def test_two_thousand_tools(qtbot, shown, tmp_path):
     box = many_tools(tmp_path / "box", 2000)
     finder = shown(ToolFinder(box, Favourites(tmp_path / "f.json")))
-    assert finder.search.placeholderText() == "Search 2000 tools"
+    assert finder.search.placeholderText() == "Search 2,000 tools"
     # closed groups: only what is seen is drawn
     assert not finder.tree.isExpanded(finder.model.index(0, 0))
     qtbot.keyClicks(finder.search, "number 1234")

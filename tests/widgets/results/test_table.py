@@ -115,7 +115,9 @@ def test_what_is_sorted_is_seen_from_its_begin(view):
 def told(monkeypatch):
     """What notifications say."""
     said: list[str] = []
-    monkeypatch.setattr("napari_tool_runner.widgets.results.view.notify", said.append)
+    monkeypatch.setattr(
+        "napari_tool_runner.widgets.results.view.notify", lambda text, *_: said.append(text)
+    )
     return said
 
 
