@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QAction
+from qtpy.QtGui import QAction, QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QFrame, QLabel, QLayout, QMenu, QSizePolicy, QWidget
+
+from napari_tool_runner.widgets.parts.texts import tooltip
 
 __all__ = ["Part", "filled", "menu_entry", "plain_label", "thin_line"]
 
+_UNBROKEN = re.compile(r"[^\s/]+/?|/")
+"""What a line of Qt does not break: a word, a part of a path."""
 _L = TypeVar("_L", bound=QBoxLayout)
 Part = QWidget | QLayout
 """What a layout takes."""
@@ -35,9 +40,42 @@ def filled(
     return layout
 
 
+class _Wrapped(QLabel):
+    """A text in lines, in which a word that is wider than the label is cut in its middle."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setText(text)
+
+    def text(self) -> str:
+        """Return the whole text."""
+        return self._whole
+
+    def setText(self, text: str | None) -> None:
+        """Show `text`, as much of each word as there is room for."""
+        self._whole = text or ""
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Cut more of the words, or less."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        metrics, room = self.fontMetrics(), self.contentsRect().width()
+
+        def fitting(word: re.Match[str]) -> str:
+            return metrics.elidedText(word[0], Qt.TextElideMode.ElideMiddle, room)
+
+        seen = _UNBROKEN.sub(fitting, self._whole)
+        super().setText(seen)
+        self.setToolTip("" if seen == self._whole else tooltip(self._whole))
+
+
 def plain_label(text: str = "", *, wrap: bool = False, shrinks: bool = False) -> QLabel:
     """Return a label that reads no markup; `shrinks`: its text never widens the window."""
-    label = QLabel(text)
+    label = _Wrapped(text) if wrap and shrinks else QLabel(text)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(wrap)
     if shrinks:
