@@ -18,12 +18,14 @@ from operator import or_
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari_tool_runner.tools.toolbox.spelling import Spelling
 from napari_tool_runner.tools.toolbox.words import (
     Meaning,
     apart,
     fold,
     is_told,
     meanings,
+    spellings,
     stem,
     told_words,
     words_of,
@@ -102,15 +104,18 @@ class SearchIndex:
             self._stems[stem(word)].append(word)
         # what a word means is made of words that come again, also with the next keystroke
         self._word = lru_cache(maxsize=_KEPT)(self._find_word)
+        self._spelling = Spelling((*self._postings, *spellings()))
         meanings("")  # the table is read now, not at the first keystroke
 
     def search(self, text: str, limit: int | None = None) -> Hits:
         """Return the entries that fit `text`, best first; all of them for empty text."""
+        text = text if not (last := text.rpartition(">")[2].strip()) else last  # of a menu
         query = fold(text).strip()
         words = words_of(query)
         exactly = frozenset() if text.isupper() and len(words) > 1 else _acronyms(text)
         if not words:
             return Hits(self._entries[:limit])
+        words = self._spelling.mended(words, self._known, self._names_tool)
         parts = {one: apart(one, self._known) for one in words if not self._known(one)}
         joined = {
             one: pieces for one, (pieces, all_known) in parts.items() if all_known and pieces
@@ -166,6 +171,8 @@ class SearchIndex:
         for n, one in enumerate(meant):
             if one.tells < most:  # what is done tells the tool, what it is done to little
                 found[n] = {number: one.tells * score for number, score in found[n].items()}
+            elif best[n] < _DESCRIPTION and most:  # stands in helps, where no word says much
+                found[n] = {number: most * score for number, score in found[n].items()}
         needed = [n for n in acts if most and (meant[n].instead or best[n] >= _TELLING)] or acts
         each = {number: [one.get(number, 0.0) for one in found] for one in found for number in one}
         some = {number: sum(scores) for number, scores in each.items()}
@@ -184,9 +191,13 @@ class SearchIndex:
         """Whether a tool or the table has a word."""
         return is_told(word) or bool(self._stems.get(stem(word)))
 
+    def _names_tool(self, word: str) -> bool:
+        """Whether a word is one of a tool's name."""
+        return max(self._postings.get(word, {0: 0}).values()) >= _ID
+
     def _has(self, words: Sequence[str]) -> bool:
         """Whether a tool says itself that it does what `words` are."""
-        return max(self._together(words).values(), default=0) >= _LABEL
+        return max(self._together(words, min).values(), default=0) >= _DESCRIPTION
 
     def _best(
         self, query: str, scores: dict[int, float], limit: int | None

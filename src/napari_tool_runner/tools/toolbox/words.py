@@ -5,35 +5,59 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Meaning", "apart", "fold", "is_told", "meanings", "stem", "told_words", "words_of"]
+__all__ = [
+    "Meaning",
+    "apart",
+    "fold",
+    "is_told",
+    "meanings",
+    "spellings",
+    "stem",
+    "told_words",
+    "words_of",
+]
 
 _WORD = re.compile(r"[^\W_]+")
 _GREEK = re.compile("(?<![α-ω])[αβγδεκλστω](?![α-ω])")  # not μ, which is a unit's
 _ENDING = re.compile(
-    r"(?:i[sz]ations?|[ai][st]ions?|acion(?:es)?|ierung(?:en)?|ieren|ments?|ings?|ers?|ies|y|ed|es|s|e)$"
+    r"(?:i[sz]ations?|[ai][st]ions?|(?<=[cp]t)ions?|acion(?:es)?|ierung(?:en)?|ieren|ments?|ings?|ers?|ies|y|ed|es|s|e)$"
 )
 _DOUBLED = re.compile(r"(?:([bdgmnprt])\1|(?<=\w{3})(l)l)$")
 _ROUNDS = 3
 _COMPARED = frozenset(
-    ["bigger", "larger", "smaller", "brighter", "darker", "thicker", "thinner", "dice"]
+    [
+        "bigger",
+        "larger",
+        "smaller",
+        "brighter",
+        "darker",
+        "thicker",
+        "thinner",
+        "dice",
+        "blender",
+        "grainy",
+    ]
 )
-"""What something shall become, which is not what it is; dice are no DIC."""
+"""What something shall become, which is not what it is; dice are no DIC, grainy is no grain."""
 _HEAD = "~"
 """Before a word that stands for others, so that *number objects* is not *number of cells*."""
 _PIECE = 100
 _MOST_LETTERS = 40
 """Of a word that is taken apart."""
+_SHORT = 4
+"""Letters up to which a word is never taken for a misspelt one."""
 _LEAST = 3
 """Letters that are left of a word without its ending."""
 # a name that has the word somewhere counts half as much again, one that begins with it twice:
 # what a word most means goes between them
 _WORD_MEANS, _PHRASE_MEANS, _NEXT, _LESS, _BEGUN = 1.6, 1.2, 0.9, 0.08, 0.9
-_SUBJECT, _GENERAL = 0.1, 0.4
+_BRAND, _SUBJECT, _GENERAL = 0.05, 0.1, 0.4
 
 
 class Meaning(NamedTuple):
@@ -102,8 +126,11 @@ class _Table(NamedTuple):
     unsaid: frozenset[str]
     tells: dict[str, float]
     joins: frozenset[str]
+    links: frozenset[str]
+    endings: dict[str, str]
     english: dict[str, list[str]]
     typed: frozenset[str]
+    spellings: frozenset[str]
 
 
 @cache
@@ -111,9 +138,9 @@ def _table() -> _Table:
     here = Path(__file__).parent
     told = tomllib.loads((here / "words.toml").read_text(encoding="utf-8"))
     tongues = tomllib.loads((here / "tongues.toml").read_text(encoding="utf-8"))
-    unsaid = frozenset(map(stem, told["unsaid"] + tongues["small"]))
+    unsaid = frozenset(map(fold, told["unsaid"] + tongues["small"]))
     same = {
-        stem(word): _HEAD + stem(name)
+        _plain(words_of(word)): _HEAD + stem(name)
         for name, words in told["same"].items()
         for word in (name, *words)
     }
@@ -121,27 +148,50 @@ def _table() -> _Table:
     lacks = set[tuple[str, ...]]()
     for phrase, tools in (told["means"] | told["lacks"]).items():
         known = tuple(tuple(words_of(tool)) for tool in tools)
-        plain = tuple(map(stem, _said(phrase, unsaid)))
+        plain = tuple(map(_plain, _said(words_of(phrase), same, unsaid)))
         head = tuple(same.get(word, word) for word in plain)
         if phrase in told["lacks"]:
             lacks.update({plain} if head in means else {plain, head})
         means[plain] = known
-        means.setdefault(head, known)
+        # two words for objects are no “label objects”; a name of several words is not its kind
+        if len(set(head)) == len(head) and not (
+            " " in plain[0] and len(plain) == 1 and head != (_HEAD + plain[0],)
+        ):
+            means.setdefault(head, known)
+    tells = {
+        same.get(stem(word), stem(word)): much
+        for much, key in ((_BRAND, "brands"), (_SUBJECT, "subjects"), (_GENERAL, "general"))
+        for word in told[key]
+    }
     by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]] = {}
     for phrase in means:
         by_length.setdefault(len(phrase), []).append((frozenset(phrase), phrase))
-    tells = {
-        same.get(stem(word), stem(word)): much
-        for much, words in ((_SUBJECT, told["subjects"]), (_GENERAL, told["general"]))
-        for word in words
-    }
     english = {
         fold(word): words_of(name) for name, words in tongues["english"].items() for word in words
     }
     joins = frozenset(told["joins"])
+    links = frozenset(tongues["links"])
+    endings = {
+        stem(ending): _HEAD + stem(name)
+        for name, several in told["endings"].items()
+        for ending in several
+    }
     typed = {one for one in told["means"] if one.isalpha()} | english.keys()
+    texts = (*told["means"], *told["lacks"], *told["same"], *chain(*told["same"].values()))
+    spelt = frozenset(one for text in texts for one in words_of(text) if len(one) > _SHORT)
     return _Table(
-        same, means, frozenset(lacks), by_length, unsaid, tells, joins, english, frozenset(typed)
+        same,
+        means,
+        frozenset(lacks),
+        by_length,
+        unsaid,
+        tells,
+        joins,
+        links,
+        endings,
+        english,
+        frozenset(typed),
+        frozenset(filter(str.isascii, spelt)),
     )
 
 
@@ -149,18 +199,35 @@ def _table() -> _Table:
 def _told() -> frozenset[str]:
     """The stems of the table's words."""
     table = _table()
-    in_phrases = (word for phrase in table.means for word in phrase)
-    return frozenset((*table.same, *in_phrases, *table.unsaid))
+    in_phrases = (word for phrase in (table.same, *table.means) for word in phrase)
+    return frozenset(one for word in in_phrases for one in word.split())
 
 
 def is_told(word: str) -> bool:
     """Return whether the table has `word`."""
-    return stem(word) in _told() or _in_english(word) is not None
+    return (
+        word in _table().unsaid
+        or stem(word) in _told()
+        or _in_english(word) is not None
+        or bool(_by_ending(stem(word)))
+    )
+
+
+def _by_ending(word: str) -> str:
+    """Return what a word stands for that ends as names of such things do (hepatocyte)."""
+    endings = _table().endings
+    ends = (head for ending, head in endings.items() if word.endswith(ending) and word != ending)
+    return next(ends, "")
 
 
 def told_words() -> frozenset[str]:
     """Return the single words that the table leads to a tool, as they are typed."""
     return _table().typed
+
+
+def spellings() -> frozenset[str]:
+    """Return the words of the table, of more than four letters, as they are spelt."""
+    return _table().spellings
 
 
 def _in_english(word: str) -> list[str] | None:
@@ -169,9 +236,24 @@ def _in_english(word: str) -> list[str] | None:
     return english.get(word) or english.get(word.removesuffix("s"))
 
 
-def _said(text: str, unsaid: frozenset[str]) -> list[str]:
-    typed = words_of(text)
-    return [word for word in typed if stem(word) not in unsaid] or typed
+def _said(
+    words: Sequence[str], same: Mapping[str, str], unsaid: frozenset[str]
+) -> list[tuple[str, ...]]:
+    """Return words without those that say nothing; those of one name are together (how many)."""
+    together, at = list[tuple[str, ...]](), 0
+    while at < len(words):
+        count = next((n for n in (3, 2) if _plain(words[at : at + n]) in same), 1)
+        together.append(tuple(words[at : at + count]))
+        at += count
+    return [one for one in together if len(one) > 1 or one[0] not in unsaid] or together
+
+
+def _plain(words: Sequence[str]) -> str:
+    return " ".join(map(stem, words))
+
+
+def _flat(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(chain.from_iterable(names))
 
 
 def meanings(
@@ -183,33 +265,33 @@ def meanings(
     not begun.
     """
     table = _table()
-    typed = _said(text, table.unsaid)
-    said = [word for one in typed for word in _in_english(one) or [one]]
-    plain = [stem(word) for word in said]
-    known = [table.same.get(word, word) for word in plain]
+    typed = [word for one in words_of(text) for word in _in_english(one) or [one]]
+    said = _said(typed, table.same, table.unsaid)
+    plain = list(map(_plain, said))
+    known = [table.same.get(word) or _by_ending(word) or word for word in plain]
     free = set(range(len(said)))
-    open_end = bool(said) and said[-1] not in exactly
+    open_end = bool(said) and said[-1][-1] not in exactly
     found: dict[tuple[int, ...], Meaning] = {}
     for count in range(min(max(table.by_length), len(said)), 1, -1):
         fits = (one for words, one in table.by_length.get(count, ()) if words <= {*plain, *known})
         for _, phrase, places in sorted(_as_typed(one, plain, known) for one in fits):
             if free.issuperset(places):
                 free.difference_update(places)
-                found[places] = _meant(table, tuple(said[at] for at in places), phrase)
+                found[places] = _meant(table, _flat(said[at] for at in places), phrase)
         last = range(len(said) - count, len(said))
-        if open_end and free.issuperset(last) and (phrase := _begun(table, said[-count:])):
+        if open_end and free.issuperset(last) and (phrase := _begun(table, _flat(said[-count:]))):
             free.difference_update(last)
-            found[tuple(last)] = _meant(table, tuple(said[-count:]), phrase, _BEGUN)
+            found[tuple(last)] = _meant(table, _flat(said[-count:]), phrase, _BEGUN)
     for place in free:
         own, head, sure = (plain[place],), (known[place],), 1.0
         phrase = next((one for one in (own, head) if one in table.means), ())
         if not phrase and open_end and place == len(said) - 1:
-            phrase, sure = _begun(table, said[place:]), _BEGUN
+            phrase, sure = _begun(table, said[place]), _BEGUN
         if loosely and not phrase:
             having = (one for one in table.means if plain[place] in one or known[place] in one)
             phrase = min(having, key=len, default=())
         tells = table.tells.get(known[place], 1.0)
-        found[place,] = _meant(table, (said[place],), phrase, sure, tells)
+        found[place,] = _meant(table, said[place], phrase, sure, tells)
     return [found[places] for places in sorted(found)]
 
 
@@ -219,7 +301,7 @@ def apart(word: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], boo
     Of several ways it is the one that leaves the fewest letters, with the fewest words; none
     where it leaves more than half.
     """
-    joins = _table().joins
+    joins, links = _table().joins, _table().links
     word = word[:_MOST_LETTERS]
     best: list[tuple[int, int, tuple[str, ...]]] = [(0, 0, ())]  # letters left, pieces
     for end in range(1, len(word) + 1):
@@ -228,13 +310,13 @@ def apart(word: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], boo
         for at in range(end):
             piece = word[at:end]
             left, count, pieces = best[at]
-            if piece in joins:
+            if piece in joins or (piece in links and pieces and not left and end < len(word)):
                 fits.append((left, count + 1, pieces))
             elif end - at >= (_LEAST if piece.isascii() else 1) and known(piece):
                 fits.append((left, count + 1, (*pieces, piece)))
         best.append(min(fits))
     left, _, pieces = best[-1]
-    return pieces if 2 * left <= len(word) else (), not left
+    return pieces if 2 * left <= len(word) or not word.isascii() else (), not left
 
 
 def _as_typed(
@@ -267,7 +349,7 @@ def _meant(
 ) -> Meaning:
     """Return what typed words mean that are, or begin, a phrase of the table; empty: none."""
     tools = table.means.get(phrase, ())
-    first = _PHRASE_MEANS if len(typed) > 1 else _WORD_MEANS
+    first = _PHRASE_MEANS if len(phrase) > 1 else _WORD_MEANS
     each = (first, *(_NEXT - _LESS * rank for rank in range(len(tools))))
     instead = tuple((sure * weight, tool) for weight, tool in zip(each, tools, strict=False))
     return Meaning(typed, instead, tells, phrase in table.lacks)
