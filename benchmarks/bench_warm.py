@@ -47,7 +47,9 @@ def run(*, quick: bool) -> Iterator[Comparison]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_DATA_HOME"] = str(folder / "data")
-        script, image = folder / "blur.py", folder / "small.tif"
+        tools, image = folder / "tools", folder / "small.tif"
+        tools.mkdir()
+        script = tools / "blur.py"
         script.write_text(PROGRAM, encoding="utf-8")
         tifffile.imwrite(image, np.random.default_rng(1).random((64, 64), np.float32))
 
@@ -56,10 +58,10 @@ def run(*, quick: bool) -> Iterator[Comparison]:
             subprocess.run(words, check=True)
 
         for enclose in (True, False):
-            tool = _tool(folder / "blur.xml", f"python '{script}'")
-            shell = folder / "blur.sh"
+            tool = _tool(tools / "blur.xml", f"python '{script}'")
+            shell = tools / "blur.sh"
             shell.write_text(f"exec python '{script}' \"$@\"", encoding="utf-8")
-            by_shell = _tool(folder / "by_shell.xml", f"sh '{shell}'")
+            by_shell = _tool(tools / "by_shell.xml", f"sh '{shell}'")
 
             def job(
                 *, warm: bool, tool: ntr.Tool = tool, enclose: bool = enclose
