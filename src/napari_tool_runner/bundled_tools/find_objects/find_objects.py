@@ -557,7 +557,8 @@ def main():
         said.append(f"{cut} of them {verb} the edge and may be cut off")
     if count:
         unit = "µm" if known else "px"
-        said.append(f"typical diameter {np.median(widths) * wide:.3g} {unit}, the narrow way")
+        across = np.median(widths) * wide
+        said.append(f"typical diameter {across:.3g} {unit}, the narrow way")
         if soft and np.median(soft) >= SOFT:
             said.append(f"up to ±{np.median(soft):.0%} of a size by where its soft edge is set")
         print(f"note: {'; '.join(said)}")
