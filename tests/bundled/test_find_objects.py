@@ -56,7 +56,8 @@ def test_the_nuclei_that_were_drawn_are_found(tmp_path):
     (note,) = made.notes
     assert re.search(r"^note: \d of them touch the edge and may be cut off; typical dia", note)
     assert re.search(
-        r"typical diameter (9|10)\.\d+ µm, the narrow way; up to ±1\d% of a size by where its soft edge is set$",
+        r"typical diameter (9|10)\.\d+ µm, the narrow way; "
+        r"up to ±1\d% of a size by where its soft edge is set$",
         note,
     )
     assert told(made.text)["diameter"] == pytest.approx(2 * 17 * 0.91**0.5, rel=0.1)
