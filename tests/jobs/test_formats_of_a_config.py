@@ -189,4 +189,4 @@ def test_results_of_a_configured_format_are_compared(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / "a.tif", np.full((4, 5), value, np.uint8))
         results.append(ntr.run(tmp_path / "copy.xml", i=tmp_path / "a.tif", config=config))
     record = read_record(results[0].workspace / "record.json")
-    assert compare_outputs(record, results[1]) == ["“o”: 20 of 20 pixels differ"]
+    assert compare_outputs(record, results[1]) == ["“Out”: 20 of 20 pixels differ"]

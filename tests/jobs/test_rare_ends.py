@@ -298,7 +298,7 @@ def test_long_scripts_and_many_tools_are_cut(box: Path) -> None:
     one = asked(box)
     shown = one.as_text(1)
     assert "more lines: " in shown
-    assert shown.endswith("… and 1 more tools; --show shows them all")
+    assert shown.endswith("… and 1 more tool; --show shows them all")
     assert "second.py: no text, 5 B" in one.as_text()
 
 

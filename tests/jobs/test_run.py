@@ -378,4 +378,4 @@ def test_a_result_is_shown_in_a_few_lines(config: dict[str, object]) -> None:
     assert list(table.data["label"]) == [1]
     assert table.columns is not None
     assert list(table.columns) == list(table.data)
-    assert f"1 rows × {len(table.columns)} columns" in repr(table)
+    assert f"1 row × {len(table.columns)} columns" in repr(table)

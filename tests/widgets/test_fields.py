@@ -352,6 +352,26 @@ def test_what_was_given_for_another_picture_is_what_it_was_there(
     assert row.message() == ""
 
 
+def test_a_number_comes_back_as_it_was_given_through_other_pictures(form, model_viewer):
+    def picture(scale):
+        sized = {"units": ("um", "um"), "scale": (scale, scale)} if scale else {}
+        return model_viewer.add_image(np.zeros((4, 4)), **sized)
+
+    cal, plain, fine = picture(0.5), picture(0), picture(0.065)
+    widget, row = diameter(form, cal)
+    widget.model.leaf("d").set(8.0)
+    seen = []
+    for image in (plain, fine, cal, plain, cal):
+        widget.model.leaf("i").set(image)
+        seen.append((widget.values()["d"], row.message()))
+    told = "8 µm before, now 16 px (0.5 µm per px there)."
+    assert seen == [(16, told), (8, ""), (8, ""), (16, told), (8, "")]
+    widget.model.leaf("i").set(plain)
+    widget.model.leaf("d").set(20.0)  # given here: of this picture
+    widget.model.leaf("i").set(fine)
+    assert widget.values()["d"] == 1.3
+
+
 def test_both_units_are_seen_whole_while_there_is_no_picture(form, model_viewer):
     widget, row = diameter(form, model_viewer.add_image(np.zeros((4, 4))))
     widget.model.leaf("d").set(26.0)

@@ -557,10 +557,12 @@ def main():
         said.append(f"{cut} of them {verb} the edge and may be cut off")
     if count:
         unit = "µm" if known else "px"
-        across = np.median(widths) * wide
-        said.append(f"typical diameter {across:.3g} {unit}, the narrow way")
+        if args.diameter is None:  # else it is what somebody gave
+            across = np.median(widths) * wide
+            said.append(f"typical diameter {across:.3g} {unit}, the narrow way")
         if soft and np.median(soft) >= SOFT:
             said.append(f"up to ±{np.median(soft):.0%} of a size by where its soft edge is set")
+    if said:
         print(f"note: {'; '.join(said)}")
     write_image(args.output, labels, axes, sizes)
 

@@ -30,12 +30,6 @@ _NETWORK = (
     "or of pip (pip.conf)."
 )
 _FULL = r"os error 28|os error 122|no space left|quota exceeded"
-# how a line of an error begins: until uv 0.11, and since
-_MARKS = (
-    (r"^\s*×\s*", "error: "),
-    (r"^\s*[├╰]─▶\s*", "cause: "),
-    (r"^\s*Caused by:\s*", "cause: "),
-)
 _UNREACHED = (
     r"error sending request|dns error|failed to lookup|connection refused|timed out|tcp connect"
     r"|network is unreachable|certificate|connection (closed|reset)|error decoding response"
@@ -114,7 +108,7 @@ def is_missing_file(error: PreparationError) -> bool:
 
 def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
     """Return what a failure of uv means for a person."""
-    said = _unfolded(without_credentials(said))
+    said = without_credentials(said)
     low = said.lower()
     words = _causes(said) or f"uv was {describe_exit(code)}"
     place = wanted.store.folder
@@ -158,26 +152,9 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
     return PreparationError(f"The packages could not be installed: {words}")
 
 
-def _unfolded(said: str) -> str:
-    """Return what uv said with each error and cause in a line, in the words of today's uv."""
-    lines: list[str] = []
-    within = False
-    for line in said.splitlines():
-        for mark, word in _MARKS:
-            line = re.sub(mark, word, line)
-        bare = line.strip()
-        begins = bare.startswith(("error:", "cause:"))
-        if within and bare and not begins and not bare.startswith(("hint:", "[")):
-            lines[-1] += f" {bare}"
-            continue
-        within = begins
-        lines.append(bare)
-    return "\n".join(lines)
-
-
 def _causes(said: str) -> str:
     """Return uv's own words in one line: the last cause, or the error."""
-    flat = said.splitlines()
+    flat = [line.strip() for line in said.splitlines()]
     causes = [line.removeprefix("cause: ") for line in flat if line.startswith("cause: ")]
     errors = [line.removeprefix("error: ") for line in flat if line.startswith("error: ")]
     last = (causes or errors)[-1:]
@@ -185,7 +162,14 @@ def _causes(said: str) -> str:
         return ""
     if errors and causes and not errors[-1].startswith("No solution"):
         return f"{errors[-1].rstrip('.:')}: {causes[-1]}"[:_LONGEST]
-    return last[0] if len(last[0]) <= _LONGEST else f"{last[0][: _LONGEST - 1]}…"
+    begun = next(i for i, line in enumerate(flat) if line.endswith(last[0]))
+    tail = [last[0]]
+    for line in flat[begun + 1 :]:
+        if not line or line.startswith(("hint:", "error:", "cause:", "[")):
+            break
+        tail.append(line)
+    text = " ".join(tail)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _asked(wanted: Wanted) -> str:

@@ -75,8 +75,13 @@ class Units(QObject):
         self._widths: weakref.WeakKeyDictionary[LeafNode, float | None] = (
             weakref.WeakKeyDictionary()
         )
+        # what a number was before it was brought into the other unit, and how wide a pixel then
+        self._given: weakref.WeakKeyDictionary[LeafNode, tuple[float, float]] = (
+            weakref.WeakKeyDictionary()
+        )
         self._unsure: weakref.WeakSet[LeafNode] = weakref.WeakSet()  # given without a unit
         self._of: list[object] = []
+        self._pictures: list[int] = []
         self._own: Geometry | None = None
         self._then: list[Callable[[], object]] = []
         self._held = False
@@ -128,6 +133,7 @@ class Units(QObject):
         leaves = self._leaves()
         if isinstance(node, LeafNode) and any(node is leaf for leaf in leaves):
             self._widths[node] = None
+            self._given.pop(node, None)
             self._unsure.discard(node)
             if self._model.geometry is None and not self._held:
                 self._unsure.add(node)
@@ -160,6 +166,10 @@ class Units(QObject):
         ]
         if of == self._of:
             return
+        pictures = [id(one) for one, _ in given]
+        if pictures == self._pictures:  # the same, which says more: its own number stays
+            self._given.clear()
+        self._pictures = pictures
         self._of, self._own = of, _first_told(snap for snap, _ in snaps)
         self.asking = any(asks_file(snap) for snap, _ in snaps)
         self._model.geometry = None if self.asking else self._own
@@ -197,7 +207,15 @@ class Units(QObject):
                     f"Given without a unit: taken as {leaf.value:g} {unit_here(two, geometry)}."
                 )
             elif before is not None and bool(before) is not bool(width):
-                _convert(leaf, leaf.value, width, before)
+                value, own = self._given.get(leaf, (leaf.value, before))
+                if bool(own) is bool(width):  # as it was given, however many pictures ago
+                    leaf.set(value, chosen=leaf.chosen)
+                    leaf.say("")
+                else:
+                    _convert(leaf, value, width, own)
+                    self._given[leaf] = value, own
+            elif before is not None and before != width:
+                leaf.say("")  # what was said is of another picture
 
 
 def sizes_of(snaps: Iterable[LayerSnapshot]) -> Sizes | None:
