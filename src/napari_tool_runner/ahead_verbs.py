@@ -54,7 +54,7 @@ def make_ready(args: Namespace) -> int:
         print_json([_told(one) for one in found])
     else:
         for one in found:
-            parts = [_words(fetch.what, fetch.size) for fetch in one.plan.fetches] or ["ready"]
+            parts = [fetch.text for fetch in one.plan.fetches] or ["ready"]
             state = "cannot run" if one.plan.problems else "; ".join(parts)
             show(f"{seen(one.tool.id)}  {one.service}  {seen(state)}")
         more = " and what is not known" if None in sizes else ""
@@ -86,10 +86,6 @@ def _told(one: jobs.Readiness) -> dict[str, object]:
     fetches = [{"what": fetch.what, "size": fetch.size} for fetch in one.plan.fetches]
     told = {"tool": one.tool.id, "service": one.service, "fetches": fetches}
     return {**told, "problems": list(one.plan.problems), "ready": one.plan.ready}
-
-
-def _words(what: str, size: int | None) -> str:
-    return f"{what} ({size_text(size)})" if size is not None else what
 
 
 def _echo(event: object) -> None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.process import (
     CancelToken,
     Event,
@@ -67,6 +68,11 @@ class Fetch:
 
     what: str
     size: int | None = None
+
+    @property
+    def text(self) -> str:
+        """What it is, with its size where that is known."""
+        return self.what if self.size is None else f"{self.what} ({size_text(self.size)})"
 
 
 @dataclass(frozen=True, slots=True)

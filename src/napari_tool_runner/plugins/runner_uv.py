@@ -99,9 +99,7 @@ class UvRunnerService(EnvironmentService):
         made = wanted.store.find(wanted.key)
         if made is None or not wanted.torch.name:
             return plan
-        return replace(
-            plan, remarks=(*plan.remarks, cuda_remark(_names(made)) or wanted.torch.text)
-        )
+        return replace(plan, remarks=(*plan.remarks, wanted.torch.remark(_names(made))))
 
     def place(self, tool: Tool) -> Place:
         """The indexes that its packages may come from."""

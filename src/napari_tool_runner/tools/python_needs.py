@@ -149,8 +149,8 @@ def _with(needs: PythonNeeds, python: object, uv: object = None) -> PythonNeeds:
             urls = [str(one.get("url")) for one in value if isinstance(one, Mapping)]
             indexes += filter(is_address, urls)
             left_out += [_cannot(url, "[tool.uv]") for url in urls if not is_address(url)]
-        elif name == "pip" and isinstance(value, Mapping) and _backend(value):
-            torch = _backend(value)
+        elif name == "pip" and isinstance(value, Mapping) and (build := _backend(value)):
+            torch = build
         else:
             what = f"[tool.uv] {name}"
             left_out.append(_cannot(what, needs.requirement.source))

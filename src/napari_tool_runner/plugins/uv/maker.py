@@ -23,7 +23,6 @@ from napari_tool_runner.plugins.process import ExecContext, Progress
 from napari_tool_runner.plugins.uv.calling import cache_folder, call_uv, is_missing_file
 from napari_tool_runner.plugins.uv.compiling import base_of, compile_modules, programs_of
 from napari_tool_runner.plugins.uv.lock import Wheel, check_pins, missing_in, read_lock, size_of
-from napari_tool_runner.plugins.uv.torch import cuda_remark
 from napari_tool_runner.storage import write_whole
 
 if TYPE_CHECKING:
@@ -121,10 +120,11 @@ class UvMaker:
         if not spec.requirements:
             return _NOTHING
         torch = wanted.torch
-        asked = folder / ("pyproject.toml" if torch.name == "index" else "wanted.in")
         pins, lock = folder / "pins.txt", folder / PYLOCK
-        plain = "\n".join(spec.requirements)
-        text = torch.project(spec.requirements) if torch.name == "index" else plain
+        if torch.name == "index":
+            asked, text = folder / "pyproject.toml", torch.project(spec.requirements)
+        else:
+            asked, text = folder / "wanted.in", "\n".join(spec.requirements)
         asked.write_text(text, encoding="utf-8")
         pins.write_text("\n".join(one.split()[0] for one in spec.pins), encoding="utf-8")
         lock.unlink(missing_ok=True)
@@ -226,6 +226,6 @@ def _plan(wanted: Wanted, wheels: list[Wheel]) -> Plan:
         what += ", PyTorch's size guessed"
     size, folder = size_of(guessed), wanted.store.folder
     problems, room = room_for(_UNPACKED * (size or 0), folder)
-    remark = cuda_remark([one.name for one in wheels]) or torch.text
+    remark = torch.remark([one.name for one in wheels])
     made_with = f"It is made with Python {wanted.python.version}."
     return Plan((Fetch(what, size),), problems, tuple(filter(None, (remark, made_with, room))))

@@ -60,6 +60,10 @@ class TorchBuild:
             return f"PyTorch is the build for the processor: {why}."
         return f"PyTorch is the build {self.name}, for {card.text}." if self.name else ""
 
+    def remark(self, names: Sequence[str]) -> str:
+        """Say which build an environment with these packages has; empty where none was chosen."""
+        return cuda_remark(names) or self.text
+
     @property
     def may_fall_back(self) -> bool:
         """Whether the build of the usual index does, too, where this one cannot be had."""

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
-from napari_tool_runner.plugins.warm.handing import SOCKET, Handing
+from napari_tool_runner.plugins.warm.handing import Handing
+from napari_tool_runner.plugins.warm.handover import SOCKET
 from napari_tool_runner.plugins.warm.patience import gave_up, took_cold
 from napari_tool_runner.plugins.warm.serving import JOB
 

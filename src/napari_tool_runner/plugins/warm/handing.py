@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.plugins.warm.handover import SOCKET
 from napari_tool_runner.plugins.warm.learned import kind_of_call, known, receive_told
 from napari_tool_runner.plugins.warm.patience import Watch
 
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.programs.enclosed import Enclosure
     from napari_tool_runner.plugins.warm.serving import Server
 
-__all__ = ["SOCKET", "Handing"]
-
-SOCKET = "NAPARI_TOOL_RUNNER_WARM"
-"""The variable that tells programs where calls are taken."""
+__all__ = ["Handing"]
 
 _LOOK = 20.0  # seconds until bubblewrap has made its walls
 _AFTER = 1.0  # seconds that bubblewrap may outlive what it started

@@ -16,9 +16,10 @@ import os
 import struct
 import sys
 
-__all__ = ["is_plain", "kind_of", "main", "send"]
+__all__ = ["SOCKET", "is_plain", "kind_of", "main", "send"]
 
-_SOCKET = "NAPARI_TOOL_RUNNER_WARM"
+SOCKET = "NAPARI_TOOL_RUNNER_WARM"
+"""The variable that tells programs where calls are taken."""
 _SEEN = 16384  # bytes that are sent at once; what tells calls apart lies in them
 _WAIT = 10.0  # seconds until somebody takes the call
 _KNOWN = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU"]
@@ -79,7 +80,7 @@ def is_plain(words: list[str], folder: str = "") -> bool:
 
 def _ask(program: str, words: list[str]) -> _socket.socket | None:
     """Return the connection on which the call was taken; None where nobody took it."""
-    path = os.environb.get(_SOCKET.encode(), b"")
+    path = os.environb.get(SOCKET.encode(), b"")
     if not path or not program:
         return None
     link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)

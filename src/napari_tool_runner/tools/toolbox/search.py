@@ -109,7 +109,7 @@ class SearchIndex:
 
     def search(self, text: str, limit: int | None = None) -> Hits:
         """Return the entries that fit `text`, best first; all of them for empty text."""
-        text = text if not (last := text.rpartition(">")[2].strip()) else last  # of a menu
+        text = text.rpartition(">")[2].strip() or text  # the last entry of a menu
         query = fold(text).strip()
         words = words_of(query)
         exactly = frozenset() if text.isupper() and len(words) > 1 else _acronyms(text)

@@ -50,8 +50,6 @@ _HEAD = "~"
 _PIECE = 100
 _MOST_LETTERS = 40
 """Of a word that is taken apart."""
-_SHORT = 4
-"""Letters up to which a word is never taken for a misspelt one."""
 _LEAST = 3
 """Letters that are left of a word without its ending."""
 # a name that has the word somewhere counts half as much again, one that begins with it twice:
@@ -178,7 +176,6 @@ def _table() -> _Table:
     }
     typed = {one for one in told["means"] if one.isalpha()} | english.keys()
     texts = (*told["means"], *told["lacks"], *told["same"], *chain(*told["same"].values()))
-    spelt = frozenset(one for text in texts for one in words_of(text) if len(one) > _SHORT)
     return _Table(
         same,
         means,
@@ -191,7 +188,7 @@ def _table() -> _Table:
         endings,
         english,
         frozenset(typed),
-        frozenset(filter(str.isascii, spelt)),
+        frozenset(one for text in texts for one in words_of(text)),
     )
 
 
@@ -226,7 +223,7 @@ def told_words() -> frozenset[str]:
 
 
 def spellings() -> frozenset[str]:
-    """Return the words of the table, of more than four letters, as they are spelt."""
+    """Return the words of the table, as they are spelt."""
     return _table().spellings
 
 

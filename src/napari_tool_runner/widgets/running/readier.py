@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_tool_runner.jobs import Readiness
-    from napari_tool_runner.plugins import Event
+    from napari_tool_runner.plugins import Event, Plan
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.widgets.forms.form import FormWidget
     from napari_tool_runner.widgets.parts.messages import Button, MessageKind
@@ -84,17 +84,20 @@ class Readier(QObject):
 
     def can_help(self) -> bool:
         """Whether there may be something to fetch."""
-        services = self.lookup.services
-        plan = services.plans.get(self._run_bar.runner() or services.choice)
+        plan = self._plan()
         if plan is None or plan.problems:
             return False
         return bool(plan.fetches or self._tool.prepare)
 
     def buttons(self) -> list[Button]:
         """Return the button that stands by what the first run fetches."""
-        services = self.lookup.services
-        plan = services.plans.get(self._run_bar.runner() or services.choice)
+        plan = self._plan()
         return [(GET_READY, self.ask)] if plan is not None and plan.fetches else []
+
+    def _plan(self) -> Plan | None:
+        """Return what is known of a run on the service that is chosen."""
+        services = self.lookup.services
+        return services.plans.get(self._run_bar.runner() or services.choice)
 
     def holds(self) -> bool:
         """Whether what was asked or told last stands there, of the same values."""
@@ -142,10 +145,7 @@ class Readier(QObject):
         elif not plan.fetches:
             self._say("Everything is here: nothing has to be fetched.", "done")
         else:
-            parts = [
-                f"{one.what} ({size_text(one.size)})" if one.size is not None else one.what
-                for one in plan.fetches
-            ]
+            parts = [one.text for one in plan.fetches]
             total = size_text(sum(one.size or 0 for one in plan.fetches))
             known = all(one.size is not None for one in plan.fetches)
             told = (

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_tool_runner.errors import ToolRunnerError, TrustError
-from napari_tool_runner.names import size_text
 from napari_tool_runner.widgets.parts.background import Task, when_destroyed
 
 if TYPE_CHECKING:
@@ -80,10 +79,8 @@ class Services:
         plan = self.plans.get(name or self.choice)
         if plan is None or not plan.fetches:
             return " ".join(self.notes)
-        what = ", ".join(
-            fetch.what + (f" ({size_text(fetch.size)})" if fetch.size else "")
-            for fetch in plan.fetches
-        )
+        # of what was downloaded before nothing is said of a size
+        what = ", ".join(one.text if one.size else one.what for one in plan.fetches)
         return " ".join([*self.notes, f"The first run fetches {what}.", *plan.remarks])
 
 
