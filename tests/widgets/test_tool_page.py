@@ -160,6 +160,16 @@ def test_in_the_place_of_the_form_and_back(qtbot, page):
     assert widget.about.isHidden()
 
 
+def test_notes_of_plugins_are_told_also_where_nothing_has_to_be_fetched(qtbot, page):
+    widget = page(load_toolbox()["gaussian_filter"])
+    widget.help_button.click()
+    text = widget.about.text
+    qtbot.waitUntil(lambda: "nothing has to be fetched" in text.toPlainText(), timeout=30_000)
+    widget.service_lookup.services.notes = ("A plugin is of another version.",)
+    widget.about.refresh()
+    assert "A plugin is of another version." in text.toPlainText()
+
+
 def test_load_sample_fills_the_form_and_it_runs(qtbot, page, model_viewer):
     box = load_toolbox()
     widget = page(box["gaussian_filter"])

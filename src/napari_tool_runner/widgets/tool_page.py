@@ -324,10 +324,10 @@ class ToolPage(Themed, QWidget):
         blocked = services.blocked(None)
         if blocked:
             return [*said, blocked]
-        plan = services.plans.get(services.choice)
+        told, plan = services.remark(None), services.plans.get(services.choice)
         if plan is None or plan.fetches:
-            return [*said, services.remark(None)]
-        return [*said, "Everything is here; nothing has to be fetched.", *plan.remarks]
+            return [*said, told]
+        return [*said, told or "Everything is here; nothing has to be fetched.", *plan.remarks]
 
     def copy_command(self) -> None:
         """Copy the command line of the form's values."""
