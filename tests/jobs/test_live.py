@@ -131,6 +131,7 @@ def test_it_stops_when_it_is_told(make_tool, watch):
     watched.ask({"i": CUBE, "n": 1})
     job = watched.live._job
     assert job is not None
+    assert job in job_manager().active  # the end of the session ends it
     watched.live.stop()
     assert job.wait(30)
     assert not watched.live.working
@@ -144,7 +145,6 @@ def test_nothing_is_left_or_listed(times, watch, config):
     watched = watch(times)
     watched.ask({"i": CUBE, "n": 3})
     job, folder = watched.live._job, Path(str(config["workspace"]))
-    assert job in job_manager().active  # the end of the session ends it
     while not job.workspace.root.exists() and not job.wait(0):
         time.sleep(0.001)
     assert list(history(folder)) == []  # nor while it runs

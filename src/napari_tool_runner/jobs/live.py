@@ -188,9 +188,7 @@ class LivePreview:
             return False
         self._begun = wish
         job = self._job = PreviewJob(request)
-        threading.Thread(
-            target=self._work, args=(job,), name=f"preview-{job.id}", daemon=True
-        ).start()
+        (self._manager or job_manager()).run_beside(job, self._tell)
         late = threading.Timer(QUICK, self._overdue, (job,))
         late.daemon = True
         late.start()
@@ -215,8 +213,7 @@ class LivePreview:
         if differs and self._job is None:
             self._show(replace(probed, notes=_notes(shown)))
 
-    def _work(self, job: PreviewJob) -> None:
-        (self._manager or job_manager()).run_beside(job)
+    def _tell(self) -> None:
         with suppress(RuntimeError):  # the window is gone
             self._ring()
 

@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Unpack
 
@@ -108,17 +108,26 @@ class JobManager:
         self._submitted.tell(job)
         self._start_next()
 
-    def run_beside(self, job: Job) -> None:
-        """Execute `job` in the calling thread: it waits for no other and is in no list."""
+    def run_beside(self, job: Job, ended: Callable[[], object]) -> None:
+        """Execute `job` in a thread of its own: it waits for no other and is in no list.
+
+        It ends with the session from now on. `ended` is called in that thread.
+        """
         with self._lock:
             if self._closed:
                 job.cancel()
             self._beside.add(job)
+        threading.Thread(
+            target=self._work_beside, args=(job, ended), name=f"beside-{job.id}", daemon=True
+        ).start()
+
+    def _work_beside(self, job: Job, ended: Callable[[], object]) -> None:
         try:
             execute(job)
         finally:
             with self._lock:
                 self._beside.discard(job)
+        ended()
 
     def shutdown(self, timeout: float = CLOSE_SECONDS) -> None:
         """Cancel everything and wait up to `timeout` seconds; then take no more jobs."""
