@@ -103,6 +103,10 @@ class Programs:
         self.run(*args)
         assert wait_until(lambda: not any(one.waited for one in self.servers), 60.0)
 
+    def wait_for_next(self) -> None:
+        """Wait until a fork waits for the next call, if one is expected."""
+        assert wait_until(lambda: not any(one.is_preparing for one in self.servers), 60.0)
+
     def warmed(self, *args: str) -> tuple[int, list[str], list[str]]:
         """Run a command that has learned what it imports."""
         self.learn(*args)
@@ -118,7 +122,9 @@ class Programs:
         """Run a command cold and warm; both do the same."""
         cold = self.run(*args, warm=False)
         self.learn(*args)
-        for _ in range(2):
+        for waits in (False, True):
+            if waits:
+                self.wait_for_next()
             found = self.run(*args)
             assert self.told is warms, [one._said_once for one in self.servers]
             for mine, its in zip(found[1:], cold[1:], strict=True):

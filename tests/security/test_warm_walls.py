@@ -31,8 +31,9 @@ print(re.findall(r"(?:Cap|NoNew|Seccomp:|Uid|Gid).*", status))
 seen = sorted(line.split()[4] for line in open("/proc/self/mountinfo"))
 print([one for one in seen if not one.startswith("/run/warm")])
 print(sorted(os.listdir("/")), os.path.exists(os.path.expanduser("~root/.profile")))
-print([os.readlink("/proc/self/ns/" + n) == os.readlink("/proc/%d/ns/%s" % (pid, n))
-    for n in ("mnt", "pid", "net", "ipc", "uts", "user") for pid in [int(sys.argv[2])]])
+others = [one for one in os.listdir("/proc") if one.isdigit() and int(one) not in (1, os.getpid())]
+print(max(([os.readlink("/proc/self/ns/" + n) == os.readlink("/proc/%s/ns/%s" % (pid, n))
+    for n in ("mnt", "pid", "net", "ipc", "uts", "user")] for pid in others), default=[True] * 6))
 print([os.readlink("/proc/self/ns/pid_for_children") == os.readlink("/proc/self/ns/pid")])
 libc = ctypes.CDLL(None, use_errno=True)
 for name, args in dict(
@@ -61,8 +62,8 @@ def test_it_has_the_walls_of_a_cold_program(programs: Programs, tmp_path: Path) 
     original = tmp_path / "original"
     original.write_text("mine")
     name = programs.script(LOOK)
-    programs.both("python", name, str(original), "2")
-    code, lines, errors = programs.both("bash", "-c", f"python {name} {original} $$; echo")
+    programs.both("python", name, str(original))
+    code, lines, errors = programs.both("bash", "-c", f"python {name} {original}; echo")
     assert (code, errors) == (0, [])
     assert len(lines) > 15
     assert original.read_text() == "mine"
@@ -242,7 +243,7 @@ def test_it_holds_for_an_ordinary_user() -> None:
             programs = Programs(Path({str(home)!r}) / "jobs" / "tool" / "job" / "io", enclose=True)
             process, events = programs.process()
             name = programs.script({LOOK!r})
-            command = f"python3 {{name}} {home}/none $$; id -u; echo"
+            command = f"python3 {{name}} {home}/none; id -u; echo"
             code, lines, errors = programs.both("bash", "-c", command)
             print(len(lines), errors)
             text = "import os; print(os.getuid(), sorted(os.listdir('/proc/self/fd')))"

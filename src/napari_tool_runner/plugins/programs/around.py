@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_tool_runner.plugins.programs.enclosed import Enclosure
 
 __all__ = ["Around"]
 
@@ -20,12 +24,15 @@ class Around:
         Of the namespace of users, within `users`, in which programs have their own number.
     mounts : tuple of str
         Options of bubblewrap.
+    numbering : Enclosure, optional
+        An enclosure within it, whose numbering of processes it has then: `processes` is of that.
     """
 
     users: int
     processes: int
     inner: int | None
     mounts: tuple[str, ...]
+    numbering: Enclosure | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -33,7 +40,9 @@ class Around:
         users, processes = str(self.users), str(self.processes)
         inner = () if self.inner is None else ("--userns2", str(self.inner))
         # bubblewrap leaves them open to the program; what is to be read or kept open it closes
-        closed = ("--sync-fd", users, "--block-fd", processes)
+        closed = ["--block-fd", users]
+        if self.numbering is None:
+            closed = ["--sync-fd", users, "--block-fd", processes, "--unshare-pid"]
         return ("--userns", users, "--pidns", processes, *inner, *closed)
 
     @property

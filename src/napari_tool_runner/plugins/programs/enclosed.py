@@ -38,6 +38,8 @@ class Enclosure:
         Descriptors that bubblewrap, or the program, inherits.
     allowed : sequence of str
         Calls that its filter leaves, see `program_filter`.
+    numbering : Enclosure, optional
+        The one whose processes are numbered with those of this one: all end together.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class Enclosure:
         apart: bool = False,
         passed: Sequence[int] = (),
         allowed: Sequence[str] = (),
+        numbering: Enclosure | None = None,
     ) -> None:
         self._options, self._apart = options, apart
-        self._passed, self._allowed = passed, allowed
-        self._status = self._first = self._number = -1
+        self._passed, self._allowed, self._numbering = passed, allowed, numbering
+        self._status = self._first = self._own = self._number = -1
         self._told = b""
         self._program: subprocess.Popen[bytes] | None = None
         self.held = threading.Event()
@@ -154,7 +157,8 @@ class Enclosure:
         # without it, bubblewrap has not come so far, and says why
         if found := re.search(rb'"child-pid": (\d+)', self._told):
             with suppress(ProcessLookupError):
-                self._first, self._number = hold(int(found[1])), int(found[1])
+                self._own, self._number = hold(int(found[1])), int(found[1])
+                self._first = self._numbering.first() if self._numbering else os.dup(self._own)
         self.held.set()
 
     def namespaces(self, *names: str) -> list[int]:
@@ -171,7 +175,7 @@ class Enclosure:
         try:
             for name in names:
                 found.append(os.open(f"/proc/{self._number}/ns/{name}", os.O_RDONLY))
-            if self.ended(0.0):  # its number may be another's
+            if _ended(self._own, 0.0):  # its number may be another's
                 raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         except OSError:
             for one in found:
@@ -190,11 +194,7 @@ class Enclosure:
 
     def ended(self, seconds: float) -> bool:
         """Wait until nothing runs inside; False when something still does."""
-        if self._first < 0:
-            return True
-        held = select.poll()  # `select.select` takes no number above 1023
-        held.register(self._first, select.POLLIN)
-        return bool(held.poll(max(0.0, seconds) * 1000))
+        return _ended(self._first, seconds)
 
     def end(self) -> bool:
         """End all that runs inside; False when the kernel could not, in time."""
@@ -210,6 +210,14 @@ class Enclosure:
             while more := os.read(self._status, 65536):
                 self._told += more
         os.close(self._status)
-        if self._first >= 0:
-            os.close(self._first)
+        for one in {self._first, self._own} - {-1}:
+            os.close(one)
         return b'"exit-code"' in self._told
+
+
+def _ended(held: int, seconds: float) -> bool:
+    if held < 0:
+        return True
+    look = select.poll()  # `select.select` takes no number above 1023
+    look.register(held, select.POLLIN)
+    return bool(look.poll(max(0.0, seconds) * 1000))

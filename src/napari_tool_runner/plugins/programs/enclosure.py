@@ -45,6 +45,7 @@ __all__ = [
     "enclosure_problem",
     "enclosure_words",
     "is_enclosing",
+    "numbering_enclosure",
     "outer_enclosure",
     "seen_places",
 ]
@@ -53,7 +54,7 @@ _LINKED = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 SYSTEM = ("/usr", "/etc", "/opt", *_LINKED)
 """What every program sees of the system's own."""
 _DEVICES = re.compile(r"nvidia.*|dri|kfd|dxg|accel")
-_APART = ("pid", "ipc", "uts")
+_APART = ("ipc", "uts", "net")
 # what it takes to enter an enclosure that lies within, and to give that up again; not
 # CAP_SYS_PTRACE, which would open enclosures that are being built
 _TO_ENTER = ("CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_SETPCAP")
@@ -97,7 +98,8 @@ def enclosure_of(
     # programs that show windows look for the desktop there first, and nowhere after a refusal
     windows = "DISPLAY" in settings.PASS_ON.of(config)
     apart, passed = context.network and not windows, around.passed if around else ()
-    return Enclosure(options, apart=apart, passed=passed)
+    numbering = around.numbering if around else None
+    return Enclosure(options, apart=apart, passed=passed, numbering=numbering)
 
 
 def seen_places(
@@ -172,6 +174,21 @@ def doubt() -> None:
     enclosure_problem.cache_clear()
 
 
+def numbering_enclosure(around: Around) -> Enclosure:
+    """Return an enclosure of the system's programs only, whose numbering others may have."""
+    options = [*_system(), "--remount-ro", "/", *_kept_apart(around, _APART)]
+    return Enclosure(options, passed=around.passed)
+
+
+def _system() -> Iterator[str]:
+    yield from ("--ro-bind", "/usr", "/usr")
+    for place in _LINKED:
+        if os.path.islink(place):
+            yield from ("--symlink", os.readlink(place), place)
+        elif os.path.isdir(place):
+            yield from ("--ro-bind", place, place)
+
+
 def _options(
     mounts: Collection[Mount],
     shown: Iterable[Path],
@@ -180,13 +197,8 @@ def _options(
     hidden: Iterable[str] = (),
     around: Around | None = None,
 ) -> Iterator[str]:
-    yield from ("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc")
     links = [place for place in _LINKED if os.path.islink(place)]
-    for place in _LINKED:
-        if place in links:
-            yield from ("--symlink", os.readlink(place), place)
-        elif os.path.isdir(place):
-            yield from ("--ro-bind", place, place)
+    yield from ("--ro-bind", "/etc", "/etc", *_system())
     yield from masks("/etc")
     yield from ("--ro-bind-try", "/opt", "/opt")
     yield from ("--proc", "/proc", "--dev", "/dev", "--dir", "/run")
@@ -224,8 +236,10 @@ def _options(
         yield from ("--ro-bind-try", f"/sys/{name}", f"/sys/{name}")
     yield from around.mounts if around else ()
     yield from ("--remount-ro", "/")
-    yield from around.options if around else ("--unshare-user",)
-    yield from (f"--unshare-{name}" for name in _APART)
-    if not network:
-        yield "--unshare-net"
+    yield from _kept_apart(around, _APART[:-1] if network else _APART)
+
+
+def _kept_apart(around: Around | None, names: Iterable[str]) -> Iterator[str]:
+    yield from around.options if around else ("--unshare-user", "--unshare-pid")
+    yield from (f"--unshare-{name}" for name in names)
     yield from ("--cap-drop", "ALL", "--clearenv")

@@ -13,14 +13,15 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from napari_tool_runner.plugins.programs.devices import no_input
-from napari_tool_runner.plugins.programs.process_tree import end_processes, watchdog
+from napari_tool_runner.plugins.programs.process_tree import end_processes
 from napari_tool_runner.plugins.warm.handover import is_plain, kind_of, send
+from napari_tool_runner.plugins.warm.held import Held
 from napari_tool_runner.quoting import check_words
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Direct", "NotTaken", "call"]
 
-_CAT = "/usr/bin/cat"  # an enclosure shows the system's programs
-_WAIT = 10.0  # seconds until walls are built, or a call is taken
+_WAIT = 10.0  # seconds until a call is taken
 _FORCE = 5.0  # seconds that an end by force may take
 
 
@@ -45,14 +45,16 @@ class Direct:
     ----------
     link : socket
         Signals go out by it, and the end comes in.
+    walls : sequence of Held
+        Those that it lies in, and after them what gave them their numbering.
     """
 
     def __init__(
-        self, link: socket.socket, streams: tuple[IO[bytes], IO[bytes]], walls: _Walls | None
+        self, link: socket.socket, streams: tuple[IO[bytes], IO[bytes]], walls: Sequence[Held]
     ) -> None:
         self._link, self._walls = link, walls
         self.stdout, self.stderr = streams
-        self.pid = walls.pid if walls is not None else 0
+        self.pid = walls[0].pid if walls else 0
         """The process that leads its walls."""
         self._told, self._over = b"", threading.Event()
 
@@ -63,8 +65,10 @@ class Direct:
                 while len(self._told) < 5 and (more := self._link.recv(5 - len(self._told))):
                     self._told += more
             self._over.set()
-            if self._walls is not None:
-                self._walls.close()
+            for one in self._walls:
+                one.let_go()
+            for one in self._walls[:1]:
+                one.close()
         # without a word, what ran it was killed
         status = struct.unpack("=ci", self._told)[1] if len(self._told) == 5 else signal.SIGKILL
         return os.waitstatus_to_exitcode(status)
@@ -87,46 +91,13 @@ class Direct:
 
     def kill(self) -> None:
         """End it with all that it has started."""
-        if self._walls is not None:
-            self._walls.enclosure.end()
+        for one in self._walls[:1]:
+            one.enclosure.end()
         for how in (socket.SHUT_WR, socket.SHUT_RDWR):  # the second if it does not answer
             with suppress(OSError):
                 self._link.shutdown(how)
             if self._over.wait(_FORCE):
                 return
-
-
-class _Walls:
-    """An enclosure that is there as long as something waits in it."""
-
-    def __init__(self, enclosure: Enclosure, work_dir: Path, stderr: int) -> None:
-        self.enclosure = enclosure
-        self._link, its = socket.socketpair()
-        with its:
-            streams = (its.fileno(), its.fileno(), stderr)
-            self._program = enclosure.start([_CAT], work_dir, {}, streams)
-        self.pid = self._program.pid
-        watchdog.add(self.pid)
-
-    def wait(self) -> None:
-        """Wait until they are built: only then something in them answers; raises OSError."""
-        self._link.settimeout(_WAIT)
-        self._link.sendall(b"x")
-        if not self._link.recv(1):
-            raise OSError("the enclosure could not be built")
-
-    def close(self) -> None:
-        """Take them down."""
-        self._link.close()
-        self._program.wait()
-
-    def give_up(self) -> None:
-        """Take them down before anything has run in them."""
-        self.enclosure.end()
-        self._program.kill()
-        self.close()
-        self.enclosure.ran()
-        watchdog.discard(self.pid)
 
 
 def call(
@@ -147,7 +118,7 @@ def call(
             (stdout, out), (stderr, err) = _pipe(undo, done), _pipe(undo, done)
             walls = None
             if enclosure is not None:
-                walls = _Walls(enclosure, work_dir, err)
+                walls = Held(enclosure, work_dir, err)
                 undo.callback(walls.give_up)
                 told["PWD"] = str(work_dir)  # bubblewrap tells it
             link, its = socket.socketpair()
@@ -174,7 +145,8 @@ def call(
             undo.pop_all()
     except (OSError, ValueError) as error:
         raise NotTaken(str(error)) from error
-    return Direct(link, (stdout, stderr), walls)
+    held = [] if walls is None else [walls, *how.numbering]
+    return Direct(link, (stdout, stderr), held)
 
 
 def _pipe(undo: ExitStack, done: ExitStack) -> tuple[IO[bytes], int]:

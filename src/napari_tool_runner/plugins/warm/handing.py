@@ -21,6 +21,7 @@ from napari_tool_runner.plugins.warm.patience import Watch
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.process import ExecContext
     from napari_tool_runner.plugins.programs.enclosed import Enclosure
+    from napari_tool_runner.plugins.warm.held import Numbering
     from napari_tool_runner.plugins.warm.serving import Server
 
 __all__ = ["Handing"]
@@ -62,6 +63,8 @@ class Handing:
         """What `direct.call` calls; empty where the program is to be started."""
         self.end_direct: Callable[[], object] | None = None
         """Ends that."""
+        self.numbering: list[Numbering] = []
+        """What was made ahead of its walls; at most one."""
 
     @property
     def stuck(self) -> bool:
@@ -107,6 +110,21 @@ class Handing:
         """Take no more calls: what comes now has no walls any more."""
         self.begin(None)
         self._ended.set()
+        while self.numbering:
+            self.numbering.pop().give_up()
+
+    def call_directly(self, python: str) -> None:
+        """Have its call handed over, within walls for which a fork may wait already."""
+        assert self._server is not None
+        self.python = python
+        if self.around is not None and (made := self._server.take_numbering()):
+            self.numbering.append(made)
+            self.around = made.given_to(self.around)
+
+    def expect(self) -> None:
+        """Have a fork wait for the next such call."""
+        if self.python and self._numbers and self._server is not None:
+            self._server.expect(self._numbers[-1])
 
     def take(self, listener: socket.socket) -> None:
         """Pass on the calls that come, until `listener` is shut down or the enclosure ends."""

@@ -6,10 +6,13 @@ import logging
 import os
 import secrets
 import socket
+import struct
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,7 @@ from napari_tool_runner.plugins.programs.around import Around
 from napari_tool_runner.plugins.programs.enclosure import outer_enclosure
 from napari_tool_runner.plugins.programs.process_tree import end_processes, new_mark, watchdog
 from napari_tool_runner.plugins.programs.watchdog import MARK
+from napari_tool_runner.plugins.warm.held import Numbering
 from napari_tool_runner.plugins.warm.interpreter import lay_out_programs, lay_out_server
 from napari_tool_runner.plugins.warm.rooms import room
 from napari_tool_runner.plugins.warm.serving import JOB, SHOWN, Server, Walls
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalServer"]
 
+_PAUSE = 0.05  # seconds in which a next job of a batch begins
 _log = logging.getLogger(__name__)
 
 
@@ -50,6 +55,7 @@ class LocalServer(Server):
         enclosed: bool,
     ) -> None:
         super().__init__(found.path, kind)
+        self._numbering: Numbering | None = None
         with ExitStack() as stack:
             self._folder = stack.enter_context(room())
             # it is looked for in what packages note, so it is like nothing else
@@ -72,6 +78,7 @@ class LocalServer(Server):
                 raise OSError(self._said() or failed)
             if enclosed:
                 self.around = self._around(stack)
+                stack.callback(self._end_numbering)
             self._end = stack.pop_all()
 
     def _start(
@@ -112,6 +119,44 @@ class LocalServer(Server):
                 one.close()
         self._process.wait()
         watchdog.discard(self.pid)
+
+    def expect(self, number: int) -> None:
+        """Have a fork wait for the next call, unless that comes at once, as in a batch."""
+        super().expect(number)
+        with self._lock:
+            if self.is_preparing or number not in self.ready:
+                return
+            self.is_preparing = True
+        threading.Thread(target=self._expect, args=[number], name="warm-next", daemon=True).start()
+
+    def take_numbering(self) -> Numbering | None:
+        """Return what was made ahead."""
+        with self._lock:
+            found, self._numbering = self._numbering, None
+            return found
+
+    def _expect(self, number: int) -> None:
+        time.sleep(_PAUSE)
+        made = self.take_numbering()
+        with suppress(OSError):
+            if made is None and self.around is not None and not self.users:
+                made = Numbering(self.around)
+        with self._lock:
+            self.is_preparing = False
+            if not (self.users or self.outdated):
+                told = b"A" + struct.pack("=Q", number)
+                with suppress(OSError):
+                    if made is not None:
+                        socket.send_fds(self._control, [told], [made.number])
+                    elif self.around is None:
+                        self._control.send(told)
+                self._numbering, made = made, None
+        if made is not None:
+            made.give_up()
+
+    def _end_numbering(self) -> None:
+        if made := self.take_numbering():
+            made.give_up()
 
     def _said(self) -> str:
         assert self._process.stderr is not None

@@ -236,7 +236,9 @@ def handing(
             return
         path = f"{server.place / 'bin'}{os.pathsep}{environment['PATH']}"
         with handed(server, by_name(args, found), {**environment, "PATH": path}, asked) as how:
-            how.python = python_of(args, found) if asked.kind not in server.indirect else ""
+            python = python_of(args, found)
+            if python and asked.kind not in server.indirect:
+                how.call_directly(python)
             try:
                 yield how
             except NotTaken:
@@ -244,6 +246,7 @@ def handing(
                 tell(how, server, context)
                 raise
         tell(how, server, context)
+    how.expect()
 
 
 def tell(how: Handing, server: Server, context: ExecContext) -> None:

@@ -20,6 +20,7 @@ from napari_tool_runner.tools.isolation.walls import program_filter
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.programs.around import Around
+    from napari_tool_runner.plugins.warm.held import Numbering
     from napari_tool_runner.plugins.warm.learned import Imports
 
 __all__ = ["JOB", "SHOWN", "Server", "Walls", "listening"]
@@ -77,6 +78,7 @@ class Server:
         """Kinds of commands whose calls napari cannot hand over itself."""
         self.outdated = False
         self._serials, self._warm = itertools.count(1), set[int]()
+        self._expected, self.is_preparing = 0, False
         self.silent = False
         """Whether it did not answer in time."""
         self._unheard: dict[int, tuple[float, socket.socket]] = {}
@@ -145,6 +147,14 @@ class Server:
             raise
         return serial
 
+    def expect(self, number: int) -> None:
+        """Have a fork wait for the next call of those imports, once they are done."""
+        self._expected = number
+
+    def take_numbering(self) -> Numbering | None:
+        """Return what walls may be given, in which a fork may wait."""
+        return None
+
     def waits(self) -> int | None:
         """Return after how many milliseconds `take_back` is to be called; None for never."""
         with self._lock:
@@ -196,7 +206,7 @@ class Server:
         return new
 
     def memory(self) -> int:
-        """Return the bytes that its processes use while no job runs; they share little."""
+        """Return the bytes that its processes use while no job runs."""
         import psutil
 
         used = 0
@@ -204,7 +214,7 @@ class Server:
             leader = psutil.Process(self.pid)
             for one in (leader, *leader.children(recursive=True)):
                 with suppress(psutil.Error):
-                    used += one.memory_info().rss
+                    used += one.memory_full_info().pss  # what waits shares most
         return used
 
     def worked(self) -> float:
@@ -268,13 +278,16 @@ class Server:
             (number,) = struct.unpack_from("=Q", rest)
             with self._lock:
                 asked = number in self.waited
-                self.waited.discard(number)
                 if kind == b"P" and asked:
                     self.ready.add(number)
                     if len(rest) == 16 and struct.unpack_from("=d", rest, 8)[0] < LEAST:
                         self.light.add(number)
                 else:
                     self.ready.discard(number)
+            if kind == b"P" and number == self._expected:
+                self.expect(number)
+            with self._lock:
+                self.waited.discard(number)
             if kind == b"B":
                 known.refused(number)
 

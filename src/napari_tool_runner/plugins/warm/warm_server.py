@@ -12,7 +12,6 @@ without rights; what forks it gave up its own first. In a container, all are wit
 
 from __future__ import annotations
 
-import array
 import contextlib
 import gc
 import itertools
@@ -24,13 +23,14 @@ import sys
 import time
 from collections.abc import Iterator
 
-from warm_begin import Begin, standing_before  # type: ignore[import-not-found]
-from warm_call import Call, own_limits, receive, run  # type: ignore[import-not-found]
-from warm_carrier import carry, close_all, readable, reap  # type: ignore[import-not-found]
+from warm_answering import Answering, Forked  # type: ignore[import-not-found]
+from warm_call import Call, receive, run  # type: ignore[import-not-found]
+from warm_carrier import close_all, readable, reap  # type: ignore[import-not-found]
 from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
 from warm_leaving import Leaving  # type: ignore[import-not-found]
-from warm_reach import can_be_ended, reach  # type: ignore[import-not-found]
-from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
+from warm_reach import reach  # type: ignore[import-not-found]
+from warm_rights import end_with_parent  # type: ignore[import-not-found]
+from warm_spare import Spare, numbering_of, sent  # type: ignore[import-not-found]
 from warm_steps import top_of  # type: ignore[import-not-found]
 from warm_template import Template  # type: ignore[import-not-found]
 
@@ -38,19 +38,7 @@ _TRIES = 12
 _MOST_TEMPLATES = 6
 
 
-class _Cold(Exception):
-    """Why a program is to start cold."""
-
-
-class _Forked(Exception):
-    """Carries what a fork is to run out of the loops of its parents."""
-
-    def __init__(self, call: Call, root: str, number: int) -> None:
-        super().__init__()
-        self.call, self.root, self.number = call, root, number
-
-
-class Server:
+class Server(Answering):  # type: ignore[misc]  # found where it runs
     """What answers calls.
 
     Parameters
@@ -62,20 +50,17 @@ class Server:
     """
 
     def __init__(self, control: socket.socket, begun: frozenset[str]) -> None:
+        super().__init__(control, begun)
         self._begun, self.leaving = begun, Leaving(begun)
-        self._control, self._told = control, control
-        self._walls, self._enclosed, self._within = b"", True, False
         self.places = tuple({os.path.join(one, "") for one in _installed()})
-        self._root = self._work = ""
-        self.ahead, self._begin = Ahead("", "", begun), Begin()
-        self._variables = dict(os.environ)
-        self._limits = own_limits()
+        self._work = ""
         self._serving: dict[int, Template] = {}
         self._wanted: list[Template] = []
         self._coming: Template | None = None
+        self._spare: Spare | None = None
 
     def serve(self) -> None:
-        """Answer until napari is gone; in a fork raises `_Forked`."""
+        """Answer until napari is gone; in a fork raises `Forked`."""
         while True:
             forks = {one.link: one for one in self._forks() if one.link is not None}
             found = readable([self._control, *forks], 1000)
@@ -117,14 +102,17 @@ class Server:
         elif kind == b"R":
             (number,) = struct.unpack_from("=Q", rest)
             fork = self._serving.get(number)
-            if fork is not None and fork.link is not None and _sent(fork.link, data, files):
+            if fork is not None and fork.link is not None and sent(fork.link, data, files):
                 self._serving[number] = self._serving.pop(number)  # the last used
-                close_all(files)
             elif coming := self._coming_for(number):
                 self._told.send(b"H" + data[9:17])
                 coming.keep(data, files)
             else:
                 self._fork_for(data, files)
+        elif kind == b"A":
+            fork = self._serving.get(*struct.unpack("=Q", rest))
+            if fork is None or fork.link is None or not sent(fork.link, data, files):
+                close_all(files)
 
     def _coming_for(self, number: int) -> Template | None:
         """Return the template that a call does better to wait for, in the container of its job."""
@@ -186,7 +174,10 @@ class Server:
             data, files = receive(its)
             if not data:
                 os._exit(0)
-            self._fork_for(data, files)
+            if data[:1] == b"A":
+                self._make_spare(files)
+            elif self._spare is None or not self._spare.takes(data, files):
+                self._fork_for(data, files)
             reap()
 
     def _import(self, fork: Template) -> None:
@@ -271,103 +262,35 @@ class Server:
         if os.fork():
             close_all(files)
             return
-        try:
-            number, serial = struct.unpack_from("=QQ", data, 1)
-            self._told.send(b"H" + struct.pack("=Q", serial))
-            root = os.fsdecode(data[17:])
-            connection = socket.socket(fileno=files[0])
-            connection.settimeout(30)
-            call = Call(connection)
-            self._check(call, root)
-            self._enter(files[1:])
-            self._check_inside(call, root)
-            if self.ahead.files:
-                self._told.send(b"T" + struct.pack("=Q", serial))
-            connection.sendall(b"s")
-            if connection.recv(1) != b"g":  # it has waited too long, and started itself
-                os._exit(1)
-            self._carry(call, connection, root, number)
-        except _Forked:
-            raise
-        except _Cold as cold:
-            told = f"Wa program started without imports ahead: {cold}"
-            self._told.send(told.encode("utf-8", "replace"))
-            os._exit(1)
-        except BaseException:  # noqa: BLE001
-            os._exit(1)  # the hand-over program is left alone, and starts cold
+        self._end_spare()
+        self._answer(data, files, self._carry)
 
-    def _check(self, call: Call, root: str) -> None:
-        """Raise where packages would have been imported otherwise than here."""
-        if changed := self.ahead.changed() or self._begin.changed():
-            self._told.send(b"C")
-            raise _Cold(f"{changed} has changed")
-        its = call.at_import(root, self._root)
-        if its != self._variables:
-            names = sorted(
-                n for n in its.keys() | self._variables if its.get(n) != self._variables.get(n)
-            )
-            raise _Cold(f"{', '.join(names)} changed since the job was started")
-        if call.limits != self._limits:
-            raise _Cold("its limits are others than when the job was started")
-        if self.ahead.held and not call.has_usual_streams():
-            raise _Cold("a package has noted where lines go to")
+    def _end_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.end()
+        self._spare = None
 
-    def _check_inside(self, call: Call, root: str) -> None:
-        """Raise where the program would find other modules than this process did."""
-        if not call.is_as_told():
-            raise _Cold(f"{call.words[0]} is another file there")
-        for one in self.ahead.appeared(root):
-            raise _Cold(f"a package would find {one}")
-        if found := self._begin.user_site(root, self._root):
-            raise _Cold(f"{found} has packages of the job's own")
-        for one in self.ahead.elsewhere():
-            raise _Cold(f"other modules lie in {one}")
-        place = call.first_place()
-        if any((one and not os.path.isabs(one)) or one.startswith(self._root) for one in sys.path):
-            raise _Cold("modules are looked for in a folder of the job")
-        if place and (name := standing_before(place, self.ahead.asked.missing)):
-            raise _Cold(f"{name} in {place} is called like a module that was imported, or tried")
-
-    def _enter(self, namespaces: list[int]) -> None:
-        """Enter the caller's enclosure and give up all rights; raises when a step fails."""
-        if self._enclosed != bool(namespaces):
-            raise OSError("a call runs within its caller's walls, or not at all")
-        if sys.platform != "linux":
+    def _make_spare(self, places: list[int]) -> None:
+        """Fork what waits for the next call, in the numbering of processes that it will have."""
+        self._end_spare()
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork():
+            its.close()
+            self._spare = Spare(mine, numbering_of(places))
+            close_all(places)
             return
-        be_readable(False)
-        for one in namespaces:
-            enter(one)
-        close_all(namespaces)
-        if self._enclosed:
-            give_up_rights(self._walls)
-        elif not self._within:
-            adopt_orphans()
-
-    def _carry(self, call: Call, connection: socket.socket, root: str, number: int) -> None:
-        """Start what runs the script; pass signals to it, and its end back."""
-        wake, woken = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.setsid()
-            can_be_ended()
-            if sys.platform == "linux":
-                be_readable(True)
-            raise _Forked(call, root, number)
-        close_all(call.files)
-        carry(pid, connection, (wake, woken), alone=not (self._enclosed or self._within))
+        try:
+            mine.close()
+            self._wait_ahead(its, places)
+        except Forked:
+            raise
+        except BaseException:  # noqa: BLE001
+            os._exit(1)  # calls are forked for, as where there is none
 
 
 def _installed() -> Iterator[str]:
     yield from (sys.prefix, sys.base_prefix)
     yield from (one for one in sys.path if os.path.isabs(one))
-
-
-def _sent(link: socket.socket, data: bytes, files: list[int]) -> bool:
-    told = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))]
-    try:
-        return link.sendmsg([data], told) > 0
-    except OSError:
-        return False
 
 
 def serve(begun: frozenset[str]) -> None:
@@ -389,7 +312,7 @@ def serve(begun: frozenset[str]) -> None:
     server = Server(control, begun)
     try:
         server.serve()
-    except _Forked as fork:
+    except Forked as fork:
         work = fork.call, server.ahead, fork.root, server.places, fork.number
     server.let_go()
     try:

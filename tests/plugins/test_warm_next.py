@@ -1,0 +1,125 @@
+"""A fork waits for the next call: it was made after the last one, and knows nothing of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.warm import local_server
+from plugins.warm_programs import Programs, installed
+
+__all__ = ["installed"]
+pytestmark = [
+    pytest.mark.usefixtures("warm"),
+    pytest.mark.skipif(sys.platform != "linux", reason="programs start cold elsewhere"),
+]
+_no_walls = pytest.mark.skipif(bool(enclosure_problem()), reason=enclosure_problem())
+
+BEGUN = """
+import numpy, os, sys
+with open("/proc/self/stat") as file:
+    begun = int(file.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+print(begun, *numpy.random.rand(2))
+sys.exit(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+"""
+
+
+@pytest.fixture(params=[pytest.param(True, marks=_no_walls), False], ids=["walls", "open"])
+def programs(tmp_path: Path, request: pytest.FixtureRequest) -> Programs:
+    return Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=request.param)
+
+
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_each_call_finds_one_of_its_own(programs: Programs) -> None:
+    name = programs.script(BEGUN)
+    programs.learn("python", name)
+    ended, drawn = 0.0, set()
+    for code in (0, 3, 0):
+        programs.wait_for_next()
+        time.sleep(0.05)  # of what is told in hundredths of a second
+        called = now()
+        found, (line,), errors = programs.run("python", name, str(code))
+        begun, *numbers = line.split()
+        assert (found, errors, programs.told) == (code, [], True)
+        assert ended - 0.01 < float(begun) < called
+        ended = now()
+        drawn |= {*numbers}
+    assert len(drawn) == 6
+
+
+def test_calls_at_once_find_one_and_forks(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_server, "_PAUSE", 0.0)
+    name = programs.script(BEGUN)
+    programs.learn("python", name)
+    for code in range(5):
+        found = programs.run("python", name, str(code))
+        assert (found[0], len(found[1]), programs.told) == (code, 1, True)
+
+
+def test_what_has_changed_since_is_seen(programs: Programs, installed: Path) -> None:
+    (installed / "changing.py").write_text("WHAT = 1")
+    name = programs.script("import changing, numpy\nprint(changing.WHAT)")
+    programs.both("python", name)
+    programs.wait_for_next()
+    (installed / "changing.py").write_text("WHAT = 22")
+    assert programs.run("python", name)[1] == ["22"]
+
+
+def test_a_tool_finds_none_of_another(programs: Programs) -> None:
+    text = "import numpy, {0}, sys\nprint(*{{'csv', 'fileinput'}} & {{*sys.modules}})"
+    for module in ("csv", "fileinput"):
+        programs.script(text.format(module), f"with_{module}.py")
+    for module in ("csv", "fileinput", "csv", "fileinput", "fileinput"):
+        programs.learn("python", f"with_{module}.py")
+        programs.wait_for_next()
+    for module in ("csv", "fileinput"):
+        assert programs.run("python", f"with_{module}.py")[1] == [module]
+        assert programs.told
+
+
+def test_it_is_ended_with_what_it_left(programs: Programs) -> None:
+    text = """
+        import numpy, subprocess
+        subprocess.Popen(["sleep", "600"], start_new_session=True)
+        subprocess.Popen(["sleep", "600"])
+        print("begun")
+    """
+    name = programs.script(text)
+    for _ in range(2):
+        assert programs.warmed("python", name)[1] == ["begun"]
+        programs.wait_for_next()
+
+
+@_no_walls
+def test_what_waited_shows_no_more_than_the_walls(tmp_path: Path) -> None:
+    programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=True)
+    secret = tmp_path / "jobs" / "secret"
+    secret.parent.mkdir()
+    secret.write_text("of another job")
+    text = f"""
+        import numpy, os
+        own = {{*os.listdir("/")}}
+        for one in sorted(filter(str.isdigit, os.listdir("/proc")), key=int):
+            try:
+                name = open(f"/proc/{{one}}/comm").read().strip()
+                print(name, {{*os.listdir(f"/proc/{{one}}/root")}} <= own)
+                print(os.path.exists(f"/proc/{{one}}/root{secret}"))
+            except OSError as error:
+                print(error.errno)
+    """
+    name = programs.script(text)
+    programs.learn("python", name)
+    programs.wait_for_next()
+    lines = programs.run("python", name)[1]
+    assert programs.told
+    # what began its numbering, what held that, itself, and what holds its walls
+    assert lines == ["2", *("cat True", "False", "python True", "False", "cat True", "False")]
