@@ -145,6 +145,10 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         data = direct.descriptor(name).parent / "test-data"
         stack, found = (tifffile.imread(data / f"{one}.tif") for one in ("balls", "objects"))
         return gray(stack.max(axis=0)), shaded(found)
+    if name == "instanseg_cells":
+        data = direct.descriptor(name).parent / "test-data"
+        first, last = (tifffile.imread(data / f"{one}.tif") for one in ("cells", "objects"))
+        return two(*first), coloured(last)
     if name in {"stardist_2d", "link_objects"}:  # what its own test has
         data = direct.descriptor(name).parent / "test-data"
         shown = (

@@ -132,6 +132,7 @@ MORE = {
         "cellpose nuclei | cyto3"
     ),
     "stardist_2d": "stardist | star-convex",
+    "instanseg_cells": "instanseg",
     "link_objects": "laptrack | link objects | cell division",
     "calculate_images": (
         "mask image | merge channels | delta F/F | invert | sum of two channels | composite | "
