@@ -24,17 +24,19 @@ def disc(shape: tuple[int, int], place: tuple[float, float], radius: float) -> n
     return np.hypot(rows - place[0], columns - place[1]) <= radius
 
 
-def moving() -> np.ndarray:
+def moving() -> tuple[np.ndarray, np.ndarray]:
     """Three discs over five frames: one is missed once, one divides; their numbers change."""
-    labels = np.zeros((5, 64, 64), np.uint16)
+    labels, image = np.zeros((5, 64, 64), np.uint16), np.zeros((5, 64, 64))
     for frame in range(5):
         order = np.random.default_rng(frame).permutation(5) + 1
         places = [(12, 10 + 4 * frame)]
         places += [(30, 50 - 4 * frame)] if frame != 2 else []
         places += [(50, 30)] if frame < 2 else [(50 - 4, 30), (50 + 4, 30)]
         for number, place in zip(order, places, strict=False):
-            labels[frame][disc((64, 64), place, 3)] = number
-    return labels
+            where = disc((64, 64), place, 3)
+            labels[frame][where], image[frame][where] = number, 0.5 + place[0] / 100
+    noise = 0.05 * np.random.default_rng(11).standard_normal(image.shape)
+    return labels, (2000 * np.clip(image + noise + 0.2, 0, 2)).astype(np.uint16)
 
 
 def discs() -> np.ndarray:
@@ -202,6 +204,74 @@ def train_instanseg(place: Path) -> None:
     file.unlink()
 
 
+def lived(rng: np.random.Generator, frames: int) -> dict[str, np.ndarray]:
+    """Return places, features and ancestors of discs that wander, and divide now and then."""
+    discs = [(rng.uniform(5, 95, 2), rng.uniform(2, 5), rng.uniform(0, 3)) for _ in range(8)]
+    rows: list[tuple[object, ...]] = []
+    came = [-1] * len(discs)
+    for frame in range(frames):
+        first, after, next_came = len(rows), [], []
+        for number, (place, radius, light) in enumerate(discs):
+            wide = radius**2 / 4
+            rows.append((frame, came[number], *place, 2 * radius, light, wide, 0, 0, wide, 0))
+            gone = place + rng.uniform(-4.5, 4.5, 2)
+            apart = rng.uniform(-5, 5, 2) if rng.random() < 0.2 else None
+            for side in [gone] if apart is None else [gone - apart, gone + apart]:
+                after.append((side, radius, light + rng.normal(0, 0.05)))
+                next_came.append(first + number)
+        discs, came = after, next_came
+    table = np.array(rows, np.float32)
+    ancestors = np.zeros((len(table), len(table)), np.float32)
+    for row, parent in enumerate(table[:, 1].astype(int)):
+        if parent >= 0:
+            ancestors[parent, row] = 1
+    return {"times": table[:, 0], "places": table[:, 2:4], "seen": table[:, 4:], "of": ancestors}
+
+
+def train_trackastra(place: Path) -> None:
+    """Train a very small Trackastra on discs that wander, and zip it: a minute."""
+    import torch
+    import yaml
+    from trackastra.model import TrackingTransformer
+
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    net = TrackingTransformer(
+        coord_dim=2,
+        feat_dim=7,
+        d_model=32,
+        nhead=2,
+        num_encoder_layers=1,
+        num_decoder_layers=1,
+        pos_embed_per_dim=8,
+        feat_embed_per_dim=4,
+        window=4,
+        spatial_pos_cutoff=64,
+        dropout=0.0,
+    )
+    steps = torch.optim.Adam(net.parameters(), lr=0.002)
+    for step in range(1500):
+        made = {name: torch.tensor(value)[None] for name, value in lived(rng, 3).items()}
+        where = torch.cat([made["times"][..., None], made["places"]], dim=2)
+        found = net(where, features=made["seen"])
+        found = net.normalize_output(found, made["times"].long(), where)
+        next_one = (made["times"][:, None] - made["times"][..., None]) == 1
+        missed = torch.nn.functional.binary_cross_entropy(
+            found.clamp(1e-6, 1 - 1e-6)[next_one], made["of"][next_one]
+        )
+        steps.zero_grad()
+        missed.backward()
+        steps.step()
+        if step % 100 == 0:
+            print(step, float(missed.detach()), flush=True)
+    kept = place.parent / "models" / place.stem
+    net.save(kept)
+    (kept / "train_config.yaml").write_text(yaml.safe_dump({"features": "wrfeat"}))
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("config.yaml", "train_config.yaml", "model.pt"):
+            file.write(kept / name, f"{place.stem}/{name}")
+
+
 def run(tool: str, *options: str) -> None:
     subprocess.run([sys.executable, str(TOOLS / tool / f"{tool}.py"), *options], check=True)
 
@@ -212,7 +282,7 @@ def main() -> None:
     if tool == "link_objects":
         axes = {"axes": "TYX", **SIZES}
         tifffile.imwrite(
-            data / "moving.tif", moving(), metadata=axes, compression="zlib", ome=True
+            data / "moving.tif", moving()[0], metadata=axes, compression="zlib", ome=True
         )
         for name, table, more in (
             ("linked", "tracks", []),
@@ -253,6 +323,17 @@ def main() -> None:
         given = [f"--input={data / 'cells.tif'}", f"--file={data / 'cells.zip'}"]
         run(tool, *given, f"--output={data / 'objects.tif'}")
         run(tool, *given, "--kind=nuclei", f"--output={data / 'nuclei.tif'}")
+    elif tool == "trackastra_tracks":
+        axes = {"axes": "TYX", **SIZES}
+        for name, image in zip(("moving", "movie"), moving(), strict=True):
+            file = data / f"{name}.tif"
+            tifffile.imwrite(file, image, metadata=axes, compression="zlib", ome=True)
+        if not (data / "moving.zip").exists():
+            train_trackastra(data / "moving.zip")
+        given = [f"--labels={data / 'moving.tif'}", f"--image={data / 'movie.tif'}"]
+        given += [f"--file={data / 'moving.zip'}"]
+        outputs = [f"--linked={data / 'linked'}.tif", f"--tracks={data / 'tracks'}.csv"]
+        run(tool, *given, "--distance=2.5", *outputs)
 
 
 if __name__ == "__main__":

@@ -149,6 +149,10 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         data = direct.descriptor(name).parent / "test-data"
         first, last = (tifffile.imread(data / f"{one}.tif") for one in ("cells", "objects"))
         return two(*first), coloured(last)
+    if name == "trackastra_tracks":
+        data = direct.descriptor(name).parent / "test-data"
+        first, last = (tifffile.imread(data / f"{one}.tif") for one in ("movie", "linked"))
+        return gray(first[3]), coloured(last[3])
     if name in {"stardist_2d", "link_objects"}:  # what its own test has
         data = direct.descriptor(name).parent / "test-data"
         shown = (

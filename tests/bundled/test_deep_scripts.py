@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import zipfile
+from types import SimpleNamespace
 
+import networkx
+import numpy as np
 import pytest
 
 from bundled import direct
@@ -37,3 +40,32 @@ def test_instanseg_knows_a_package_from_a_model(tmp_path):
     (tmp_path / "other").write_text("no zip")
     with pytest.raises(SystemExit, match="cannot be read as a zipped model of InstanSeg"):
         given(tmp_path / "other")
+
+
+def test_trackastra_keeps_every_object_in_a_track():
+    labels = np.zeros((4, 8, 8), np.int32)
+    # 7 becomes 1, which divides into 2 and 3; 3 goes on; 5 is alone
+    for frame, row, number in [(0, 1, 7), (1, 1, 1), (2, 1, 2), (2, 3, 3), (3, 3, 9), (1, 6, 5)]:
+        labels[frame, row] = number
+    graph = networkx.DiGraph()
+    chain = [((0, 7), (1, 1)), ((1, 1), (2, 2)), ((1, 1), (2, 3)), ((2, 3), (3, 9))]
+    for one, other in chain:
+        for name in (one, other):
+            graph.add_node(name, time=name[0], label=name[1])
+        graph.add_edge(one, other)
+    model = SimpleNamespace(track=lambda *_, **__: (graph, labels))
+    args = SimpleNamespace(divide="true", distance=10)
+    owner, parents = script("trackastra_tracks").link(model, labels, labels.astype(float), args)
+    assert owner[0, 7] == owner[1, 1]
+    assert owner[2, 3] == owner[3, 9]
+    assert len({*owner.values()}) == 4
+    assert {*owner} == {*[one for pair in chain for one in pair], (1, 5)}
+    assert parents == {owner[2, 2]: owner[0, 7], owner[2, 3]: owner[0, 7]}
+
+
+def test_trackastra_is_given_small_numbers_and_tells_those_that_were():
+    labels = np.array([[[5, 0], [2**31 + 7, 5]], [[0, 0], [0, 0]]], np.uint32)
+    small, names = script("trackastra_tracks").numbered(labels)
+    assert small.dtype == np.int32
+    assert small.tolist() == [[[1, 0], [2, 1]], [[0, 0], [0, 0]]]
+    assert [given.tolist() for given in names] == [[5, 2**31 + 7], []]

@@ -133,6 +133,7 @@ MORE = {
     ),
     "stardist_2d": "stardist | star-convex",
     "instanseg_cells": "instanseg",
+    "trackastra_tracks": "trackastra",
     "link_objects": "laptrack | link objects | cell division",
     "calculate_images": (
         "mask image | merge channels | delta F/F | invert | sum of two channels | composite | "
