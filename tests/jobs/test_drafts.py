@@ -345,6 +345,85 @@ def test_no_link_is_followed_for_a_script(tmp_path: Path, config: dict[str, obje
         assert f"The module {name}, which it imports, is left out" in told
 
 
+PACKAGE = {
+    "labkit/__init__.py": "",
+    "labkit/files.py": "from .inner import deep\nfrom . import numbers\nimport plain\n"
+    "NAME = deep.NAME",
+    "labkit/numbers.py": "import json, pathlib\n"
+    "ALL = json.loads(pathlib.Path(__file__).with_name('all.json').read_text())",
+    "labkit/all.json": "[1]",
+    "labkit/inner/__init__.py": "",
+    "labkit/inner/deep.py": "import labkit.numbers\nNAME = 'a.txt'",
+    "labkit/tests/test_it.py": "",
+    "labkit/.venv/lib/large.py": "",
+    "labkit/own/pyvenv.cfg": "",
+    "labkit/own/lib/one.py": "",
+    "plain.py": "import space.part",
+    "space/part.py": "",  # no __init__: a package all the same
+    "other/data.csv": "",
+    "unused/__init__.py": "",
+}
+ASKS = """
+import argparse
+try:
+    import other
+except ImportError:
+    pass
+parser = argparse.ArgumentParser()
+parser.add_argument("--output", default=NAME)
+open(parser.parse_args().output, "w").write("x")
+"""
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "from labkit.files import NAME",
+        "import labkit.files\nNAME = labkit.files.NAME",
+        "from labkit import files\nNAME = files.NAME",
+        "import sys\nsys.path.insert(0, sys.path[0])\nfrom labkit.files import NAME",
+    ],
+)
+def test_a_package_beside_a_script_is_copied(
+    tmp_path: Path, config: dict[str, object], how: str
+) -> None:
+    place = script(tmp_path, how + ASKS)
+    for name, text in PACKAGE.items():
+        path = place.parent / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (place.parent / "labkit" / "stack.npy").write_bytes(b" " * (2**20 + 1))
+    found = new_tool(tmp_path / "box" / "it", Origin(place), config=load_config(config))
+    box = tmp_path / "box" / "it"
+    here = {one.relative_to(box).as_posix() for one in box.rglob("*") if one.is_file()}
+    left = {"labkit/tests/test_it.py", "labkit/.venv/lib/large.py", "labkit/own/pyvenv.cfg"}
+    left |= {"labkit/own/lib/one.py", "other/data.csv", "unused/__init__.py"}
+    assert here >= PACKAGE.keys() - left
+    assert not here & {*left, "labkit/stack.npy"}
+    assert "1 file left out (labkit/stack.npy)" in " ".join(found.notes)
+    assert statuses(found.paths[0], config) == ["pass"]
+
+
+def test_a_large_package_is_copied_in_part_and_that_is_told(
+    tmp_path: Path, config: dict[str, object]
+) -> None:
+    place = script(tmp_path, "import large.m249")
+    (place.parent / "large").mkdir()
+    for count in range(250):
+        (place.parent / "large" / f"m{count:03}.py").touch()
+    with pytest.raises(DescriptorError, match=r"“large.*50 files left out \(large/m200.py, "):
+        new_tool(tmp_path / "box" / "it", Origin(place), config=load_config(config))
+
+
+def test_a_tool_is_called_as_it_was_named(tmp_path: Path, config: dict[str, object]) -> None:
+    found = new_tool(
+        tmp_path / "mein_zahler", Origin(), title="Mein Zähler", config=load_config(config)
+    )
+    assert found.paths[0].name == "mein_zahler.xml"
+    tool = read_tool(found.paths[0])
+    assert (tool.name, tool.id) == ("Mein Zähler", "mein_zahler")
+
+
 def test_a_folder_that_is_there_stays(tmp_path: Path, config: dict[str, object]) -> None:
     (tmp_path / "it").mkdir()
     with pytest.raises(DescriptorError, match="there already"):
@@ -365,11 +444,61 @@ def command(argument: dict[str, object], *words: str) -> dict[str, object]:
     return {**told, "arguments": [{**plain, **argument}]}
 
 
+IMAGE_IN = ("data", "imagetiff", "image")
+IMAGE_OUT = ("output", "imagetiff", "image")
+LABELS_IN = ("data", "imagetiff", "labels")
+LABELS_OUT = ("output", "imagetiff", "labels")
+TABLE_OUT = ("output", "csv", "table")
+TEXT = ("text", "", "")
+
+
+@pytest.mark.parametrize(
+    ("argument", "role"),
+    [
+        ({"name": "bild", "flags": [], "help": "Bild (TIFF)"}, IMAGE_IN),
+        ({"name": "ausgabe", "flags": [], "help": "Maske"}, LABELS_OUT),
+        ({"name": "aufnahme2", "help": "Bild (TIFF)"}, IMAGE_IN),
+        ({"name": "a", "help": "labels image", "kind": "path"}, LABELS_IN),
+        ({"name": "image", "help": "labels image"}, LABELS_IN),
+        ({"name": "input", "help": "Labels image of the nuclei"}, LABELS_IN),
+        ({"name": "input", "help": "Image to be masked, without labels"}, IMAGE_IN),
+        ({"name": "input", "help": "path to the label image"}, LABELS_IN),
+        ({"name": "masque", "flags": []}, LABELS_IN),
+        ({"name": "sortie", "help": "image de labels"}, LABELS_OUT),
+        ({"name": "imagen", "flags": []}, IMAGE_IN),
+        ({"name": "salida", "help": "Máscara"}, LABELS_OUT),
+        ({"name": "tabelle"}, TABLE_OUT),
+        ({"name": "table", "kind": "path", "default": "stats.csv"}, TABLE_OUT),
+        ({"name": "a", "kind": "path", "default": "stats.csv"}, TABLE_OUT),
+        ({"name": "a", "kind": "path", "default": "here.csv"}, ("data", "csv", "table")),
+        ({"name": "input", "default": "stats.csv"}, ("data", "csv", "table")),
+        ({"name": "table", "flags": []}, ("data", "csv", "table")),
+        ({"name": "csv", "help": "Measurements to read"}, ("data", "csv", "table")),
+        ({"name": "a", "kind": "path", "metavar": "OUTPUT"}, IMAGE_OUT),
+        ({"name": "a", "kind": "path", "metavar": "OUT.csv"}, TABLE_OUT),
+        ({"name": "a", "kind": "path", "help": "Where to write the mask"}, LABELS_OUT),
+        ({"name": "a", "kind": "path", "help": "Bild, wird gelesen"}, IMAGE_IN),
+        ({"name": "ausgabeordner"}, ("folder", "", "")),
+        ({"name": "label"}, TEXT),
+        ({"name": "note", "help": "Written into the file"}, TEXT),
+        ({"name": "format", "help": "Image format: tiff or png"}, TEXT),
+    ],
+)
+def test_words_say_what_an_argument_is(
+    tmp_path: Path, argument: dict[str, object], role: tuple[str, str, str]
+) -> None:
+    (tmp_path / "here.csv").touch()
+    told = command({"flags": [f"--{argument['name']}"], **argument})
+    ((sketch,), _) = sketches_of({"commands": [told]}, "it", tmp_path / "it.py")
+    (found,) = sketch.arguments
+    assert (found.role, found.format, found.layer) == role
+
+
 def test_what_no_descriptor_can_hold_is_written_out() -> None:
     odd = command({"help": "\x00\ud800 %(default)s" + " " * 300_000, "choices": ["\x01"]}, "x y")
     many = {"choices": [str(number) for number in range(2000)], "kind": "choice"}
     wide = command({"maximum": 10**400, "minimum": -1e999, **many}, "x_y")
-    sketches, notes = sketches_of({"commands": [odd, wide]}, "it", "it.py")
+    sketches, notes = sketches_of({"commands": [odd, wide]}, "it", Path("it.py"))
     assert any("has 2000 choices" in note for note in notes)
     beyond = sketches[1].arguments[0]
     assert (beyond.minimum, beyond.maximum, beyond.role) == (None, None, "text")
@@ -391,7 +520,7 @@ def test_what_no_descriptor_can_hold_is_written_out() -> None:
 )  # fmt: skip
 def test_what_a_script_tells_itself_is_looked_at(told: object) -> None:
     with pytest.raises(DescriptorError, match="is of no use"):
-        sketches_of(told, "x", "x.py")
+        sketches_of(told, "x", Path("x.py"))
 
 
 def test_a_tool_is_made_on_the_command_line(

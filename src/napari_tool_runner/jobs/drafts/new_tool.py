@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 import tempfile
 import threading
@@ -20,6 +18,7 @@ from napari_tool_runner.errors import (
     ToolRunnerError,
 )
 from napari_tool_runner.jobs.api import run_job
+from napari_tool_runner.jobs.drafts.beside import SCRIPT_BYTES, copy_beside
 from napari_tool_runner.jobs.drafts.new_test import DraftedTest, TestFile
 from napari_tool_runner.jobs.drafts.samples import sample_values
 from napari_tool_runner.jobs.manager import prepare
@@ -49,10 +48,7 @@ RUNS_IT = (
 _SCRIPTS = Path(drafts.__file__).parent / "scripts"
 _PATIENCE = 60.0
 _TOLD_BYTES = 2**22
-_MOST_BESIDE = 200
 _MOST_TRIED = 20
-_SCRIPT_BYTES = 2**20
-_IMPORTED = re.compile(r"^[ \t]*(?:from[ \t]+(\w+)|import[ \t]+([\w., \t]+))", re.M)
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ class Origin:
     ----------
     script : Path or None
         A Python program with a parser of argparse, click or typer. It is copied, with the modules
-        beside it that it imports, and **run**, so ask first (`RUNS_IT`). None: a small program is
-        written that is to be changed.
+        and packages beside it that it imports, and **run**, so ask first (`RUNS_IT`). None: a
+        small program is written that is to be changed.
     conda, image : str
         The packages, or the container image, that it needs; else napari's own Python runs it.
     """
@@ -120,14 +116,17 @@ def new_tool(
     folder: Path,
     origin: Origin,
     *,
+    title: str = "",
     config: Config | None = None,
     timeout: float = _PATIENCE,
     making: Making | None = None,
 ) -> NewTools:
-    """Make the folder of a new tool, which must not be there yet; the tool is called as it.
+    """Make the folder of a new tool, which must not be there yet.
 
     Parameters
     ----------
+    title : str
+        What the tool is called; empty: as the folder.
     timeout : float
         Seconds that a script may take to tell its options, and its tool for the sample.
     making : Making, optional
@@ -147,7 +146,7 @@ def new_tool(
             draft = Path(place) / safe_name(folder.name)
             draft.mkdir()
             runs = _Runs(config, timeout, making or Making())
-            made, notes = _fill(draft, safe_name(folder.name), origin, runs)
+            made, notes = _fill(draft, title or folder.name, origin, runs)
             runs.making.goes_on()
             _put(draft, folder)
     except OSError as error:
@@ -166,16 +165,20 @@ def _put(draft: Path, folder: Path) -> None:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _fill(draft: Path, name: str, origin: Origin, runs: _Runs) -> tuple[list[str], list[str]]:
+def _fill(draft: Path, title: str, origin: Origin, runs: _Runs) -> tuple[list[str], list[str]]:
     """Write everything; return the names of the descriptors, and the notes."""
+    name = draft.name
     source = origin.script or _SCRIPTS / "blank.py"
     program = draft / f"{safe_name(origin.script.stem if origin.script else name)}.py"
     try:
-        program.write_bytes(read_limited(source, _SCRIPT_BYTES))
+        program.write_bytes(read_limited(source, SCRIPT_BYTES))
     except ValueError as error:
         raise DescriptorError(f"{source} is no script: {error}.") from error
-    notes = [*_beside(source, program)] if origin.script else []
-    guess = _asked(program, name, origin, runs)
+    notes = [*copy_beside(source, program)] if origin.script else []
+    try:
+        guess = _asked(program, title, origin, runs)
+    except DescriptorError as error:  # what it missed may have been left out
+        raise DescriptorError(" ".join((error.message, *notes)), hint=error.hint) from error
     notes += guess.notes if origin.script else ()
     write, suffix = _drafter()
     made: list[str] = []
@@ -204,46 +207,13 @@ def _drafter() -> tuple[Callable[[Sketch], str], str]:
     raise DescriptorError("No language here writes descriptors.")
 
 
-def _beside(script: Path, program: Path) -> Iterator[str]:
-    """Copy the modules beside a script that it imports, and those that they import."""
-    waiting, count = [program], 0
-    while waiting:
-        for name in _imported(waiting.pop()):
-            source, target = script.parent / f"{name}.py", program.parent / f"{name}.py"
-            if (script.parent / name / "__init__.py").is_file():
-                yield f"It imports the folder “{name}” beside it: copy that to the tool yourself."
-            if not os.path.lexists(source) or target.exists():
-                continue
-            count += 1
-            if count > _MOST_BESIDE:
-                yield f"It imports more than {_MOST_BESIDE} modules: copy the others."
-                return
-            try:  # a link may lead to a key file, which the walls would hide from the script
-                target.write_bytes(read_limited(source, _SCRIPT_BYTES, follow=False))
-            except (OSError, ValueError) as error:
-                yield f"The module {name}, which it imports, is left out: {error}."
-            else:
-                waiting.append(target)
-
-
-def _imported(path: Path) -> list[str]:
-    """Return what looks like the names of modules that a script imports.
-
-    It is not parsed: what a stranger nests deeply enough ends Python's own parser.
-    """
-    lines = _IMPORTED.findall(path.read_bytes().decode(errors="replace"))
-    names = [one.partition(".")[0].split() for line in lines for one in ",".join(line).split(",")]
-    return [*dict.fromkeys(words[0] for words in names if words)]
-
-
 def _asked(program: Path, name: str, origin: Origin, runs: _Runs) -> Guess:
     """Run a script, as a tool of its own, until it would read its options."""
     write, suffix = _drafter()
     out = SketchedArgument("options", "output", format="json")
     with tempfile.TemporaryDirectory(prefix="asked-", dir=program.parent.parent) as place:
         folder = Path(place)
-        for path in program.parent.glob("*.py"):
-            shutil.copyfile(path, folder / path.name)
+        shutil.copytree(program.parent, folder, dirs_exist_ok=True)
         probe = folder / "tool_options_probe.py"
         shutil.copyfile(_SCRIPTS / "probe.py", probe)
         words = (f"$__tool_directory__{program.name}",)
@@ -267,7 +237,8 @@ def _asked(program: Path, name: str, origin: Origin, runs: _Runs) -> Guess:
                 f"{program.name} told nothing of its options: {error}."
             ) from error
         delete_job(job.recorded())
-    return sketches_of(told, name, program.name)
+    beside = (origin.script or program).absolute().parent
+    return sketches_of(told, name, beside / program.name)
 
 
 def _tested(path: Path, runs: _Runs) -> Iterator[str]:

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import safe_name, unique_name
 from napari_tool_runner.quoting import visible_text
+from napari_tool_runner.tools.drafts.meaning import Sense, begins, means, words_of
 from napari_tool_runner.tools.drafts.sketch import Role, Sketch, SketchedArgument
 
 __all__ = ["Guess", "sketches_of"]
 
-_OUT = frozenset(
-    {"o", "out", "output", "outputs", "outfile", "result", "results", "dst", "dest"}
-    | {"destination", "save", "target"}
-)
-_IN = frozenset(
-    {"i", "in", "input", "inputs", "infile", "file", "files", "filename", "image", "images"}
-    | {"img", "path", "src", "source", "stack", "movie", "volume", "picture", "mask", "masks"}
-    | {"labels", "segmentation", "table", "csv", "points", "spots", "tracks", "data"}
-)
-_FOLDER = frozenset({"dir", "directory", "folder"})
-_LABELS = frozenset(
-    {"mask", "masks", "label", "labels", "segmentation", "segmented", "objects", "nuclei", "cells"}
-)
-_TABLE = frozenset(
-    {"table", "csv", "measurements", "measures", "features", "statistics", "stats", "spots"}
-)
 _SUFFIXES = {
     ".csv": "csv", ".tsv": "tsv", ".txt": "txt", ".json": "json", ".tif": "imagetiff",
     ".tiff": "imagetiff", ".png": "png",
 }  # fmt: skip
+_FILES: frozenset[Sense] = frozenset({"in", "out", "file", "image", "labels", "table"})
+_DATA: frozenset[Sense] = frozenset({"image", "labels", "table"})
 _NO_VALUE = "it takes no value"  # says the probe of what is counted or is a constant
 _MOST = 200
 _MOST_CHOICES = 1000
@@ -70,9 +58,11 @@ class _Told(NamedTuple):
     unknown: str
     mode: str
     folder: bool
+    metavar: str
+    there: bool
 
 
-def sketches_of(told: object, name: str, script: str) -> Guess:
+def sketches_of(told: object, name: str, script: Path) -> Guess:
     """Return a sketch for each command of a script, from what the probe wrote.
 
     Parameters
@@ -81,8 +71,8 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
         Parsed JSON, which the script may have written itself.
     name : str
         What the tool is to be called.
-    script : str
-        Name of the file.
+    script : Path
+        Where it lies; only its name is told. A default that is no file there is to be written.
 
     Raises
     ------
@@ -94,7 +84,7 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
         if not isinstance(told, dict):
             raise TypeError("it is no object")
         if "failed" in told:
-            raise _stopped(_mapping(told["failed"]), script)
+            raise _stopped(_mapping(told["failed"]), script.name)
         commands = [_mapping(one) for one in _list(told["commands"])[:_MOST]]
         taken: list[str] = []
         found = tuple(_sketch(one, name, script, notes, taken) for one in commands)
@@ -102,7 +92,7 @@ def sketches_of(told: object, name: str, script: str) -> Guess:
             raise ValueError("it names no command")
     except (KeyError, TypeError, ValueError) as error:
         raise DescriptorError(
-            f"What {script} tells of its options is of no use: {error}.",
+            f"What {script.name} tells of its options is of no use: {error}.",
             hint="Make a blank tool and describe the options by hand.",
         ) from error
     return Guess(found, tuple(dict.fromkeys(notes)))
@@ -136,7 +126,7 @@ def _stopped(told: Mapping[str, object], script: str) -> DescriptorError:
 
 
 def _sketch(
-    told: Mapping[str, object], name: str, script: str, notes: list[str], ids: list[str]
+    told: Mapping[str, object], name: str, script: Path, notes: list[str], ids: list[str]
 ) -> Sketch:
     words = _words_of(told["words"])
     taken: list[str] = []
@@ -144,7 +134,7 @@ def _sketch(
         tuple(
             argument
             for one in _list(told[part])[:_MOST]
-            for argument in _arguments(_argument(_mapping(one)), taken, notes)
+            for argument in _arguments(_argument(_mapping(one), script.parent), taken, notes)
         )
         for part in ("before", "arguments")
     )
@@ -158,12 +148,12 @@ def _sketch(
             "No argument looks like a file that the script writes: add the outputs by hand."
         )
     text = _text(told["help"]).strip()
-    title = " ".join((name, *words))
+    title = " ".join((_text(name), *words))
     ids.append(unique_name(safe_name(title.lower().replace(" ", "_")), ids, "_{}", 2))
     return Sketch(
         id=ids[-1],
         name=title[:1].upper() + title[1:].replace("_", " "),
-        script=script,
+        script=script.name,
         description=text.split("\n", 1)[0].strip(),
         help=text,
         words=words,
@@ -248,20 +238,20 @@ def _can_be_shown(told: _Told) -> bool:
 
 def _role(told: _Told, shown: str, notes: list[str]) -> tuple[Role, str, str]:
     """Return what an argument is for, and the format and layer of data."""
-    words = _words(told.name, *told.flags)
+    named = means(words_of(told.name, *told.flags, told.metavar))
     fileish = told.kind in ("path", "file", "call") or (told.kind == "text" and not told.choices)
-    out = (
-        bool(words & _OUT) or "w" in told.mode or told.help.lower().startswith(("output", "write"))
-    )
-    if fileish and (told.folder or words & _FOLDER):
+    out = _comes_out(told, named)
+    if fileish and (told.folder or "folder" in named):
         if out:
             notes.append(
                 f"{shown} is a folder that the script writes into: say which files it makes."
             )
         return "folder", "", ""
-    known = told.kind in ("path", "file") or bool(words & (_IN | _OUT))
+    _, noun = begins(told.help)
+    said = bool(noun & _DATA) and bool(_format_in(told.help)) and "no file" not in named
+    known = told.kind in ("path", "file") or bool(named & _FILES) or said
     if fileish and known:
-        form, layer = _format(told, words)
+        form, layer = _format(told, named, noun)
         what = f"{form}, {layer}" if layer else form
         notes.append(
             f"{shown} is taken for a file that {'comes out' if out else 'goes in'} ({what})."
@@ -271,19 +261,38 @@ def _role(told: _Told, shown: str, notes: list[str]) -> tuple[Role, str, str]:
     return kinds.get(told.kind, "text"), "", ""
 
 
-def _format(told: _Told, words: frozenset[str]) -> tuple[str, str]:
-    suffix = PurePath(str(told.default or "")).suffix.lower()
-    named = next((end for end in _SUFFIXES if end in told.help.lower().split()), suffix)
-    form = _SUFFIXES.get(named, "")
-    if form in ("csv", "tsv") or (not form and words & _TABLE):
+def _comes_out(told: _Told, named: frozenset[Sense]) -> bool:
+    """Whether the script writes the file: the first that tells it decides."""
+    if told.mode:  # a file that the script gets opened
+        return "r" not in told.mode
+    if named & {"in", "out"}:
+        return "out" in named
+    for word in begins(told.help)[0]:
+        if verbs := means([word]) & {"reads", "writes"}:
+            return "writes" in verbs
+    if PurePath(str(told.default or "")).suffix.lower() in _SUFFIXES:
+        return not told.there
+    return bool(told.flags) and "table" in named
+
+
+def _format(told: _Told, named: frozenset[Sense], noun: frozenset[Sense]) -> tuple[str, str]:
+    suffixes = (PurePath(str(one or "")).suffix.lower() for one in (told.default, told.metavar))
+    ends = (end for end in _SUFFIXES if end in told.help.lower().split())
+    found = (_SUFFIXES[one] for one in (*ends, *suffixes) if one in _SUFFIXES)
+    form = next(found, "") or _format_in(told.help)
+    senses = named if named & {*_DATA, "objects", "figures"} else noun
+    if form in ("csv", "tsv") or (not form and senses & {"table", "figures"}):
         return form or "csv", "table"
     if form in ("json", "txt"):
         return form, ""
-    return form or "imagetiff", "labels" if words & _LABELS else "image"
+    labels = senses & {"labels", "objects"} or "labels" in noun
+    return form or "imagetiff", "labels" if labels else "image"
 
 
-def _words(*names: str) -> frozenset[str]:
-    return frozenset(word for name in names for word in re.split(r"[^a-z]+", name.lower()) if word)
+def _format_in(text: str) -> str:
+    """Return the format that a help names, as in *Image (TIFF)*."""
+    words = (_SUFFIXES.get(f".{word}", "") for word in words_of(text))
+    return next((form for form in words if form not in ("", "txt", "json")), "")
 
 
 def _help(text: str) -> str:
@@ -334,13 +343,14 @@ def _default(told: object) -> object:
     return _text(told) if isinstance(told, str) else told
 
 
-def _argument(told: Mapping[str, object]) -> _Told:
+def _argument(told: Mapping[str, object], folder: Path) -> _Told:
+    default = _default(told["default"])
     return _Told(
         name=_text(told["name"]),
         flags=_words_of(told["flags"]),
         help=_text(told["help"]),
         required=bool(told["required"]),
-        default=_default(told["default"]),
+        default=default,
         kind=str(told["kind"]),
         on=_text(told["on"]),
         off=_text(told["off"]),
@@ -352,4 +362,6 @@ def _argument(told: Mapping[str, object]) -> _Told:
         unknown=_text(told["unknown"]),
         mode=str(told["mode"]),
         folder=bool(told["folder"]),
+        metavar=_text(told.get("metavar") or ""),
+        there=isinstance(default, str) and os.path.lexists(folder / default),
     )

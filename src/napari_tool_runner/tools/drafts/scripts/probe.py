@@ -37,6 +37,12 @@ def name_of(one):
     return getattr(one, "__name__", type(one).__name__)
 
 
+def metavar(one):
+    """Return what an argument's value is called in the usage."""
+    name = getattr(one, "metavar", None)
+    return " ".join(map(str, name)) if isinstance(name, tuple) else str(name or "")
+
+
 # -- argparse ------------------------------------------------------------------------------
 
 
@@ -78,6 +84,7 @@ def of_action(action):
         "required": bool(action.required), "default": default, "kind": "text", "on": "", "off": "",
         "choices": None, "nargs": action.nargs, "minimum": None, "maximum": None,
         "repeated": False, "unknown": "", "mode": "", "folder": False,
+        "metavar": metavar(action),
     }  # fmt: skip
     if isinstance(action, (argparse._StoreTrueAction, argparse._StoreFalseAction)):
         on = isinstance(action, argparse._StoreTrueAction)
@@ -160,7 +167,7 @@ def of_param(param):
         "help": getattr(param, "help", None) or "", "required": bool(param.required),
         "default": plain(default) if given else None, "on": "", "off": "",
         "nargs": None if param.nargs == 1 else param.nargs, "unknown": computed,
-        "repeated": bool(getattr(param, "multiple", False)),
+        "repeated": bool(getattr(param, "multiple", False)), "metavar": metavar(param),
         **(of_click_type(param.type) if hasattr(param, "type") else of_annotation(param)),
     }  # fmt: skip
     if param.nargs == -1:
@@ -260,9 +267,10 @@ def failed(error, script):
     """Return what stopped a script before it read its arguments, and on which line of it."""
     line, file = getattr(error, "lineno", None), getattr(error, "filename", None) or script
     at = None if isinstance(error, SyntaxError) else error.__traceback__
-    while at is not None:  # the last place in the script or a module beside it
+    here = os.path.dirname(os.path.abspath(script)) + os.sep
+    while at is not None:  # the last place in the script or what lies beside it
         name = os.path.abspath(at.tb_frame.f_code.co_filename)
-        if os.path.dirname(name) == sys.path[0] and name != os.path.abspath(__file__):
+        if name.startswith(here) and name != os.path.abspath(__file__):
             file, line = name, at.tb_lineno
         at = at.tb_next
     kinds = (("syntax", SyntaxError), ("module", ModuleNotFoundError), ("ended", SystemExit))
@@ -271,9 +279,10 @@ def failed(error, script):
     said["ended"] = str(getattr(error, "code", "") or "")
     said["error"] = (type(error).__name__ + ": " + str(error)).rstrip(": ")
     version = ".".join(map(str, sys.version_info[:2]))
+    name = os.path.abspath(str(file))
     return {
         "kind": kind, "line": line, "said": said[kind] or "", "version": version,
-        "file": os.path.basename(str(file)),
+        "file": name[len(here) :] if name.startswith(here) else os.path.basename(name),
     }  # fmt: skip
 
 
