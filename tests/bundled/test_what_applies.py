@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels
 from scipy import ndimage
 
 from bundled import direct
 from bundled.inside import Image, run
+from napari_tool_runner.exchange import slices_of
 from napari_tool_runner.tools import bind, read_tool
 from napari_tool_runner.tools.model import (
     BooleanParameter,
+    DataParameter,
     FloatParameter,
     IntegerParameter,
     Parameter,
@@ -22,6 +26,7 @@ from napari_tool_runner.tools.model import (
     Tool,
 )
 from napari_tool_runner.tools.values import default_value
+from napari_tool_runner.widgets.forms.form_model import FormModel
 
 BY_IMAGE = {("find_objects", "light")}
 """What acts only where an image needs it; `test_find_objects` holds that it does there."""
@@ -177,6 +182,57 @@ def test_what_is_shown_has_an_effect_and_what_is_hidden_has_none(
             if has_effect is not (parameter.name in bound):
                 wrong.append((parameter.name, list(state.items())[:1], has_effect))
     assert not wrong
+
+
+def of_axes(pixels: np.ndarray, axes: str) -> np.ndarray:
+    """Return a stack as data of other axes: each further axis holds it again, changed."""
+    if axes == "YX":
+        return np.hstack([*pixels])
+    return pixels if len(axes) == 3 else np.stack([pixels, pixels[::-1] // 2, pixels // 3])
+
+
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "TYX", "CYX", "TZYX"])
+@pytest.mark.parametrize("name", [path.stem for path in direct.descriptors()])
+def test_what_a_form_shows_has_an_effect_on_the_axes_of_the_layer(
+    tmp_path: Path, name: str, axes: str
+) -> None:
+    tool, given = read_tool(direct.descriptor(name)), data(name)
+    model, made = FormModel(tool), dict[str, object]()
+    if not settled(tool):
+        return
+    for leaf in [leaf for leaf in model.leaves() if leaf.name in given]:
+        image, parameter = given[leaf.name], leaf.parameter
+        if not isinstance(image, Image) or not isinstance(parameter, DataParameter):
+            return  # points have time anyway
+        cut, needed = slices_of(parameter, axes)
+        flat = {*parameter.needs} - {*axes} or len(axes) < min(parameter.ndim, default=0)
+        if "S" in image.axes or cut[: bool(needed)] or flat:
+            return
+        whole = volume() if parameter.kinds[0].value == "image" else objects()
+        pixels = of_axes(whole if name != "find_objects" else np.tile(whole, (1, 2, 2)), axes)
+        if name == "register_images" and leaf.name == "moving":
+            pixels = ndimage.rotate(pixels, 5, (-2, -1), reshape=False, mode="nearest")
+        cubes = image.sizes.get("PhysicalSizeZ") == image.sizes.get("PhysicalSizeX")
+        sizes = dict.fromkeys(SIZES, 0.5) if cubes else SIZES
+        made[leaf.name] = Image(pixels, axes, {k: v for k, v in sizes.items() if k[-1] in axes})
+        labels = parameter.kinds[0].value == "labels"
+        leaf.set((Labels if labels else ImageLayer)(pixels, axis_labels=[*axes.lower()]))
+    shown, wrong = {leaf.name for leaf in model.leaves()}, []
+    base = run(name, tmp_path, **made)
+    assert base.refused == ""
+    for parameter in settled(tool):
+        if (name, parameter.name) in BY_IMAGE:
+            continue
+        values = others(parameter, default_value(parameter))
+        each = (run(name, tmp_path, **{**made, parameter.name: value}) for value in values)
+        has_effect = any(
+            one.refused
+            or not all(same(one.outputs[key], base.outputs[key]) for key in base.outputs)
+            for one in each
+        )
+        if has_effect is not (parameter.name in shown):
+            wrong.append((parameter.name, has_effect))
+    assert wrong == []
 
 
 def _plain(value: object) -> object:

@@ -17,6 +17,7 @@ from napari_tool_runner.tools.model import (
     HiddenParameter,
     IntegerParameter,
     LayerKind,
+    Likeness,
     PackageRequirement,
     SelectParameter,
     Severity,
@@ -83,6 +84,11 @@ def test_every_attribute_for_the_viewer() -> None:
     assert isinstance(image, DataParameter)
     assert (image.kinds, image.ndim, image.axes) == ((LayerKind.IMAGE,), (2, 3), "ZYX")
     assert (image.rgb, image.for_ndim, radius.for_ndim) == (False, (), (3, 4))
+    assert (image.needs, radius.for_axes, image.for_axes) == ("Z", "ZT", "")
+    assert (image.like, cells.like, cells.likeness) == ("", "image", Likeness.PART)
+    assert [note.what for note in tool.notes if "names no" in note.what] == [
+        "same_size=“imge” names no input."
+    ]
     assert isinstance(cells, DataParameter)
     assert cells.kinds == (LayerKind.LABELS, LayerKind.IMAGE)
     assert cells.optional

@@ -202,6 +202,22 @@ def test_what_is_for_stacks_is_hidden_for_flat_images(form, model_viewer):
     assert widget.row("how").isVisible(), "nobody knows"
 
 
+def test_what_is_for_depth_is_hidden_for_movies(form, model_viewer):
+    widget = form(tool_of(IMAGE, replace(LIST, for_axes="Z")))
+    pixels = np.zeros((3, 40, 40))
+    movie = model_viewer.add_image(pixels, name="movie", axis_labels=("t", "y", "x"))
+    assert widget.values() == {"image": movie}
+    stack = model_viewer.add_image(pixels, name="stack")
+    widget.row("image").field.edited(stack)
+    assert widget.row("how").isVisible()
+    widget.row("image").field.axes._name("TYX")
+    with pytest.raises(KeyError):
+        widget.row("how")
+    one = model_viewer.add_image(pixels[:1], name="one slice", axis_labels=("z", "y", "x"))
+    widget.row("image").field.edited(one)
+    assert widget.values() == {"image": one}
+
+
 def test_a_row_is_shown_while_its_value_has_an_effect(form):
     widget = form(tool_of(LIST, RADIUS, ROUND))
     (advanced,) = widget.findChildren(Collapsible)

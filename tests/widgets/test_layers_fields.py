@@ -22,7 +22,7 @@ from napari_tool_runner.tools.model import (
     Section,
 )
 from napari_tool_runner.widgets.forms import layers_field
-from napari_tool_runner.widgets.forms.layers import as_list
+from napari_tool_runner.widgets.forms.given import as_list
 from napari_tool_runner.widgets.forms.presets import plain_values
 from napari_tool_runner.widgets.tool_page import command_line
 

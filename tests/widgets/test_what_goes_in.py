@@ -9,10 +9,14 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from scipy import ndimage
+from tifffile import imwrite
 
 import napari_tool_runner as ntr
 from bundled.direct import TOOLS, needs_environment
-from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.cli import main
+from napari_tool_runner.errors import ParameterError, ToolRunnerError
+from napari_tool_runner.jobs import Extent, prepare, run_job
+from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.forms.form_model import FormModel
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
@@ -68,10 +72,6 @@ LAYERS = {
     "shapes": lambda: Shapes([BOX]),
     "no shapes": lambda: Shapes([], ndim=2),
 }  # fmt: skip
-
-
-UNSAID = ("deconvolve, psf", "register_images")
-"""What no form says yet: axes that a blur has beyond its image, time where planes are compared."""
 
 
 def beside(layer):
@@ -140,9 +140,113 @@ def test_what_cannot_go_in_is_said_before(path, qapp):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("path", HERE, ids=lambda path: path.stem)
 def test_no_form_lets_a_run_end_with_an_exit_code(path, qapp):
-    said = {
-        which: told_by_run(model)
-        for which, model in forms(path)
-        if not model.problems() and not which.startswith(UNSAID)
-    }
+    said = {which: told_by_run(model) for which, model in forms(path) if not model.problems()}
     assert {which: text for which, text in said.items() if text} == {}
+
+
+PAIRS = {
+    "colocalize": ("first", "second"),
+    "calculate_images": ("first", "second"),
+    "measure_regions": ("labels", "image"),
+    "cut_out_objects": ("image", "labels"),
+    "compare_labels": ("truth", "candidates_0|labels"),
+    "sort_objects": ("labels", "by|image"),
+}
+LARGE = {Image: picture(60, 44), Labels: numbered(picture(60, 44))}
+SAME = {Image: GREY, Labels: OBJECTS}
+
+
+def paired(name, layers):
+    """Return the form of a tool and its chooser, with layers in the two inputs that belong."""
+    tool = ntr.load_toolbox()[name]
+    viewer, model = ViewerModel(), FormModel(tool)
+    for layer in layers:
+        viewer.add_layer(layer)
+    chooser = LayerChooser(model, LayerSource(viewer))
+    if name == "sort_objects":
+        model.set_values({"by": {"feature": "intensity_mean"}})
+    chooser.update()
+    return model, chooser
+
+
+def kind_of(model, name):
+    return Labels if model.leaf(name).parameter.kinds[0] is LayerKind.LABELS else Image
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_images_of_other_sizes_are_told_before(name, qapp):
+    one, two = PAIRS[name]
+    model, chooser = paired(name, [])
+    first, second = (kind_of(model, place) for place in (one, two))
+    layers = [
+        first(SAME[first], name="small"),
+        second(SAME[second], name="alike"),
+        second(LARGE[second], name="large"),
+    ]
+    model, chooser = paired(name, layers)
+    model.leaf(one).set(layers[0])
+    model.leaf(two).reset()
+    chooser.update()
+    assert model.leaf(two).value is not layers[2], "one that fits is chosen by itself"
+    assert model.problems() == []
+    model.leaf(two).set(layers[2])
+    chooser.judge()
+    (problem,) = model.problems()
+    assert problem.name == two
+    assert problem.sentence.startswith(
+        "“large” is 60 × 44 (Y, X) and “small” 40 × 44 (Y, X): take "
+    )
+    with pytest.raises(ParameterError) as told:
+        ntr.run(model.tool, values=model.values(), cache=False)
+    assert (told.value.message, told.value.name) == (problem.sentence, two)
+    model.leaf(one).set(second(LARGE[second], name="other"))
+    chooser.judge()
+    assert model.problems() == []
+
+
+def test_the_command_line_says_the_same_of_files(tmp_path, capsys):
+    imwrite(tmp_path / "small.tif", GREY)
+    imwrite(tmp_path / "large.tif", LARGE[Image])
+    given = [f"first={tmp_path}/small.tif", f"second={tmp_path}/large.tif"]
+    assert main(["run", "colocalize", "--output-dir", str(tmp_path / "made"), *given]) == 1
+    wanted = "“large” is 60 × 44 (Y, X) and “small” 40 × 44 (Y, X): take images of one size."
+    assert wanted in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_plane_goes_with_each_slice_of_a_stack(qapp):
+    movie, plane = Image(STACK, axis_labels=T, name="movie"), Image(GREY, name="plane")
+    model, chooser = paired("colocalize", [plane, movie])
+    model.leaf("first").set(movie)
+    model.leaf("second").set(plane)
+    chooser.judge()
+    (problem,) = model.problems()
+    assert problem.sentence == (
+        "“plane” is 40 × 44 (Y, X) and “movie” 4 × 40 × 44 (T, Y, X): take images of one size, or "
+        "work on each slice."
+    )
+    chooser.cut = True
+    chooser.judge()
+    assert model.problems() == []
+    run_job(prepare(model.tool, model.values(), extent=Extent("each")))
+    model, chooser = paired("calculate_images", [plane, movie])
+    for first, second, fits in ((movie, plane, True), (plane, movie, False)):
+        model.leaf("first").set(first)
+        model.leaf("second").set(second)
+        chooser.judge()
+        assert (model.problems() == []) is fits
+    stack = Image(STACK, axis_labels=Z, name="stack")
+    model, chooser = paired("register_images", [stack, movie, plane])
+    for fixed, moving, cut, fits in (
+        (stack, stack, False, True),
+        (stack, plane, False, False),
+        (stack, movie, False, False),
+        (movie, movie, True, True),
+        (movie, plane, True, True),
+        (movie, stack, True, False),
+    ):
+        model.leaf("fixed").set(fixed)
+        model.leaf("moving").set(moving)
+        chooser.cut = cut
+        chooser.judge()
+        assert (model.problems() == []) is fits, (fixed.name, moving.name)

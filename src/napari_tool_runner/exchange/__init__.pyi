@@ -19,7 +19,7 @@ from .counting import (
     uneven_in,
     warns,
 )
-from .dimensions import any_of, can_drop, refused_axes, taken_dimensions
+from .dimensions import any_of, can_drop, refused_axes, slices_of, taken_dimensions
 from .exporting import Exported, export
 from .featured import column_names, features_for, features_of, features_without, whereabouts
 from .files import lent_original
@@ -43,7 +43,7 @@ from .merging import in_its_slice, label_offsets, merge_parts
 from .model import Geometry, LayerData, LayerSnapshot, LoadedOutput
 from .noise import is_noisy
 from .parts import Index, cut
-from .refusing import refused
+from .refusing import refused, refused_beside
 from .resampling import resample_onto
 from .sharing import sha256_once, was_written_to
 from .sizing import Objects
@@ -120,11 +120,13 @@ __all__ = [
     "read_file",
     "refused",
     "refused_axes",
+    "refused_beside",
     "resample_onto",
     "same_data",
     "sha256_once",
     "share_here",
     "sized_as",
+    "slices_of",
     "snapshot",
     "snapshot_from_record",
     "soft_words",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.exchange.axes import in_words
+from napari_tool_runner.exchange.axes import in_words, outer_axes
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Geometry
     from napari_tool_runner.tools.model import DataParameter
 
-__all__ = ["any_of", "can_drop", "refused_axes", "taken_dimensions"]
+__all__ = ["any_of", "can_drop", "refused_axes", "slices_of", "taken_dimensions", "wanted_axes"]
 
 _MEANT = {"T": "time", "Z": "depth", "C": "channels"}
 _WITH = {"T": "a movie", "Z": "a stack"}
@@ -20,6 +20,37 @@ _WITH = {"T": "a movie", "Z": "a stack"}
 def taken_dimensions(parameter: DataParameter) -> tuple[int, ...]:
     """Return the numbers of axes that an input takes; empty: any."""
     return parameter.ndim or ((len(parameter.axes),) if parameter.axes else ())
+
+
+def takes(parameter: DataParameter, ndim: int) -> bool:
+    """Whether an input takes data of so many axes as they are."""
+    return ndim in (parameter.ndim or (ndim,))
+
+
+def wanted_axes(parameter: DataParameter, own: Geometry) -> str:
+    """Return the axes that data are to have; empty: as they are.
+
+    Where an input takes several numbers of axes, data may lack some of those that it names.
+    """
+    axes = parameter.axes.upper()
+    fewer = own.ndim < len(axes) and own.ndim in parameter.ndim
+    return "".join(axis for axis in axes if axis in own.axes) if fewer else axes
+
+
+def _taken_of(parameter: DataParameter, axes: str) -> int:
+    """Return how many of `axes` an input takes at once: those that it names, else all."""
+    named = parameter.axes.upper() or axes
+    return sum(axis in named or axis == "Q" for axis in axes)
+
+
+def slices_of(parameter: DataParameter, axes: str) -> tuple[list[int], bool]:
+    """Return along which of `axes` data are cut for an input, and whether they have to be."""
+    taken, ndim, most = taken_dimensions(parameter), len(axes), _taken_of(parameter, axes)
+    inner = max((n for n in taken if 2 <= n <= min(most, ndim - 1)), default=0) if taken else 2
+    outer = outer_axes(axes, inner) if 0 < inner < ndim else []
+    if any(axes[i] in parameter.needs for i in outer):
+        outer = []
+    return outer, bool(taken) and (ndim not in taken or most < ndim)
 
 
 def can_drop(parameter: DataParameter, shape: Sequence[int]) -> bool:
@@ -58,7 +89,8 @@ def refused_axes(
         return f"{has} and no {which}, which the tool needs: take another, or name its axes."
     long = [axis for axis, size in zip(geometry.axes, geometry.shape, strict=False) if size != 1]
     known = pixels and parameter.axes and geometry.labels and ndim in taken
-    if known and not set(long) <= set(parameter.axes):
+    sliced = cut and any(n <= _taken_of(parameter, geometry.axes) for n in taken)
+    if known and not sliced and not set(long) <= set(parameter.axes):
         wanted = in_words(parameter.axes)
         return f"{has}, and the tool takes {wanted}: take another, or name its axes."
     return ""

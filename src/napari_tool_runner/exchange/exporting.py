@@ -22,7 +22,7 @@ from napari_tool_runner.exchange.coordinates import (
     tracks_table,
     vectors_table,
 )
-from napari_tool_runner.exchange.dimensions import refused_axes, taken_dimensions
+from napari_tool_runner.exchange.dimensions import refused_axes, taken_dimensions, wanted_axes
 from napari_tool_runner.exchange.drawing import grid_along, shapes_as_labels
 from napari_tool_runner.exchange.files import lent_original, place_file, whole_file
 from napari_tool_runner.exchange.geometry import convert_coordinates, is_sheared, select
@@ -257,7 +257,7 @@ def _as_pixels(snap: LayerSnapshot, parameter: DataParameter) -> Pixels:
     name = parameter.label or parameter.name
     if parameter.ndim and geometry.ndim not in parameter.ndim:
         array, geometry = _without_singletons(array, geometry, max(parameter.ndim))
-    wanted = parameter.axes.upper()
+    wanted = wanted_axes(parameter, geometry)
     if wanted and wanted != geometry.axes:
         if not geometry.labels and len(wanted) == geometry.ndim:
             # Nobody named the axes: they are what the tool takes them for.

@@ -13,6 +13,7 @@ from pathlib import Path
 from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import BINARY, read_file
+from napari_tool_runner.exchange.dimensions import takes, wanted_axes
 from napari_tool_runner.exchange.files import is_whole_map
 from napari_tool_runner.exchange.geometry import geometry_of, same_place
 from napari_tool_runner.exchange.knowing import as_recorded, guess_notes, named
@@ -297,8 +298,8 @@ def _looked_at(
         raise UnsupportedLayerError(error.message, hint=error.hint) from error
     remarks += [f"{path.name}: {note}" for note in content.notes]
     remarks += guess_notes([(path.name, content.geometry)], parameter.axes)
-    own, axes = content.geometry or Geometry(""), parameter.axes.upper()
-    other = axes not in ("", own.axes) or own.ndim not in (parameter.ndim or (own.ndim,))
+    own = content.geometry or Geometry("")
+    other = wanted_axes(parameter, own) not in ("", own.axes) or not takes(parameter, own.ndim)
     told = f"{path.name} was written anew for the tool: {content.hidden}."
     remarks += [told] * bool(content.hidden)
     return content, bool(content.hidden) or (tiff and other)

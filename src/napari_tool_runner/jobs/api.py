@@ -60,7 +60,9 @@ def run(
         Before anything was started.
     """
     given = merged(values, more)
-    return run_job(_warned(prepare(tool, given, runner=runner, config=config, cache=cache)))
+    job = _warned(prepare(tool, given, runner=runner, config=config, cache=cache))
+    job.request.with_likeness()
+    return run_job(job)
 
 
 def submit(

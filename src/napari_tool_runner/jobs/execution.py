@@ -287,11 +287,11 @@ class Run:
 
     def settle(self) -> None:
         """Learn the axes, choose the service, pass the gate: not for a GUI thread."""
-        self.request = self.request.with_known_axes()
-        self.notes += self.request.notes
+        request = self.request = self.request.with_known_axes().with_likeness()
+        self.notes += request.notes
         if not self.choice.name:
-            self.choice = choose_service(self.request.tool, self.request.config.runner)
-        self.request.pass_gate(self.choice.name)
+            self.choice = choose_service(request.tool, request.config.runner)
+        request.pass_gate(self.choice.name)
 
     @cached_property
     def service(self) -> RunnerService:

@@ -6,6 +6,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from napari_tool_runner.config import Config, load_config
@@ -17,6 +18,7 @@ from napari_tool_runner.exchange import (
     guess_notes,
     learned,
     open_snapshot,
+    refused_beside,
     sized_as,
     snapshot,
     with_known_axes,
@@ -34,7 +36,7 @@ from napari_tool_runner.tools import bind, find_tool
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate
-from napari_tool_runner.tools.tree import leaves, map_data
+from napari_tool_runner.tools.tree import beside, leaves, map_data
 from napari_tool_runner.tools.values import datasets
 
 if TYPE_CHECKING:
@@ -187,6 +189,21 @@ class Request:
         notes = guess_notes((snap.name, snap.geometry) for snap in snaps)
         return replace(self, values=values, notes=(*self.notes, *notes))
 
+    def with_likeness(self, *, files: bool = True) -> Request:
+        """Return it; ParameterError when an image is not like another. `files`: look into them."""
+        values = self.cut(self.pieces[0]) if self.pieces else self.values
+        for leaf in leaves(self.tool.inputs, values):
+            parameter = leaf.parameter
+            if not isinstance(parameter, DataParameter) or not parameter.like:
+                continue
+            other = beside(values, leaf.name).get(parameter.like)
+            pairs = product(*(_pictures(value, files=files) for value in (leaf.value, other)))
+            for one, two in pairs:
+                named = (one.name, one.geometry, two.name, two.geometry)
+                if text := refused_beside(parameter, *named):
+                    raise ParameterError(text, name=leaf.name)
+        return self
+
     def cut(self, index: Index) -> BoundValues:
         """Return the values with every snapshot cut to `index` of the grid."""
         grid = self.grid
@@ -246,9 +263,9 @@ def make_request(
         must_write=options.get("must_write", True),
         cache=options.get("cache", True),
     )
-    if extent is None or extent.trivial:
-        return request
-    return _on_part(request.with_known_axes(), extent)
+    if extent is not None and not extent.trivial:
+        request = _on_part(request.with_known_axes(), extent)
+    return request.with_likeness(files=False)
 
 
 def _on_part(request: Request, extent: Extent) -> Request:
@@ -284,6 +301,14 @@ def _each_snapshot(
         values,
         lambda _, parameter, x: convert(x, parameter) if isinstance(x, LayerSnapshot) else x,
     )
+
+
+def _pictures(value: object, *, files: bool) -> list[LayerSnapshot]:
+    """Return what has pixels of what an input is given."""
+    given = value if isinstance(value, list | tuple) else [value]
+    snaps = [one for one in given if isinstance(one, LayerSnapshot)]
+    found = map(open_snapshot, snaps) if files else snaps
+    return [one for one in found if one.kind.is_pixels and one.data is not None]
 
 
 def _heard(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
 from napari_tool_runner.tools.dialect import A_SHELL
-from napari_tool_runner.tools.model import Citation, HelpFormat, LayerKind, Link, Note, Severity
+from napari_tool_runner.tools.model import (
+    Citation,
+    DataParameter,
+    HelpFormat,
+    LayerKind,
+    Likeness,
+    Link,
+    Note,
+    Severity,
+)
+from napari_tool_runner.tools.tree import places
 from napari_tool_runner.tools.values import TRUE_WORDS
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
+
+    from napari_tool_runner.tools.model import InputItem
 
 __all__ = [
     "HELP_FORMATS",
@@ -29,6 +41,7 @@ __all__ = [
     "dedent",
     "is_true",
     "layer_kinds",
+    "like_another",
     "limits",
     "line",
     "missed",
@@ -36,6 +49,7 @@ __all__ = [
     "read_page",
     "read_shed",
     "real",
+    "tell_unlike",
     "whole",
 ]
 
@@ -308,6 +322,22 @@ def ndims(text: str, notes: Notes) -> tuple[int, ...]:
         return tuple(int(word) for word in words)
     notes.warning("", f"ndim=“{text}” is no list of numbers of dimensions; it is left out.")
     return ()
+
+
+def like_another(get: Callable[[str], str | None]) -> tuple[str, Likeness]:
+    """Return which other input an image must be like, and in what; an empty text: none."""
+    told = ((name.strip(), one) for one in Likeness if (name := get(one.value)))
+    return next(told, ("", Likeness.SIZE))
+
+
+def tell_unlike(inputs: Sequence[InputItem], notes: Notes) -> None:
+    """Note the images that must be like an input that there is not."""
+    data = [one.item for one in places(inputs) if isinstance(one.item, DataParameter)]
+    names = {one.name for one in data}
+    for one in data:
+        if one.like and one.like not in names:
+            what = f"{one.likeness}=“{one.like}” names no input."
+            notes.warning(f"inputs/param[{one.name}]", what)
 
 
 def line(element: Element | None) -> str:

@@ -44,6 +44,7 @@ __all__ = [
     "InputItem",
     "IntegerParameter",
     "LayerKind",
+    "Likeness",
     "Link",
     "Note",
     "OptionsSource",
@@ -131,6 +132,8 @@ class ParameterBase:
         What parameters beside it must be for it to have an effect; none: it always has one.
     for_ndim : tuple of int
         Numbers of dimensions of the data that it has an effect on; empty: all.
+    for_axes : str
+        Axes of which data must have one for it to have an effect (``Z``); empty: none.
     native : object
         What the dialect keeps for itself; others leave it alone.
     """
@@ -147,6 +150,7 @@ class ParameterBase:
     validators: tuple[Validator, ...] = ()
     applies: tuple[Condition, ...] = ()
     for_ndim: tuple[int, ...] = ()
+    for_axes: str = ""
     native: object = field(default=None, compare=False, repr=False)
 
 
@@ -276,6 +280,16 @@ class HiddenParameter(ParameterBase):
     default: str | None = ""
 
 
+class Likeness(StrEnum):
+    """In what an image must be like that of another input; the words of descriptors."""
+
+    SIZE = "same_size"
+    PART = "part_of"
+    """Of its size, or without some of its axes: a plane goes with a stack."""
+    AXES = "same_axes"
+    """The same axes, of any size."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataParameter(ParameterBase):
     """A data input: a layer, an array or a file.
@@ -294,9 +308,12 @@ class DataParameter(ParameterBase):
     ndim : tuple of int
         Numbers of dimensions that the tool works on; empty: any.
     axes : str
-        Axes in the order the tool wants (``ZYX``); empty: as they are.
+        Axes in the order the tool wants (``ZYX``); empty: as they are. With `ndim` data may
+        have some of them only.
     needs : str
         Axes that data must have to be taken (``T``); empty: any will do.
+    like : str
+        Another input, beside it or further out; empty: none. `likeness`: in what it must be alike.
     rgb : bool
         Whether it takes colour images, too; else one channel has to be made of them.
     collection : tuple of str
@@ -312,6 +329,8 @@ class DataParameter(ParameterBase):
     ndim: tuple[int, ...] = ()
     axes: str = ""
     needs: str = ""
+    like: str = ""
+    likeness: Likeness = Likeness.SIZE
     rgb: bool = True
     collection: tuple[str, ...] = ()
 

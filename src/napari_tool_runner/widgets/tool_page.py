@@ -25,7 +25,7 @@ from napari_tool_runner.tools.model import (
 )
 from napari_tool_runner.tools.toolbox.entries import ships
 from napari_tool_runner.tools.tree import leaves, map_data
-from napari_tool_runner.widgets.forms.layers import as_list, axes_told, path_of
+from napari_tool_runner.widgets.forms.given import as_list, axes_told, path_of
 from napari_tool_runner.widgets.help_text import bibtex, doi_of, help_html, safe_link
 from napari_tool_runner.widgets.help_text import shortened as _e
 from napari_tool_runner.widgets.parts.background import Task

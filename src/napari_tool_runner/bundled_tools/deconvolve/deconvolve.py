@@ -85,14 +85,22 @@ def gaussian_psf(sigmas, shape):
     return psf / psf.sum()
 
 
-def measured_psf(path, ndim, sizes):
-    """Return the point-spread function of an image, brightest point in the middle."""
-    psf, _, own = read_image(path)
+def measured_psf(path, together, sizes):
+    """Return the point-spread function of an image, brightest point in the middle.
+
+    It has the axes of what is sharpened together, or is a plane.
+    """
+    psf, axes, own = read_image(path)
     tell_sizes(sizes, own)
+    if axes.replace("Q", "Z") not in ("YX", "ZYX"):
+        sys.exit(f"{path} has the axes {axes}: a bead is a plane or a stack.")
     psf = filled(psf.astype(float))
-    if psf.ndim != ndim:
-        sys.exit(f"{path} has {psf.ndim} axes, but what is sharpened together has {ndim}.")
-    edges = [np.take(psf, [0, -1], axis=axis).ravel() for axis in range(ndim)]
+    if psf.ndim > len(together):
+        print("note: planes are sharpened, and the bead is a stack: its brightest slice counts")
+        psf = psf[psf.max(axis=(1, 2)).argmax()]
+    elif psf.ndim < len(together):
+        print("note: the bead is one plane: every slice is sharpened by itself")
+    edges = [np.take(psf, [0, -1], axis=axis).ravel() for axis in range(psf.ndim)]
     psf = np.clip(psf - np.median(np.concatenate(edges)), 0, None)
     if not psf.sum() > 0:
         sys.exit(f"{path} shows no bright spot that could be a point-spread function.")
@@ -192,10 +200,11 @@ def main():
     image, axes, sizes = read_image(args.input)
     missing = tell_missing(image)
     together = space(axes, args.space)
-    inner = [n for n, axis in zip(image.shape, axes, strict=True) if axis in together]
     if args.psf:
-        psf = measured_psf(args.psf, len(inner), sizes)
-    else:
+        psf = measured_psf(args.psf, together, sizes)
+        together = together[-psf.ndim :]
+    inner = [n for n, axis in zip(image.shape, axes, strict=True) if axis in together]
+    if not args.psf:
         steps = zip(axes, pitch(axes, sizes), strict=True)
         sigmas = [
             args.sigma / step if axis in "YX" else args.sigma_z

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from napari_tool_runner.tools.common import is_true, layer_kinds, limits, ndims, real, whole
+from napari_tool_runner.tools.common import (
+    is_true,
+    layer_kinds,
+    like_another,
+    limits,
+    ndims,
+    real,
+    whole,
+)
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.hints import input_kinds
 from napari_tool_runner.tools.model import (
@@ -17,6 +25,7 @@ from napari_tool_runner.tools.model import (
     FloatParameter,
     HiddenParameter,
     IntegerParameter,
+    Likeness,
     Parameter,
     SelectOption,
     SelectParameter,
@@ -45,6 +54,7 @@ _ATTRIBUTES = frozenset(
         "advanced",
         "applies",
         "omit",
+        *Likeness,
     }  # our own
 )
 _PAIRS = [("true", "false"), ("True", "False"), ("TRUE", "FALSE"), ("1", "0")]
@@ -61,6 +71,7 @@ class _Common(TypedDict):
     advanced: bool
     argument: str
     for_ndim: tuple[int, ...]
+    for_axes: str
     native: object
 
 
@@ -99,6 +110,7 @@ def read_parameter(element: Element, notes: Notes, formats: Formats) -> Paramete
         "advanced": is_true(element.get("advanced")) if element.get("advanced") else optional,
         "argument": element.get("argument", "").strip(),
         "for_ndim": () if kind == "data" else ndims(element.get("ndim", ""), notes),
+        "for_axes": "" if kind == "data" else _needs(element),
         "native": element.get("omit", "").strip().lower(),
     }
     if kind == "data":
@@ -131,6 +143,7 @@ def _data(
         if name not in known:
             notes.info("", f"The format “{name}” is not known; files are passed as they are.")
     kinds = layer_kinds(element.get("layer", ""), notes)
+    like, likeness = like_another(element.get)
     return DataParameter(
         **common,
         optional=optional,
@@ -141,9 +154,15 @@ def _data(
         maximum=whole(element.get("max"), "max", notes),
         ndim=ndims(element.get("ndim", ""), notes),
         axes=element.get("axes", "").strip().upper(),
-        needs=element.get("needs", "").strip().upper(),
+        needs=_needs(element),
+        like=like,
+        likeness=likeness,
         rgb=is_true(element.get("rgb", "true")),
     )
+
+
+def _needs(element: Element) -> str:
+    return element.get("needs", "").strip().upper()
 
 
 def _integer(element: Element, common: _Common, optional: bool, notes: Notes) -> IntegerParameter:

@@ -28,6 +28,7 @@ from napari_tool_runner.tools.common import (
     line,
     ndims,
     read_page,
+    tell_unlike,
 )
 from napari_tool_runner.tools.formats import Formats, split_formats
 from napari_tool_runner.tools.model import (
@@ -203,6 +204,7 @@ def _inputs(
             applies[parameter.name] = text
         for alias in _aliases(child.get("argument", ""), child.get("name", ""), parameter.name):
             aliases.setdefault(alias, parameter.name)
+    tell_unlike([*found.values()], notes)
     data = [parameter.name for parameter in found.values() if isinstance(parameter, DataParameter)]
     told = [f"{name}{what}" for name in data for what in TOLD]
     return with_conditions(found, applies, notes), {

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from packaging.version import Version
 
 from napari_tool_runner.errors import ParameterError
-from napari_tool_runner.tools.common import Notes, is_true, layer_kinds, limits, ndims, real, whole
+from napari_tool_runner.tools.common import (
+    Notes,
+    is_true,
+    layer_kinds,
+    like_another,
+    limits,
+    ndims,
+    real,
+    whole,
+)
 from napari_tool_runner.tools.galaxy.options import ComputedOptions, column_number, read_options
 from napari_tool_runner.tools.galaxy.sanitize import DEFAULT_SANITIZER, Sanitizer
 from napari_tool_runner.tools.galaxy.source import ANY_COLLECTION, Native
@@ -233,6 +242,7 @@ class _Reader:
         if source.elem().find("options") is not None and base["native"].type != "data_collection":
             self.notes.info(where, "Galaxy would offer only some datasets here; all are offered.")
         multiple = bool(collection) or source.get_bool("multiple", False)
+        like, likeness = like_another(source.get)
         default = source.elem().find("default")
         if default is not None:
             places = (element.get("location") for element in default.iter())
@@ -252,6 +262,8 @@ class _Reader:
             ndim=ndims(source.get("ndim") or "", here),
             axes=(source.get("axes") or "").upper(),
             needs=(source.get("needs") or "").strip().upper(),
+            like=like,
+            likeness=likeness,
             rgb=is_true(source.get("rgb") or "true"),
             collection=collection,
         )

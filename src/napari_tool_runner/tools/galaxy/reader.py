@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import real_path
-from napari_tool_runner.tools.common import HELP_FORMATS, Notes, dedent, read_page
+from napari_tool_runner.tools.common import HELP_FORMATS, Notes, dedent, read_page, tell_unlike
 from napari_tool_runner.tools.galaxy.descriptor_tests import read_tests
 from napari_tool_runner.tools.galaxy.inputs import read_inputs
 from napari_tool_runner.tools.galaxy.outputs import read_outputs
@@ -74,6 +74,7 @@ def read_tool(path: Path, root: Path | None, formats: Formats) -> Tool:
     notes = Notes()
     _server_features(source, notes)
     inputs = read_inputs(source, notes)
+    tell_unlike(inputs, notes)
     outputs = read_outputs(source, notes)
     tests = read_tests(source, inputs, notes)
     help_text, help_format = _help(source, notes)

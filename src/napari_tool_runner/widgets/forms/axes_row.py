@@ -22,8 +22,8 @@ from napari_tool_runner.exchange import (
     why_guess,
     with_known_axes,
 )
+from napari_tool_runner.widgets.forms.given import axes_told, path_of
 from napari_tool_runner.widgets.forms.known_axes import axes_of, learn_axes
-from napari_tool_runner.widgets.forms.layers import axes_told, path_of
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label

@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_tool_runner.errors import ToolRunnerError
-from napari_tool_runner.exchange import can_drop, layer_kind, outer_axes, taken_dimensions
+from napari_tool_runner.exchange import can_drop, layer_kind, slices_of
 from napari_tool_runner.jobs import Extent
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
+from napari_tool_runner.widgets.forms.given import as_list
 from napari_tool_runner.widgets.forms.known_axes import axes_of
-from napari_tool_runner.widgets.forms.layers import as_list
 from napari_tool_runner.widgets.parts.background import soon
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo, keep_wheel_away
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -86,16 +86,10 @@ class Sliced:
     def __init__(self, layer: object, parameter: DataParameter, viewer: ViewerModel) -> None:
         self._layer = cast("Layer", layer)
         self._viewer = viewer
-        taken, ndim = taken_dimensions(parameter), self._layer.ndim
-        fewer = [n for n in taken if 2 <= n < ndim]
-        inner, axes = max(fewer, default=0) if taken else 2, axes_of(self._layer)
-        outer = outer_axes(axes, inner) if 0 < inner < ndim else []
-        self.outer = [] if any(axes[i] in parameter.needs for i in outer) else outer
-        """Which axes are taken apart."""
-        self.inner = inner if self.outer else 0
+        self.outer, self.needed = slices_of(parameter, axes_of(self._layer))
+        """Which axes are taken apart; whether the tool takes other ones than the layer has."""
+        self.inner = self._layer.ndim - len(self.outer) if self.outer else 0
         """Axes of one slice; 0: the tool takes no slices of this layer."""
-        self.needed = bool(taken) and ndim not in taken
-        """Whether the tool takes other numbers of dimensions than the layer has."""
         self._fits = not self.needed or can_drop(parameter, self.shape)
 
     @property
@@ -368,6 +362,7 @@ class ExtentBar(QWidget):
         self.seen.setEnabled(part or self.seen.isChecked())
         self.setVisible(several or part or (found is not None and self.seen.isChecked()))
         self._explain()
+        self._tell_form()
 
     def _explain(self, *_: object) -> None:
         found = self._found
@@ -377,6 +372,14 @@ class ExtentBar(QWidget):
     def _activated(self, _: int) -> None:
         self._chosen = self.choice
         self._explain()
+        self._tell_form()
+
+    def _tell_form(self) -> None:
+        """Let the form judge whether layers fit together where they are cut."""
+        chooser, cut = self._form.chooser, self.choice is not Choice.WHOLE
+        if chooser.cut is not cut:
+            chooser.cut = cut
+            chooser.judge()
 
     def _view_moved(self, event: object = None) -> None:
         self._soon.start()

@@ -130,6 +130,10 @@ class Field:
         """Return a remark to show under the field, an empty text for none."""
         return ""
 
+    def mends(self) -> tuple[Button, ...]:
+        """Return what may mend the problem that is shown."""
+        return ()
+
     def offers(self) -> tuple[Button, ...]:
         """Return the buttons that go with `hint`."""
         return ()
@@ -351,7 +355,7 @@ class FieldRow(QWidget):
         if self._message is None:
             self._message = MessageBar(stays=True)
             self._grid.addWidget(self._message, 2, 0, 1, 3)
-        offers = () if is_problem else self.field.offers()
+        offers = self.field.mends() if is_problem else self.field.offers()
         self._message.say(text, "problem" if is_problem else "info", offers)
         described = f"{text} {self.node.parameter.help}".strip()
         self.field.focus_widget().setAccessibleDescription(described)

@@ -21,6 +21,7 @@ from napari_tool_runner.tools.model import (
     Tool,
 )
 from napari_tool_runner.tools.tree import ABSENT, Leaf, rebuild
+from napari_tool_runner.widgets.forms.known_axes import asks_data
 from napari_tool_runner.widgets.forms.node import Items, LeafNode, Node, Owner
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def _nodes(items: Sequence[InputItem], owner: Owner) -> tuple[Node, ...]:
     nodes = tuple(map(node, items))
     leaves = {one.key: one for one in nodes if isinstance(one, LeafNode)}
     for leaf in leaves.values():
-        if leaf.parameter.applies or leaf.parameter.for_ndim:
+        if leaf.parameter.applies or asks_data(leaf.parameter):
             leaf.stand_beside(leaves)
     return nodes
 

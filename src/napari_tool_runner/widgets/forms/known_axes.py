@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from napari_tool_runner.exchange import snapshot
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["axes_of", "learn_axes"]
+    from napari_tool_runner.tools.model import Parameter
+
+__all__ = ["asks_data", "axes_of", "has_effect", "learn_axes"]
 
 # layer without names -> the letters that the file behind it told
 _told: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
@@ -28,3 +30,22 @@ def learn_axes(layer: Layer, axes: str, *, guess: bool) -> None:
         _told.setdefault(layer, axes)
     else:
         _told[layer] = axes
+
+
+def asks_data(parameter: Parameter) -> bool:
+    """Whether the data decide if a parameter has an effect."""
+    return bool(parameter.for_ndim or parameter.for_axes)
+
+
+def has_effect(parameter: Parameter, value: object) -> bool:
+    """Whether a parameter has one on a layer; of a file, or axes that nobody knows: yes."""
+    ndim = getattr(value, "ndim", None)
+    if ndim is None:
+        return True
+    if parameter.for_ndim and ndim not in parameter.for_ndim:
+        return False
+    own = snapshot(value).geometry
+    axes = axes_of(cast("Layer", value))
+    sizes = own.shape if len(own.shape) == len(axes) else (0,) * len(axes)
+    long = [axis for axis, size in zip(axes, sizes, strict=True) if size != 1]
+    return not parameter.for_axes or bool({"Q", *parameter.for_axes} & {*long})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from napari_tool_runner.exchange import (
     misfit,
     refused,
     refused_axes,
+    refused_beside,
     snapshot,
     taken_dimensions,
     takes_features,
@@ -24,89 +23,22 @@ from napari_tool_runner.exchange import (
 )
 from napari_tool_runner.jobs import is_preview, made_of
 from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.followed import Followed
+from napari_tool_runner.widgets.forms.given import as_list, path_of, told
 from napari_tool_runner.widgets.forms.known_axes import axes_of
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.forms.sentences import kinds_text, undrawn
-from napari_tool_runner.widgets.parts.texts import tooltip
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+    from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.layer_source import LayerSource
     from napari_tool_runner.widgets.forms.node import LeafNode
 
-__all__ = [
-    "LayerChooser",
-    "as_list",
-    "axes_told",
-    "has_colours",
-    "path_of",
-    "takes_time",
-    "told",
-    "with_axes",
-    "wrong_dimensions",
-]
-
-
-def as_list(value: object) -> list[object]:
-    """Return the data values of a node as a list.
-
-    A file of which something is told, ``(path, {"axis_labels": …})``, is one of them.
-    """
-    if value is None:
-        return []
-    if _is_told(value):
-        return [value if isinstance(value, tuple) else tuple(value)]
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _is_told(value: object) -> TypeGuard[Sequence[object]]:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 2
-        and isinstance(value[0], str | Path)
-        and isinstance(value[1], Mapping)
-    )
-
-
-def path_of(value: object) -> Path | None:
-    """Return the path of a file, whether or not something is told of it; None of a layer."""
-    path = value[0] if _is_told(value) else value
-    return Path(path) if isinstance(path, str | Path) else None
-
-
-def axes_told(value: object) -> tuple[str, ...]:
-    """Return the names of axes that are told of a file, if any."""
-    more = value[1] if _is_told(value) else None
-    return tuple(map(str, more.get("axis_labels", ()))) if isinstance(more, Mapping) else ()
-
-
-def with_axes(value: object, labels: Sequence[str]) -> object:
-    """Return a file with other names of its axes; without any: the file itself."""
-    path = path_of(value)
-    return (path, {"axis_labels": tuple(labels)}) if labels else path
-
-
-def told(value: object) -> tuple[str, str]:
-    """Return the name of a layer or file, and a tooltip on it."""
-    if not isinstance(value, str) and (path := path_of(value)) is not None:
-        return path.name, tooltip(path.name, str(path))
-    name = str(getattr(value, "name", value))
-    return name, tooltip(name, _described(value))
-
-
-def _described(value: object) -> str:
-    """Return kind, size and data type of a layer."""
-    kind = layer_kind(value).value
-    data = getattr(value, "data", None)
-    if getattr(value, "multiscale", False) and data is not None:
-        data = data[0]
-    shape, dtype = getattr(data, "shape", None), getattr(data, "dtype", None)
-    if shape is None:
-        return kind
-    return f"{kind}, {' × '.join(map(str, shape))}, {dtype}"
+__all__ = ["LayerChooser", "has_colours", "takes_time", "wrong_dimensions"]
 
 
 def wrong_dimensions(parameter: DataParameter, layer: object) -> str:
@@ -126,11 +58,22 @@ def has_colours(layer: object) -> bool:
 
 def _unfit(parameter: DataParameter, value: object) -> str:
     """Return why the pixels of a layer cannot go in; a file is looked at by the run."""
-    if path_of(value) is not None or not (kind := layer_kind(value)).is_pixels:
+    if not _is_picture(value):
         return ""
-    data = getattr(value, "data", None)
+    data, kind = getattr(value, "data", None), layer_kind(value)
     array = data[0] if getattr(value, "multiscale", False) and data is not None else data
     return refused(parameter, kind, array, told(value)[0], rgb=has_colours(value))
+
+
+def _is_picture(value: object) -> bool:
+    """Whether it is a layer of pixels, not a file."""
+    return path_of(value) is None and layer_kind(value).is_pixels
+
+
+def _geometry(layer: object) -> Geometry:
+    """Return the geometry of a layer of pixels, with the axes that its file tells."""
+    own = snapshot(layer).geometry
+    return replace(own, axes=axes_of(cast("Layer", layer)))
 
 
 def _lacking(parameter: DataParameter, value: object) -> str:
@@ -138,8 +81,8 @@ def _lacking(parameter: DataParameter, value: object) -> str:
     bounded = taken_dimensions(parameter) or parameter.needs
     if not bounded or layer_kind(value) is LayerKind.ANY:  # a file: the run looks at it
         return ""
-    pixels, own = layer_kind(value).is_pixels, snapshot(value).geometry
-    own = replace(own, axes=axes_of(cast("Layer", value))) if pixels else own
+    pixels = layer_kind(value).is_pixels
+    own = _geometry(value) if pixels else snapshot(value).geometry
     return refused_axes(parameter, told(value)[0], own, pixels=pixels, cut=True)
 
 
@@ -175,6 +118,8 @@ class LayerChooser:
     def __init__(self, model: FormModel, source: LayerSource) -> None:
         self.model = model
         self.source = source
+        self.cut = False
+        """Whether the tool will get slices; `judge` after a change."""
         self._known: dict[int, Takes] = {}
         self._followed = Followed(self)
 
@@ -285,9 +230,9 @@ class LayerChooser:
         lost = len(present) < len(as_list(leaf.value))
         chosen = leaf.chosen and not (lost and not present)
         if not chosen:
-            present = [] if parameter.optional else self._best(parameter, fitting, taken)
+            present = [] if parameter.optional else self._best(leaf, fitting, taken)
         value = (present or None) if parameter.multiple else (present[0] if present else None)
-        leaf.take(value, chosen=chosen, extra_problem=self._wrong(parameter, value))
+        leaf.take(value, chosen=chosen, extra_problem=self._wrong(leaf, value))
 
     def suits(self, parameter: DataParameter, layer: object) -> bool:
         """Whether a layer can be chosen, and is not objects for intensities or the other way."""
@@ -313,7 +258,7 @@ class LayerChooser:
         """Say at each input when no open layer fits it, or what is chosen cannot go in."""
         for leaf in list(self.model.leaves()):
             if isinstance(leaf.parameter, DataParameter):
-                leaf.set_extra_problem(self._wrong(leaf.parameter, leaf.value))
+                leaf.set_extra_problem(self._wrong(leaf, leaf.value))
 
     def _undrawn(self, parameter: DataParameter, layer: object) -> str:
         """Return a sentence when shapes are to be drawn, and no input tells how large."""
@@ -327,10 +272,31 @@ class LayerChooser:
             return ""
         return undrawn(told(layer)[0])
 
-    def _wrong(self, parameter: DataParameter, value: object) -> str | None:
+    def _unlike_other(self, leaf: LeafNode, layer: object) -> str:
+        """Return why a layer cannot go in beside that of another input; the run looks at files."""
+        parameter = leaf.parameter
+        assert isinstance(parameter, DataParameter)
+        if not parameter.like or not _is_picture(layer):
+            return ""
+        others = as_list(beside(self.model.values(), leaf.name).get(parameter.like))
+        mine = told(layer)[0], _geometry(layer)
+        said = (
+            refused_beside(parameter, *mine, told(one)[0], _geometry(one), cut=self.cut)
+            for one in others
+            if one is not layer and _is_picture(one)
+        )
+        return next(filter(None, said), "")
+
+    def _wrong(self, leaf: LeafNode, value: object) -> str | None:
         """Return why what is chosen cannot go in, or that a required input has nothing."""
-        chosen = as_list(value)
-        said = (_refused(parameter, one) or self._undrawn(parameter, one) for one in chosen)
+        parameter, chosen = leaf.parameter, as_list(value)
+        assert isinstance(parameter, DataParameter)
+        said = (
+            _refused(parameter, one)
+            or self._undrawn(parameter, one)
+            or self._unlike_other(leaf, one)
+            for one in chosen
+        )
         if refused := next(filter(None, said), ""):
             return refused
         if chosen or parameter.optional:
@@ -364,9 +330,9 @@ class LayerChooser:
             if len(data) == 1:
                 self._followed.stay(None if by_hand else leaf)
 
-    def _best(
-        self, parameter: DataParameter, fitting: list[object], taken: list[object]
-    ) -> list[object]:
+    def _best(self, leaf: LeafNode, fitting: list[object], taken: list[object]) -> list[object]:
+        parameter = leaf.parameter
+        assert isinstance(parameter, DataParameter)
         if parameter.multiple:
             chosen = self.source.selected()
             selected = [layer for layer in fitting if any(layer is one for one in chosen)]
@@ -381,7 +347,8 @@ class LayerChooser:
         def rank(layer: object) -> tuple[int, bool]:
             kind = layer_kind(layer)
             place = kinds.index(kind) if kind in kinds else len(kinds)
-            return place, self._unlike(parameter, layer) or bool(_refused(parameter, layer))
+            wrong = _refused(parameter, layer) or self._unlike_other(leaf, layer)
+            return place, self._unlike(parameter, layer) or bool(wrong)
 
         best = min(pool, key=rank, default=None)
         if best is None:

@@ -23,15 +23,8 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.widgets.forms.axes_row import AxesRow
 from napari_tool_runner.widgets.forms.choice_fields import CheckList
 from napari_tool_runner.widgets.forms.field_base import Field, FormContext
-from napari_tool_runner.widgets.forms.layers import (
-    as_list,
-    axes_told,
-    path_of,
-    takes_time,
-    told,
-    with_axes,
-    wrong_dimensions,
-)
+from napari_tool_runner.widgets.forms.given import as_list, axes_told, path_of, told, with_axes
+from napari_tool_runner.widgets.forms.layers import takes_time, wrong_dimensions
 from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
@@ -215,7 +208,7 @@ class _DataField(Field):
         return "No objects are open yet: make them of an image." if empty else ""
 
     def offers(self) -> tuple[Button, ...]:
-        """Offer to make objects of intensities, or to bring an image onto another's pixels."""
+        """Offer to make objects of intensities, or what mends how a layer lies."""
         steps, chosen = self.context.steps, as_list(self.node.value)
         if steps is not None and wants_objects(self.parameter):
             layers = [v for v in chosen if self._misfit(v)]
@@ -225,9 +218,13 @@ class _DataField(Field):
                     return steps.split(layers[0])
                 takes_masks = LayerKind.IMAGE in self.parameter.kinds
                 return (steps.segment if takes_masks else steps.find)(layers[0])
-        lying = [v for v in chosen if self._apart(v)[1]]
+        return self.mends() or (self._before(chosen[0])[1] if chosen else ())
+
+    def mends(self) -> tuple[Button, ...]:
+        """Offer to bring an image onto another's pixels."""
+        lying = [v for v in as_list(self.node.value) if self._apart(v)[1]]
         if not lying:
-            return self._before(chosen[0])[1] if chosen else ()
+            return ()
         label = f"Resample onto “{told(self._grid())[0]}”"
         return ((label, lambda: self._resample(lying[0])),)
 

@@ -13,6 +13,7 @@ from napari_tool_runner.tools.effect import without_effect
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter
 from napari_tool_runner.tools.shared_time import together
 from napari_tool_runner.tools.values import check_value, coerce, default_value
+from napari_tool_runner.widgets.forms.known_axes import asks_data, has_effect
 
 __all__ = ["Items", "LeafNode", "Node", "Owner", "Problem"]
 
@@ -110,6 +111,7 @@ class LeafNode(Node):
         self._checked = False
         self._extra_problem: str | None = None
         self._beside: dict[str, LeafNode] = {}
+        self._in_vain: bool | None = None  # on the chosen layers; None: to be looked at
         self.chosen = False
         """Whether the user (or a preset) set it; False follows automatic choices."""
         self.said = ""
@@ -123,7 +125,9 @@ class LeafNode(Node):
     @property
     def idle(self) -> bool:
         """Whether it has no effect with the present values beside it."""
-        if self._is_of_other_data():
+        if self._in_vain is None:
+            self._in_vain = self._is_of_other_data()
+        if self._in_vain:
             return True
         if not self.parameter.applies:
             return False
@@ -132,13 +136,13 @@ class LeafNode(Node):
         return self.key in without_effect(conditions, values)
 
     def _is_of_other_data(self) -> bool:
-        """Whether all layers that are chosen have other dimensions than it has an effect on."""
-        if not self.parameter.for_ndim:
+        """Whether all layers that are chosen have other axes than it has an effect on."""
+        if not asks_data(self.parameter):
             return False
         chosen = [leaf.value for leaf in self._beside.values() if leaf.is_data]
         data = [one for value in chosen for one in (value if isinstance(value, list) else [value])]
-        known = [getattr(one, "ndim", None) for one in data if one is not None]
-        return bool(known) and not {*known} & {None, *self.parameter.for_ndim}
+        told = [has_effect(self.parameter, one) for one in data if one is not None]
+        return bool(told) and not any(told)
 
     def stand_beside(self, leaves: Mapping[str, LeafNode]) -> None:
         """Follow those among `leaves` that decide whether it has an effect."""
@@ -147,9 +151,13 @@ class LeafNode(Node):
             other = leaves[condition.name]
             other.decides = True
             other.changed.connect(self.changed.emit)
-        for other in leaves.values() if self.parameter.for_ndim else ():
+        for other in leaves.values() if asks_data(self.parameter) else ():
             if other.is_data:
-                other.changed.connect(self.changed.emit)
+                other.changed.connect(self._data_changed)
+
+    def _data_changed(self) -> None:
+        self._in_vain = None
+        self.changed.emit()
 
     @property
     def is_default(self) -> bool:

@@ -24,7 +24,7 @@ from napari_tool_runner.exchange import (
     with_known_sizes,
 )
 from napari_tool_runner.tools.model import FloatParameter, IntegerParameter, LayerKind
-from napari_tool_runner.widgets.forms.layers import as_list, path_of
+from napari_tool_runner.widgets.forms.given import as_list, path_of
 from napari_tool_runner.widgets.forms.node import LeafNode
 from napari_tool_runner.widgets.parts.background import Latest
 

@@ -10,7 +10,7 @@ from napari_tool_runner.quoting import some_paths
 from napari_tool_runner.tools import tree
 from napari_tool_runner.tools.model import DataParameter, ParameterBase
 from napari_tool_runner.widgets.forms.extents import Choice
-from napari_tool_runner.widgets.forms.layers import path_of
+from napari_tool_runner.widgets.forms.given import path_of
 from napari_tool_runner.widgets.forms.quantities import has_two_units, sizes_of
 from napari_tool_runner.widgets.parts.background import Task
 

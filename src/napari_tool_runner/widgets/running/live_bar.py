@@ -21,7 +21,7 @@ from napari_tool_runner.jobs import (
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.widgets.forms.extents import view_events
-from napari_tool_runner.widgets.forms.layers import as_list, path_of
+from napari_tool_runner.widgets.forms.given import as_list, path_of
 from napari_tool_runner.widgets.forms.outputs_box import CONTOURS, REPLACE
 from napari_tool_runner.widgets.parts.background import bell, soon
 from napari_tool_runner.widgets.parts.layouts import filled
