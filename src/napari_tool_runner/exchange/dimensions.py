@@ -11,7 +11,15 @@ if TYPE_CHECKING:
     from napari_tool_runner.exchange.model import Geometry
     from napari_tool_runner.tools.model import DataParameter
 
-__all__ = ["any_of", "can_drop", "refused_axes", "slices_of", "taken_dimensions", "wanted_axes"]
+__all__ = [
+    "any_of",
+    "can_drop",
+    "refused_axes",
+    "slices_of",
+    "taken_dimensions",
+    "takes",
+    "wanted_axes",
+]
 
 _MEANT = {"T": "time", "Z": "depth", "C": "channels"}
 _WITH = {"T": "a movie", "Z": "a stack"}
