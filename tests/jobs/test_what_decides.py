@@ -7,17 +7,20 @@ import shutil
 import threading
 import time
 import venv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import napari_tool_runner as ntr
 from napari_tool_runner import sealed
+from napari_tool_runner.jobs import job_manager, place
+from napari_tool_runner.jobs.record import JobState
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.programs.trees import Trees
+from napari_tool_runner.plugins.runner_local import LocalRunnerService
 from support import until_kept
 
 if TYPE_CHECKING:
@@ -66,17 +69,19 @@ class Computer:
             '<inputs><param name="more" type="text" value=""/></inputs>'
             '<outputs><data name="out" format="txt"/></outputs></tool>',
         )
+        result = ntr.run(path, config=self.config(), **values)
+        until_kept()
+        return result
+
+    def config(self) -> dict[str, object]:
         path_of_programs = [str(self.programs / "bin"), str(self.top / "venv" / "bin")]
-        config: dict[str, object] = {
+        return {
             "workspace": str(self.top / "jobs"),
             "runner": {"service": "LOCAL", "path": path_of_programs, **self.runner},
             "jobs": {"cache": True},
             "process": {"xml_dirs": [str(self.top / "tools")]},
             "env": [{"name": "MODELS", "value": str(self.programs / "share" / "models")}],
         }
-        result = ntr.run(path, config=config, **values)
-        until_kept()
-        return result
 
 
 def write(path: Path, text: str) -> Path:
@@ -350,8 +355,8 @@ def test_what_changed_while_it_ran_may_not_have_been_read(computer: Computer) ->
 def test_a_long_run_is_looked_at_meanwhile(
     computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_tool_runner.jobs.answers._LONG", 0.0)
-    monkeypatch.setattr("napari_tool_runner.jobs.answers._looked", looked := set[str]())
+    monkeypatch.setattr("napari_tool_runner.jobs.place._LONG", 0.0)
+    monkeypatch.setattr("napari_tool_runner.jobs.place._known", looked := set[str]())
     go = computer.programs / "lib" / "go"
     script = f"import os, time\nwhile not os.path.exists('{go}'): time.sleep(0.01)"
     thread = threading.Thread(target=computer.run, args=(script,))
@@ -361,6 +366,66 @@ def test_a_long_run_is_looked_at_meanwhile(
     assert looked == {"LOCAL"}
     write(go, "")
     thread.join()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Let nothing be known of a place until the event is set."""
+    event, ask = threading.Event(), LocalRunnerService.fingerprint
+
+    def late(*told: Any) -> Mapping[str, object] | None:
+        event.wait(60)
+        return ask(*told)
+
+    monkeypatch.setattr(LocalRunnerService, "fingerprint", late)
+    monkeypatch.setattr(place, "_known", set())
+    yield event
+    event.set()
+
+
+def test_nobody_waits_longer_for_an_earlier_run_than_it_took(
+    computer: Computer, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow.set()
+    computer.run()
+    slow.clear()
+    monkeypatch.setattr(place, "_known", set())
+    monkeypatch.setattr(place, "_PATIENCE", 0.4)
+    threading.Timer(3.0, slow.set).start()  # `Computer.run` waits until it is kept
+    again = computer.run()
+    assert not again.record["earlier"]
+    log = again.workspace / "log.txt"
+    assert "To tell whether an earlier run answers takes too long" in log.read_text()
+    assert computer.run().record["earlier"]
+
+
+def test_an_earlier_run_that_took_long_is_waited_for(
+    computer: Computer, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow.set()
+    computer.run("import time; time.sleep(2)")
+    slow.clear()
+    monkeypatch.setattr(place, "_known", set())
+    monkeypatch.setattr(place, "_PATIENCE", 0.0)
+    threading.Timer(0.5, slow.set).start()
+    assert computer.run("import time; time.sleep(2)").record["earlier"]
+
+
+def test_a_look_for_an_earlier_run_is_cancelled(
+    computer: Computer, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow.set()
+    config = computer.config()
+    computer.run()
+    slow.clear()
+    monkeypatch.setattr(place, "_known", set())
+    monkeypatch.setattr(place, "_PATIENCE", 60.0)
+    job = job_manager().submit(computer.tool / "tool.xml", {}, config=config)
+    while job.phase != "Looking for an earlier run":
+        time.sleep(0.01)
+    job.cancel()
+    assert job.wait(10)
+    assert job.state is JobState.CANCELLED
 
 
 def test_a_fork_hears_for_itself(tmp_path: Path) -> None:

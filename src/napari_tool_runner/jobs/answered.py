@@ -76,9 +76,10 @@ class AnsweredRun(Run):
         files = [file for output in kept.outputs for file in output.files]
         self.digests = {top / file.path: file.sha256 for file in files}
         self.files.prepare(request.tool.formats, rendered.outputs, self.inputs)
-        self._tell(f"{self.record().answered}: nothing has changed, nothing was run.")
         for note in kept.notes:
             self._tell(note)
+        # last: what they say of the result is told first
+        self._tell(f"{self.record().answered}: nothing has changed, nothing was run.")
         return True
 
     def _collected(

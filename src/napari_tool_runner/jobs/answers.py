@@ -29,6 +29,7 @@ from napari_tool_runner import sealed, settings
 from napari_tool_runner.errors import OutputError, ToolRunnerError
 from napari_tool_runner.jobs.cache import SMALL, KeptFile, KeptOutput, KeptRun, result_cache
 from napari_tool_runner.jobs.digests import known_digest, remember_digest, stamp_of
+from napari_tool_runner.jobs.place import Place, Told
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins import CHANGED, WARM
@@ -56,10 +57,6 @@ _JOB = "‹job›"
 _LONGEST = 2**20
 """Characters of a command that are looked through."""
 _WAIT, _MOMENT = 10.0, 0.05
-_LONG = 2.0
-"""Seconds of a run after which it is worth its while to look at its place meanwhile."""
-_LATER = 0.3
-"""Seconds in which whoever has waited for a result is not disturbed."""
 _SETTLED = 60.0
 """Seconds after which a disk has what was written to a file, also through a map."""
 _CLOCK_OF_FILES = 5
@@ -112,28 +109,30 @@ class Answers:
         self._made: tuple[Sequence[CollectedOutput], JobPaths] | None = None
         self._keeping, self._known_as, self._begun = _Keeping(), "", 0
         self._again: Callable[[], dict[str, object] | None] = lambda: None
-        self._service = ""
-        self._place: Callable[[], Mapping[str, object] | None] = lambda: None
-        self._found: Mapping[str, object] | None = None
-        self._soon: threading.Timer | None = None
+        self._place = Place("", lambda: None)
+        self._found: Told | None = None
+        self._started = self._took = 0.0
 
-    def ask(self, call: Call, service: RunnerService, name: str) -> Mapping[str, object] | None:
+    def ask(self, call: Call, service: RunnerService, name: str) -> Told | None:
         """Learn what decides the result of `call`; return what the service says of its place.
 
-        None: that cannot be told, or nothing is kept for such a call.
+        None: that cannot be told, or not soon enough, or nothing is kept for such a call.
         """
         if not self._may_be_told(call):
             return None
         self._again = partial(self._question, call, name)
-        argv, self._service = [*call.rendered.argv], name
-        self._place = partial(service.fingerprint, self._tool, self._context, argv)
+        argv = [*call.rendered.argv]
+        told = partial(service.fingerprint, self._tool, self._context, argv)
+        self._place = Place(name, told)
         try:
             self._asked = self._again()
             self._inputs = [*self._contents(call)] if self._asked else []
             key = self._key()
             if kept := _keeping.get(key):  # it ended this very moment
                 kept.done.wait(_WAIT)
-            self._found = self._look() if key and self._cache.holds(key) else None
+            seconds = self._cache.seconds(key) if key else None
+            if seconds is not None:
+                self._found = self._place.look_for(seconds, self._context)
         except (OSError, OutputError, ToolRunnerError):
             return None  # what is wrong is told by the run
         return self._found
@@ -148,20 +147,9 @@ class Answers:
         """Say that the program will start now: what changes later may not have been read."""
         if sys.platform == "linux":
             self._begun = time.clock_gettime_ns(_CLOCK_OF_FILES)
-        if self._asked is not None and self._service not in _looked:
-            self._soon = threading.Timer(_LONG, self._look_ahead)
-            self._soon.daemon = True
-            self._soon.start()
-
-    def _look(self) -> Mapping[str, object] | None:
-        """Return what the service says of the place: the first time it may take a second."""
-        found = self._place()
-        _looked.add(self._service)
-        return found
-
-    def _look_ahead(self) -> None:
-        with suppress(OSError, ToolRunnerError):  # which is told at the end
-            self._look()
+        self._started = time.monotonic()
+        if self._asked is not None:
+            self._place.look_ahead()
 
     def settle(self) -> None:
         """Before inputs are hashed: let the disk have all that was written to them."""
@@ -171,9 +159,8 @@ class Answers:
 
     def made(self, outputs: Sequence[CollectedOutput], paths: JobPaths) -> None:
         """Take what the program made, to be kept when the job has come to its end."""
-        self._made = outputs, paths
-        if self._soon is not None:
-            self._soon.cancel()
+        self._made, self._took = (outputs, paths), time.monotonic() - self._started
+        self._place.stop_ahead()
 
     def end(self) -> None:
         """Say that the job is done and will be kept now: whoever asks the same waits for it."""
@@ -202,16 +189,16 @@ class Answers:
             warm = bool(job.provenance.get(WARM))  # imported earlier, of what lay there then
             same = not warm and self._made is not None and self._again() == self._asked
             if same and self._made is not None and (key := self._key()):
-                if self._service not in _looked:
-                    time.sleep(_LATER)
-                place = self._look()
+                place = self._place.look_later()
                 if place is None or not self._is_where_it_ran(place, job):
                     return
                 self._keeping.near.set()
                 collected, paths = self._made
                 outputs = _kept_outputs(collected, paths.top, digests)
                 if outputs is not None:
-                    whole = replace(job, place=self._name_of(place), outputs=outputs)
+                    whole = replace(
+                        job, place=self._name_of(place), outputs=outputs, seconds=self._took
+                    )
                     self._cache.keep(key, whole, paths.top)
         except (OSError, OutputError, ToolRunnerError) as error:
             _logger.warning("The results of job %s are not kept for later: %s", job.job, error)
@@ -229,11 +216,11 @@ class Answers:
         contents = [[*one.name, one.sha256] for one in self._inputs]
         return self._cache.key({**self._asked, "inputs": contents})
 
-    def _name_of(self, place: Mapping[str, object]) -> str:
+    def _name_of(self, place: Told) -> str:
         told = {name: value for name, value in place.items() if name != CHANGED}
         return self._cache.key({"place": told})
 
-    def _is_where_it_ran(self, place: Mapping[str, object], job: KeptRun) -> bool:
+    def _is_where_it_ran(self, place: Told, job: KeptRun) -> bool:
         """Whether nothing of a place, as it is told now, is newer than a run."""
         changed, ran = place.get(CHANGED, 0), job.provenance
         old = isinstance(changed, int) and (not changed or changed < self._begun)
@@ -332,8 +319,6 @@ class _Keeping:
 
 _keeping: dict[str, _Keeping] = {}
 """Key, or another name -> a job that has ended, until it is kept."""
-_looked: set[str] = set()
-"""Services that have told of a place in this process."""
 
 
 @cache

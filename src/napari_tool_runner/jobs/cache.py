@@ -70,7 +70,7 @@ class KeptRun:
     """What is kept of an earlier run: `job` is its id, `notes` is what its program told.
 
     `place`: the name of what its program found besides what the question tells; there is one
-    entry for each question, that of the newest place.
+    entry for each question, that of the newest place. `seconds`: how long the run took.
     """
 
     job: str
@@ -79,6 +79,7 @@ class KeptRun:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, object] = field(default_factory=dict)
     place: str = ""
+    seconds: float = 0.0
     version: int = VERSION
 
 
@@ -105,9 +106,10 @@ class ResultCache:
         seal = with_seal({"question": question}, self.folder).get("seal")
         return seal if isinstance(seal, str) else ""
 
-    def holds(self, key: str) -> bool:
-        """Whether there is an entry of `key`, of whatever place."""
-        return os.path.exists(self.folder / key / _ENTRY)
+    def seconds(self, key: str) -> float | None:
+        """Return how long the run of `key` took, in whatever place; None: there is no entry."""
+        entry = self._read(self.folder / key)
+        return None if entry is None else entry.seconds
 
     def find(self, key: str, target: Path, place: str = "") -> KeptRun | None:
         """Return the earlier run of `key`, with its files brought below `target`; None without.

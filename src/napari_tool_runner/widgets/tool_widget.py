@@ -297,9 +297,12 @@ class ToolWidget(Footed):
         if shown.joined or shown.layers or shown.tables:
             buttons.append(("Undo", partial(self._undo, shown)))
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
-        if job.recorded().earlier:
+        told, answered = shown.sentence(), job.recorded().answered
+        if answered:
             buttons.append(("Run it anyway", partial(self._ask, cache=False)))
-        self.run_bar.say(f"{shown.sentence()} ({took_text(job)})", shown.sign, buttons)
+        if not answered or answered not in told:
+            told = f"{told} ({took_text(job)})"
+        self.run_bar.say(told, shown.sign, buttons)
 
     def _undo(self, shown: AddedResult) -> None:
         stays = take_back(self.viewer, shown) if self.viewer is not None else []
