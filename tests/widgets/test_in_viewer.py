@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -210,6 +211,60 @@ def test_who_is_called_back_hears_of_a_cancelled_run(qtbot, start):
     qtbot.waitUntil(lambda: bool(heard), timeout=60_000)
     assert isinstance(heard[0].error, JobCancelledError)
     assert heard == [[]]
+
+
+def test_a_callback_that_fails_ends_nothing_else(qtbot, start, sign, monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: told.append(error[1]))
+
+    def fails(layers: object) -> None:
+        raise ValueError("no such plot")
+
+    layers = start(callback=fails)
+    sign()
+    qtbot.waitUntil(lambda: bool(told), timeout=60_000)
+    assert str(told[0]) == "no such plot"
+    assert len(layers) == 1
+
+
+def test_several_are_awaited_at_once(start, sign):
+    async def both() -> list[list[object]]:
+        return await asyncio.gather(start(wait=False), start(wait=False))
+
+    sign()
+    assert [len(layers) for layers in asyncio.run(both())] == [1, 1]
+
+
+def test_it_says_what_it_made(qtbot, start, sign):
+    layers = start(wait=False)
+    assert repr(layers) == "<NewLayers []: Wait goes on>"
+    assert layers.result is None
+    sign()
+    made = layers.wait()
+    assert repr(made).endswith("Added “cells · Brighter”.>")
+    assert made.result.outputs["o"].data.tolist() == made[0].data.tolist()
+
+
+@pytest.mark.viewer
+@pytest.mark.parametrize("by", ["code", "mouse"])
+def test_a_viewer_that_was_closed_meanwhile(
+    qtbot, make_napari_viewer, tool, config, sign, tmp_path, by
+):
+    make_napari_viewer(show=True)  # else the application ends with the other
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(np.zeros((4, 5), np.uint8), name="cells")
+    (tmp_path / "sign").mkdir()
+    sign()
+    layers = ntr.run_in_viewer(
+        viewer, tool, config=config, i="cells", sign=str(tmp_path / "sign" / "file"), wait=False
+    )
+    if by == "code":
+        viewer.close()
+    else:
+        viewer.window._qt_window.close()
+    with pytest.warns(UserWarning, match="was closed before the run had ended"):
+        qtbot.waitUntil(lambda: layers.error is not None, timeout=60_000)
+    assert layers == []
 
 
 async def _within(seconds: float, layers: object) -> object:

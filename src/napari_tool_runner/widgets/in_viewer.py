@@ -11,7 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.errors import OutputError, ToolRunnerError
 from napari_tool_runner.jobs import add_result, job_manager, merged, named_layers, prepare
 from napari_tool_runner.proxies import bare
 from napari_tool_runner.tools import find_tool
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
-    from napari_tool_runner.jobs import ConfigLike, Job, ToolLike, ViewerLike
+    from napari_tool_runner.jobs import ConfigLike, Job, JobResult, ToolLike, ViewerLike
 
 __all__ = ["NewLayers", "run_in_viewer"]
 
@@ -41,6 +41,8 @@ class NewLayers(list[object]):
         The run: its state, progress, `cancel`.
     error : ToolRunnerError or None
         Why there are no layers.
+    result : JobResult or None
+        What `run` returns, with its tables, when the run has ended well.
     """
 
     def __init__(
@@ -49,10 +51,21 @@ class NewLayers(list[object]):
         super().__init__()
         self.job = job
         self.error: ToolRunnerError | None = None
+        self.result: JobResult | None = None
+        self._told = ""
         self._viewer = viewer
         self._callback = callback
         self._added = self._asked = False
         self._timer: QTimer | None = None
+
+    def __hash__(self) -> int:  # type: ignore[override]  # asyncio keeps it in a mapping
+        """Return what stands for this run, whatever layers it has by now."""
+        return id(self)
+
+    def __repr__(self) -> str:
+        """Return the layers, and what else the run made."""
+        told = self._told or str(self.error or f"{self.job.tool.name} goes on")
+        return f"<NewLayers {super().__repr__()}: {told}>"
 
     def wait(self) -> NewLayers:
         """Return itself when the layers are there; an open window goes on meanwhile.
@@ -119,20 +132,29 @@ class NewLayers(list[object]):
             return
         self._added = True
         try:
-            added = add_result(self._viewer, self.job.result(), self.job)
+            result = self.job.result()
+            if _is_closed(self._viewer):
+                raise OutputError(
+                    "The window of the viewer was closed before the run had ended.",
+                    hint=f"Its results lie in {result.workspace}.",
+                )
+            added = add_result(self._viewer, result, self.job)
         except ToolRunnerError as error:
             self.error = error
         else:
+            self.result, self._told = result, added.sentence()
             self.extend(added.layers)
             for name in added.tables:
                 warnings.warn(
                     f"The table “{name}” has not one row for each object of a layer, so it is in "
-                    f"no layer's features; it lies in {self.job.workspace.root}, and `run` "
-                    "returns it.",
+                    f"no layer's features; it is in `result`, and in {self.job.workspace.root}.",
                     stacklevel=4,
                 )
         if self._callback is not None:
-            self._callback(self)
+            try:
+                self._callback(self)
+            except Exception:  # noqa: BLE001  # where Qt calls it, it would end the process
+                sys.excepthook(*sys.exc_info())
 
 
 def run_in_viewer(
@@ -169,7 +191,7 @@ def run_in_viewer(
     -------
     list of Layer
         The new layers, bottom first (see `NewLayers`); tables that belong to a labels or points
-        layer are in its ``features``, of others a warning says where they are.
+        layer are in its ``features``; all are in the outputs of its `result`.
 
     Raises
     ------
@@ -200,6 +222,15 @@ def _window() -> QApplication | None:
     app = QApplication.instance()
     here = isinstance(app, QApplication) and app.thread() == QThread.currentThread()
     return app if here and isinstance(app, QApplication) else None
+
+
+def _is_closed(viewer: ViewerLike) -> bool:
+    """Whether `viewer` had a window, and it is gone: it takes no layers any more."""
+    window = getattr(viewer, "window", None)
+    try:  # napari tells it nowhere else
+        return window is not None and not window._qt_window.windowHandle()
+    except (AttributeError, RuntimeError):
+        return True
 
 
 def _let_live(window: QApplication) -> bool:
