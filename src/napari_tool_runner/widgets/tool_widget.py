@@ -30,7 +30,7 @@ from napari_tool_runner.widgets.running.live_bar import LiveBar
 from napari_tool_runner.widgets.running.log_view import LogView
 from napari_tool_runner.widgets.running.readier import Readier
 from napari_tool_runner.widgets.running.report import job_buttons
-from napari_tool_runner.widgets.running.run_bar import RunBar, elapsed_text, took_text
+from napari_tool_runner.widgets.running.run_bar import RunBar, elapsed_text, with_time
 from napari_tool_runner.widgets.running.services import ServiceLookup
 from napari_tool_runner.widgets.running.sweep import SweepOpener
 from napari_tool_runner.widgets.settings.trust import trust_sentence
@@ -297,12 +297,9 @@ class ToolWidget(Footed):
         if shown.joined or shown.layers or shown.tables:
             buttons.append(("Undo", partial(self._undo, shown)))
         buttons += [show_log] * bool(shown.notes) + [open_folder] * bool(shown.files)
-        told, answered = shown.sentence(), job.recorded().answered
-        if answered:
+        if job.recorded().earlier:
             buttons.append(("Run it anyway", partial(self._ask, cache=False)))
-        if not answered or answered not in told:
-            told = f"{told} ({took_text(job)})"
-        self.run_bar.say(told, shown.sign, buttons)
+        self.run_bar.say(with_time(shown.sentence(), job), shown.sign, buttons)
 
     def _undo(self, shown: AddedResult) -> None:
         stays = take_back(self.viewer, shown) if self.viewer is not None else []

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins import Progress
     from napari_tool_runner.widgets.parts.messages import Button, MessageKind
 
-__all__ = ["AUTOMATIC", "RunBar", "elapsed_text", "progress_text", "took_text"]
+__all__ = ["AUTOMATIC", "RunBar", "elapsed_text", "progress_text", "with_time"]
 
 AUTOMATIC = "Automatic"
 _ALL = "Run on all"
@@ -49,9 +49,12 @@ def progress_text(progress: Progress | None) -> str:
     return f"{progress.done:.0f} of {progress.total:.0f}"
 
 
-def took_text(job: Job) -> str:
-    """Return how long a job took, or that an earlier one had its results."""
-    return "from an earlier run" if job.recorded().earlier else elapsed_text(job.elapsed)
+def with_time(sentence: str, job: Job) -> str:
+    """Return what is told of a job, with how long it took, or that an earlier one did it."""
+    answered = job.recorded().answered
+    if answered and answered in sentence:
+        return sentence
+    return f"{sentence} ({'from an earlier run' if answered else elapsed_text(job.elapsed)})"
 
 
 def elapsed_text(seconds: float) -> str:
