@@ -16,7 +16,8 @@ from bundled.direct import TOOLS, needs_environment
 from napari_tool_runner.cli import main
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs import Extent, prepare, run_job
-from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.tools.model import DataParameter, LayerKind
+from napari_tool_runner.tools.tree import places
 from napari_tool_runner.widgets.forms.form_model import FormModel
 from napari_tool_runner.widgets.forms.layer_source import LayerSource
 from napari_tool_runner.widgets.forms.layers import LayerChooser
@@ -202,6 +203,15 @@ def test_images_of_other_sizes_are_told_before(name, qapp):
     model.leaf(one).set(second(LARGE[second], name="other"))
     chooser.judge()
     assert model.problems() == []
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+def test_a_second_image_says_how_it_belongs_to_the_first(path):
+    data = [place.item for place in places(ntr.read_tool(path).inputs)]
+    data = [one for one in data if isinstance(one, DataParameter)]
+    pixels = [one for one in data if {LayerKind.IMAGE, LayerKind.LABELS} & {*one.kinds}]
+    alone = {one.name for one in pixels[1:] if not one.like}
+    assert alone <= {"psf"}
 
 
 def test_the_command_line_says_the_same_of_files(tmp_path, capsys):
