@@ -13,10 +13,12 @@ from napari.layers import Labels, Points
 
 from jobs.conftest import MakeTool
 from napari_tool_runner.jobs import (
+    Extent,
     JobManager,
     Measured,
     add_result,
     has_changed,
+    look_into,
     measured_of,
     size_changed,
     take_back,
@@ -194,3 +196,58 @@ def test_points_that_move_and_another_pixel_size():
     assert not has_changed(points)
     points.add([3, 3])
     assert has_changed(points)
+
+
+def look(layer: object) -> bool:
+    look_into([layer])()()
+    return has_changed(layer)
+
+
+def test_what_is_written_to_pixels_without_an_event_is_read(viewer, measure, tool, config):
+    mine = viewer.layers["mine"]
+    measure()
+    assert not look(mine)
+    mine.data[0, 0] = 9
+    mine.refresh()
+    assert look(mine)
+    mine.data[0, 0] = 0
+    assert not look(mine)
+    mine.paint((4, 4), 9)
+    assert has_changed(mine), "told at once"
+    mine.undo()
+    mine.brush_size = 1
+    mine.paint((0, 0), 9)
+    mine.data[:] = np.where(mine.data == 9, 0, mine.data)
+    assert not look(mine), "erased as it was painted"
+    job = JobManager().submit(tool, {"i": mine, "m": viewer.layers["cells"]}, config=config)
+    job.result()
+    mine.data[0, 0] = 9
+    add_result(viewer, job.result(), job)
+    assert look(mine), "written while it was measured"
+
+
+def test_points_that_are_written_to_and_parts_of_layers_are_read():
+    points = Points([[0, 0], [1, 1]])
+    Measured(points, (), None).note(points)
+    assert measured_of(points)[0].is_unsure
+    assert not look(points)
+    assert not measured_of(points)[0].is_unsure
+    points.data[0] = [5, 5]
+    assert look(points)
+    points.data[0] = [0, 0]
+    assert not look(points)
+    points.features = {"area": [1.0, 2.0]}
+    assert not look(points), "what is known of them is not theirs"
+    points.add([3, 3])
+    assert has_changed(points)
+
+
+def test_a_part_that_was_measured_is_not_compared_with_the_whole(viewer, tool, config):
+    mine = viewer.layers["mine"]
+    given = {"i": mine, "m": viewer.layers["cells"]}
+    extent = Extent(crop=((0, 8), (0, 9)))
+    job = JobManager().submit(tool, given, config=config, extent=extent)
+    add_result(viewer, job.result(), job)
+    assert not look(mine)
+    mine.data[0, 0] = 9
+    assert look(mine)

@@ -135,7 +135,7 @@ def test_two_runs_compared(config: dict[str, object]) -> None:
     one = entry_of(ntr.run("gaussian_filter", input=image, sigma=1, config=config))
     two = entry_of(ntr.run("gaussian_filter", input=image + 1, sigma=2.5, config=config))
     found = {(d.section, d.what): (d.first, d.second) for d in compare_runs(one, two)}
-    assert found["Parameters", "Sigma"] == ("1.0", "2.5")
+    assert found["Parameters", "Sigma"] == ("1 px", "2.5 px")
     assert [what for section, what in found if section == "Parameters"] == ["Sigma"]
     assert ("Tool", "Version") not in found
     first, second = found["Inputs", "Image"]

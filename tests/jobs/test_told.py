@@ -18,6 +18,7 @@ from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import UnknownToolError, WorkspaceError
 from napari_tool_runner.exchange import files
 from napari_tool_runner.jobs import (
+    Extent,
     JobState,
     RunRecord,
     Scan,
@@ -364,6 +365,58 @@ CHOICES = (
 )
 
 
+KINDS = (
+    '<param name="i" type="data" format="imagetiff" label="Picture"/>'
+    '<param name="d" type="float" value="8" unit="µm or px" label="Diameter"/>'
+    '<param name="o2" type="float" optional="true" unit="µm or px" label="Smallest"/>'
+    '<param name="p" type="float" value="30" unit="%" label="Share"/>'
+    '<param name="n" type="integer" value="3" label="Times"/>'
+    '<param name="b" type="boolean" value="false" label="Edge"/>'
+    '<param name="c" type="select" multiple="true" label="Which">'
+    '<option value="x1" selected="true">Area</option><option value="x2" selected="true">Mean'
+    "</option></param>"
+    '<param name="t" type="text" value="" label="Word"/>'
+    '<param name="f" type="file" value="a.txt" label="List"/>'
+)
+
+
+def test_values_are_told_as_the_form_shows_them(make_tool: MakeTool, config: Config) -> None:
+    tool = make_tool(
+        "import sys, shutil; shutil.copy(*sys.argv[1:3])", inputs=KINDS, arguments="${i} ${o}"
+    )
+    sized = {"scale": (0.5, 0.5), "units": ("um", "um"), "axis_labels": ("y", "x")}
+    pixels = np.ones((3, 4), np.uint8)
+    told = []
+    for picture in ((pixels, sized, "image"), pixels):
+        result = ntr.run(tool, i=picture, d=1.0412345, config=config)
+        told.append(read_record(result.workspace / "record.json"))
+    facts = {fact.what: fact.text for fact in facts_of(told[0]) if fact.section == "Parameters"}
+    assert facts == {
+        "Diameter": "1.04123 µm",
+        "Smallest": "not set",
+        "Share": "30 %",
+        "Times": "3",
+        "Edge": "no",
+        "Which": "Area, Mean",
+        "Word": "empty",
+        "List": "a.txt",
+    }
+    rows = [row_of(one) for one in told]
+    assert dict(rows[0].parameters) == facts
+    assert rows[1].changes(rows[0]) == "i · Diameter 1.04123 µm → 1.04123 px"
+    found = [one for one in compare_runs(*told) if one.section == "Parameters"]
+    assert [(one.what, one.first, one.second) for one in found] == [
+        ("Diameter", "1.04123 µm", "1.04123 px")
+    ]
+
+
+def test_the_part_that_was_run_on_is_told_in_words() -> None:
+    assert Extent().words == ""
+    assert Extent("each").words == "each slice"
+    assert Extent(crop=(None, (3, 9))).words == "all × 3–8 px"
+    assert Extent("current", crop=((0, 2), (3, 9))).words == "one slice, 0–1 × 3–8 px"
+
+
 def test_people_read_labels(make_tool: MakeTool, config: Config) -> None:
     tool = make_tool(
         "import sys, shutil; shutil.copy(*sys.argv[1:3])", inputs=CHOICES, arguments="${i} ${o}"
@@ -379,7 +432,7 @@ def test_people_read_labels(make_tool: MakeTool, config: Config) -> None:
     assert told["Parameters", "Method"] == "Otsu’s way"
     assert ("Inputs", "Picture") in told
     (difference,) = [one for one in compare_runs(first, second) if one.section == "Parameters"]
-    assert (difference.what, difference.first, difference.second) == ("Radius", "1.0", "2.5")
+    assert (difference.what, difference.first, difference.second) == ("Radius", "1", "2.5")
     # a record of before has no labels: the other one's serve both
     told_before = {k: v for k, v in first.to_json().items() if k != "words"}
     before = RunRecord.from_json(told_before, first.folder)
@@ -390,8 +443,4 @@ def test_people_read_labels(make_tool: MakeTool, config: Config) -> None:
     # another tool has other words for the same names
     other = replace(second, words={"r": ("Size", "2.5"), "m": ("Way", "Otsu’s way")})
     (difference,) = [one for one in compare_runs(first, other) if one.section == "Parameters"]
-    assert (difference.what, difference.first, difference.second) == (
-        "Radius / Size",
-        "1.0",
-        "2.5",
-    )
+    assert (difference.what, difference.first, difference.second) == ("Radius / Size", "1", "2.5")

@@ -45,9 +45,16 @@ from .noise import is_noisy
 from .parts import Index, cut
 from .refusing import refused, refused_beside
 from .resampling import resample_onto
-from .sharing import sha256_once, was_written_to
+from .sharing import content_of, sha256_once, was_written_to
 from .sizing import Objects
-from .snapshots import geometry_record, layer_kind, snapshot, snapshot_from_record, without_rows
+from .snapshots import (
+    geometry_record,
+    is_whole,
+    layer_kind,
+    snapshot,
+    snapshot_from_record,
+    without_rows,
+)
 from .titles import column_title, counted_only
 from .units import is_length, share_here, steps_told, unit_here, unit_word
 from .wanted import lying_apart, misfit, misfits, wants_objects
@@ -73,6 +80,7 @@ __all__ = [
     "can_drop",
     "column_names",
     "column_title",
+    "content_of",
     "counted",
     "counted_only",
     "crop",
@@ -98,6 +106,7 @@ __all__ = [
     "is_length",
     "is_noisy",
     "is_unnumbered",
+    "is_whole",
     "joined_by",
     "label_offsets",
     "layer_kind",

@@ -32,6 +32,7 @@ from napari_tool_runner.exchange.model import PIXELS
 from napari_tool_runner.names import free_path
 from napari_tool_runner.sealed import heard
 from napari_tool_runner.tools.formats import FORMATS, Carrier
+from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_its_file",
+    "content_of",
     "known_sha256",
     "note_values",
     "sha256_once",
@@ -153,6 +155,24 @@ def was_written_to(data: object) -> bool:
     """Whether an array has other values than those that were noted, if they were; reads all."""
     told, values = _noted.get(id(data), (None, ""))
     return told is not None and isinstance(data, np.ndarray) and _values(data) != values
+
+
+def content_of(snap: LayerSnapshot) -> str:
+    """Return what tells the objects of a layer from others; empty: there are none, or read-only.
+
+    Reads all of them: labels, or coordinates without what is known of each.
+    """
+    if snap.kind in (LayerKind.IMAGE, LayerKind.ANY, LayerKind.TABLE):
+        return ""
+    if not snap.kind.is_pixels:
+        digest = hashlib.blake2b()
+        for part in snap.data if isinstance(snap.data, list | tuple) else (snap.data,):
+            digest.update(f"{np.shape(part)}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        return digest.hexdigest()
+    data = snap.pixels
+    known = isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "biufc"
+    return _values(np.asarray(data)) if known else ""
 
 
 def _mapped(path: Path) -> np.memmap | None:

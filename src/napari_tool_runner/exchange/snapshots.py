@@ -31,7 +31,14 @@ from napari_tool_runner.exchange.model import (
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.model import LayerKind
 
-__all__ = ["geometry_record", "layer_kind", "snapshot", "snapshot_from_record", "without_rows"]
+__all__ = [
+    "geometry_record",
+    "is_whole",
+    "layer_kind",
+    "snapshot",
+    "snapshot_from_record",
+    "without_rows",
+]
 
 _KEPT = {
     LayerKind.IMAGE: ("colormap", "contrast_limits", "gamma", "metadata"),
@@ -341,6 +348,11 @@ def _coordinate_ndim(data: object, kind: LayerKind) -> int:
     first = next(iter(items(data)), np.zeros((1, 2))) if in_parts else data
     width = int(np.asarray(first).shape[-1])
     return width - 1 if kind is LayerKind.TRACKS else width
+
+
+def is_whole(key: str) -> bool:
+    """Whether the key is of all of a layer, of which nothing was cut out."""
+    return key.startswith("layer:") and key.rpartition(":")[2].isdigit()
 
 
 def without_rows(key: str) -> str:

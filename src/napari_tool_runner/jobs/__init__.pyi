@@ -13,7 +13,7 @@ from .live import LivePreview, Previewed, is_quick, note_time
 from .live_layers import PreviewLayers, is_preview
 from .makers import told_maker
 from .manager import JobManager, job_manager, prepare
-from .measured import Measured, has_changed, measured_of, size_changed
+from .measured import Measured, has_changed, look_into, measured_of, size_changed
 from .outputs import JobOutput, JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
@@ -36,7 +36,7 @@ from .preview import dry_run
 from .question import Question
 from .readying import Readiness, readiness
 from .record import JobState, RecordedInput, RunRecord
-from .request import ConfigLike, Request, RunOptions, ToolLike
+from .request import ConfigLike, Request, RunOptions, ToolLike, told_first
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests
@@ -113,6 +113,7 @@ __all__ = [
     "kept_weights",
     "known_record",
     "live_row",
+    "look_into",
     "made_of",
     "measured_of",
     "merged",
@@ -147,6 +148,7 @@ __all__ = [
     "sweepable",
     "take_back",
     "taken_back",
+    "told_first",
     "told_maker",
     "told_values",
     "weights_place",

@@ -29,7 +29,6 @@ from napari_tool_runner.jobs.record import (
 )
 from napari_tool_runner.jobs.request import each_value
 from napari_tool_runner.jobs.secrets import Secrets
-from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.jobs.weights import has_network, with_weights
 from napari_tool_runner.jobs.workspace import (
     JobLog,
@@ -54,7 +53,7 @@ from napari_tool_runner.tools.model import CollectionOutput, DataParameter, Hidd
 from napari_tool_runner.tools.own_folder import tool_places
 from napari_tool_runner.tools.toolbox.gate import pass_image
 from napari_tool_runner.tools.tree import leaves
-from napari_tool_runner.tools.wording import in_words, label_of
+from napari_tool_runner.tools.wording import label_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.jobs.request import Request
@@ -110,6 +109,7 @@ class Run:
         self.inputs: list[RecordedInput] = []
         self.outputs: dict[str, JobOutput] = {}
         self.digests: dict[Path, str] = {}
+        self.contents: dict[str, str] = {}
         self.rendered: RenderedCommand | None = None
         self.notes: list[str] = []
         self.exit_code: int | None = None
@@ -149,6 +149,8 @@ class Run:
             snap, digest = value if isinstance(value, LayerSnapshot) else None, ""
             if snap is not None:
                 self.stop_if_cancelled()
+                if record:  # first: who writes to it meanwhile is told of it
+                    self.contents.setdefault(name, exchange.content_of(snap))
                 exported = exchange.export(
                     snap,
                     DataParameter(name=parameter.name) if whole else parameter,
@@ -169,8 +171,7 @@ class Run:
 
     def _keep(self, name: str, file: DataFile, snap: LayerSnapshot | None, digest: str) -> None:
         """Note an input for the record; results are named after the first."""
-        if not self.inputs:
-            self._named_after = named_after(file, snap)
+        self._named_after = self._named_after or named_after(file, snap)
         source = RecordedSource.of_input(snap, file.path)
         layer = geometry_record(snap, file.metadata.get("axes")) if snap else None
         path = lent_original(file.path)
@@ -288,6 +289,7 @@ class Run:
     def settle(self) -> None:
         """Learn the axes, choose the service, pass the gate: not for a GUI thread."""
         request = self.request = self.request.with_known_axes().with_likeness()
+        self._asked = replace(self._asked, words=request.words(self._asked.parameters))
         self.notes += request.notes
         if not self.choice.name:
             self.choice = choose_service(request.tool, request.config.runner)
@@ -380,9 +382,7 @@ class Run:
     def _asked(self) -> RunRecord:
         """The part of the record that is known from the beginning."""
         request, tool = self.request, self.request.tool
-        values = leaves(tool.inputs, request.values)
-        settings = (v for v in values if not isinstance(v.parameter, DataParameter))
-        plain = {setting.name: to_json(setting.value) for setting in settings}
+        values, plain = leaves(tool.inputs, request.values), self._secrets.hidden(request.settings)
         return RunRecord(
             folder=self.workspace.root,
             ours=True,
@@ -390,8 +390,8 @@ class Run:
             tool=RecordedTool(
                 tool.id, tool.name, tool.version, tool.dialect, tool.uri, tool.digest
             ),
-            parameters=self._secrets.hidden(plain),
-            words=in_words(values, plain),
+            parameters=plain,
+            words=request.words(plain),
             hidden=tuple(v.name for v in values if isinstance(v.parameter, HiddenParameter)),
             extent=request.extent,
             user=self._user,

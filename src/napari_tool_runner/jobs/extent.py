@@ -54,6 +54,13 @@ class Extent:
         """Whether everything goes in."""
         return self.mode == "whole" and not any(self.crop)
 
+    @property
+    def words(self) -> str:
+        """Which part it is, as a person reads it; nothing of the whole."""
+        which = {"current": "one slice", "each": "each slice"}.get(self.mode, "")
+        seen = ("all" if one is None else f"{one[0]}–{one[1] - 1}" for one in self.crop)
+        return ", ".join(filter(None, (which, " × ".join(seen) + " px" * bool(self.crop))))
+
     def loop_axes(self, shape: Sequence[int], axes: str = "") -> list[int]:
         """Return which axes are taken apart, the slowest first.
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
-from collections.abc import Mapping, Sized
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import UnsupportedLayerError
-from napari_tool_runner.exchange import snapshot, without_rows
+from napari_tool_runner.exchange import content_of, snapshot, without_rows
 from napari_tool_runner.jobs.record import METADATA_KEY
-
-if TYPE_CHECKING:
-    from napari_tool_runner.exchange import LayerSnapshot
 
 __all__ = ["maker_of", "note_maker", "told_maker"]
 
@@ -57,16 +51,6 @@ def _state(layer: object) -> tuple[str, int, str]:
         return "", 0, ""
     if taken.kind.is_pixels:  # what is measured of objects changes none of them
         return without_rows(taken.key), 0, ""
-    return taken.key, id(getattr(layer, "features", None)), _content(taken)
-
-
-def _content(taken: LayerSnapshot) -> str:
-    """Return a digest of coordinates and of what is told of each."""
-    digest = hashlib.blake2b()
-    data = taken.data
-    for part in data if isinstance(data, list | tuple) else (data,):
-        digest.update(np.ascontiguousarray(part).data)
-    features = taken.attributes.get("features")
-    if isinstance(features, Sized) and len(features) and hasattr(features, "head"):
-        digest.update(features.head(_ROWS).to_csv().encode("utf-8", "replace"))
-    return digest.hexdigest()
+    told = taken.attributes.get("features")
+    rows = told.head(_ROWS).to_csv() if hasattr(told, "head") else ""
+    return taken.key, id(getattr(layer, "features", None)), content_of(taken) + rows

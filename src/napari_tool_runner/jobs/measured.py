@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from napari_tool_runner.exchange import (
     column_names,
+    content_of,
     features_for,
     features_without,
+    is_whole,
     layer_kind,
     snapshot,
     without_rows,
@@ -17,7 +19,7 @@ from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.tools.tree import map_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
 
@@ -27,6 +29,7 @@ __all__ = [
     "Measured",
     "Origin",
     "has_changed",
+    "look_into",
     "measured_of",
     "origin_of",
     "size_changed",
@@ -64,8 +67,10 @@ class Measured:
         self.instead: Measured | None = None
         sources = {} if job is None else job.request.sources
         self._others = [weakref.ref(one) for one in sources.values() if one is not layer]
-        self._data, self._stroke = _reference(getattr(layer, "data", None)), _last_stroke(layer)
-        self._size, self._changed = _size(layer), job is not None and _went_on(layer, job)
+        self._size, self._heard = _size(layer), 0
+        self._content, went_on = ("", False) if job is None else _taken(layer, job)
+        self._state = self._looked = None if went_on else self.state_of(layer)
+        self._differs = False
         if layer_kind(layer) is not LayerKind.LABELS:
             getattr(layer, "events").data.connect(self._hear)  # noqa: B009 (by its attributes)
         self._before: pd.DataFrame | None = None
@@ -78,17 +83,30 @@ class Measured:
         known[self._origin] = self
 
     def has_changed(self, layer: object) -> bool:
-        """Whether `layer` has other objects than those that were measured.
+        """Whether `layer` has other objects than those that were measured, as far as was told.
 
-        What is painted and then undone has not changed.
+        What is painted and then undone has not changed. `look_into` reads them.
         """
-        if self._changed or layer_kind(layer) is not LayerKind.LABELS:
-            return self._changed
-        there, painted = self._data() is getattr(layer, "data", None), _last_stroke(layer)
-        return not there or {*map(id, painted)} != {*map(id, self._stroke)}
+        return self._differs or self.state_of(layer) not in (self._looked, self._state)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether only a look tells what was measured, or whether that has changed."""
+        return not self._content or self._state is None
+
+    def compare(self, state: object, content: str) -> None:
+        """Take in what was read of its layer, which was in a state."""
+        if not self._content and state == self._state:
+            self._content = content
+        if self._content and content:
+            self._looked, self._differs = state, content != self._content
+
+    def state_of(self, layer: object) -> object:
+        """Return what changes with the objects of its layer, if somebody tells that they do."""
+        return _State(layer) if layer_kind(layer) is LayerKind.LABELS else self._heard
 
     def _hear(self, _: object) -> None:
-        self._changed = True
+        self._heard += 1
 
     def is_resized(self, layer: object) -> bool:
         """Whether `layer` has another pixel size than when it was measured."""
@@ -155,6 +173,23 @@ class Measured:
         return features_for(layer, columns, _KEY * (_KEY in names), own=self.names)
 
 
+class _State:
+    """Which pixels labels have, and what was painted last and is not undone."""
+
+    def __init__(self, layer: object) -> None:
+        self._pixels = _reference(getattr(layer, "data", None))
+        history = getattr(layer, "_undo_history", ())  # an undo is told by nothing else
+        self._stroke = history[-1] if history else ()  # kept: its number is given again
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same; the parts of a stroke come in any order."""
+        if not isinstance(other, _State) or self._pixels() is not other._pixels():
+            return False
+        return {*map(id, self._stroke)} == {*map(id, other._stroke)}
+
+    __hash__ = None  # type: ignore[assignment]  # by what may be gone
+
+
 _measured: weakref.WeakKeyDictionary[object, dict[Origin, Measured]] = weakref.WeakKeyDictionary()
 
 
@@ -166,6 +201,31 @@ def measured_of(layer: object) -> list[Measured]:
 def has_changed(layer: object) -> bool:
     """Whether something was measured of a layer that has other objects now."""
     return any(one.has_changed(layer) for one in measured_of(layer))
+
+
+def look_into(layers: Iterable[object]) -> Callable[[], Callable[[], None]]:
+    """Return what reads, in any thread, whether layers have the objects that were measured.
+
+    What it returns is called where layers are changed: `has_changed` knows it then. Pixels are
+    read at the speed of memory; those that nobody can write to are not.
+    """
+    taken = [
+        ([(one, one.state_of(layer)) for one in measured_of(layer)], snapshot(layer))
+        for layer in layers
+        if measured_of(layer)
+    ]
+
+    def read() -> Callable[[], None]:
+        contents = [content_of(snap) for _, snap in taken]
+
+        def note() -> None:
+            for (states, _), content in zip(taken, contents, strict=True):
+                for one, state in states:
+                    one.compare(state, content)
+
+        return note
+
+    return read
 
 
 def size_changed(layer: object) -> bool:
@@ -187,15 +247,14 @@ def without_data(job: Job) -> object:
     return map_data(job.tool.inputs, job.request.values, lambda *_: None)
 
 
-def _went_on(layer: object, job: Job) -> bool:
-    """Whether a layer was changed while `job` worked on what it was before."""
+def _taken(layer: object, job: Job) -> tuple[str, bool]:
+    """Return the content of a layer that `job` took, if all, and whether it was changed since."""
     sources, now = job.request.sources, f"{without_rows(snapshot(layer).key)}:"
-    given = (
-        snap.key
-        for n, snap in job.request.snapshots(job.request.values)
-        if sources.get(n) is layer
-    )
-    return any(key.startswith("layer:") and not key.startswith(now) for key in given)
+    snaps = job.request.snapshots(job.request.values)
+    given = [(snap.key, name) for name, snap in snaps if sources.get(name) is layer]
+    went_on = any(key.startswith("layer:") and not key.startswith(now) for key, _ in given)
+    whole = (job.run.contents.get(name, "") for key, name in given if is_whole(key))
+    return next(whole, ""), went_on
 
 
 def _reference(data: object) -> Callable[[], object]:
@@ -203,12 +262,6 @@ def _reference(data: object) -> Callable[[], object]:
         return weakref.ref(data)
     except TypeError:  # what cannot be let go is kept
         return lambda: data
-
-
-def _last_stroke(layer: object) -> Sequence[object]:
-    """Return what was painted last in labels and is not undone, its parts in any order."""
-    history = getattr(layer, "_undo_history", ())  # an undo is told by nothing else
-    return history[-1] if history else ()
 
 
 def _size(layer: object) -> tuple[object, ...]:

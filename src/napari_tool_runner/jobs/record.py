@@ -30,6 +30,7 @@ from napari_tool_runner.processes import boot_mark, process_mark, system_name
 from napari_tool_runner.sealed import content_sha256, is_own, usage
 from napari_tool_runner.storage import NewerError, check_depth
 from napari_tool_runner.tools.candidate import split_entry
+from napari_tool_runner.tools.wording import plain_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import LayerSnapshot
@@ -348,7 +349,8 @@ class RunRecord:
     parameters : mapping
         Full name -> value of what is no data, in JSON types.
     words : mapping
-        Full name -> label, and the labels of what was chosen, for people; older records have none.
+        Full name -> label, and the value where it alone does not tell it (a label, a unit), for
+        people; older records have none.
     hidden : tuple of str
         Parameters that nobody may set.
     extent : Extent or None
@@ -421,6 +423,10 @@ class RunRecord:
     def label(self, name: str) -> str:
         """Return what a person reads of an input or a parameter; of older records its name."""
         return self.words.get(name, ("", ""))[0] or name.rsplit("|", 1)[-1]
+
+    def value(self, name: str) -> str:
+        """Return the value of a parameter as a person reads it."""
+        return self.words.get(name, ("", ""))[1] or plain_words(self.parameters.get(name))
 
     @property
     def slices(self) -> Extent | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
@@ -21,9 +21,13 @@ from napari_tool_runner.exchange import (
     refused_beside,
     sized_as,
     snapshot,
+    unit_here,
+    unit_word,
     with_known_axes,
+    with_known_sizes,
 )
 from napari_tool_runner.jobs.makers import maker_of, told_maker
+from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.plugins import (
     Choice,
     choose_service,
@@ -38,13 +42,22 @@ from napari_tool_runner.tools.model import DataParameter, LayerKind, Tool
 from napari_tool_runner.tools.toolbox.gate import Permit, admit, pass_gate
 from napari_tool_runner.tools.tree import beside, leaves, map_data
 from napari_tool_runner.tools.values import datasets
+from napari_tool_runner.tools.wording import in_words
 
 if TYPE_CHECKING:
     from napari_tool_runner.exchange import Geometry, Index
     from napari_tool_runner.jobs.extent import Extent
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = ["ConfigLike", "Request", "RunOptions", "ToolLike", "each_value", "make_request"]
+__all__ = [
+    "ConfigLike",
+    "Request",
+    "RunOptions",
+    "ToolLike",
+    "each_value",
+    "make_request",
+    "told_first",
+]
 
 ToolLike: TypeAlias = Tool | str | os.PathLike[str]
 """A tool, the id of one, or the path of a descriptor."""
@@ -146,6 +159,26 @@ class Request:
             for entry in leaf.value if isinstance(leaf.value, list | tuple) else [leaf.value]:
                 if isinstance(entry, LayerSnapshot):
                     yield leaf.name, entry
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Full name -> value of what is no data, in JSON types."""
+        found = leaves(self.tool.inputs, self.values)
+        return {
+            leaf.name: to_json(leaf.value)
+            for leaf in found
+            if not isinstance(leaf.parameter, DataParameter)
+        }
+
+    def words(self, settings: Mapping[str, object]) -> dict[str, tuple[str, str]]:
+        """Return full name -> label, and the value of the `settings` as the form shows it."""
+        geometry = told_first(snap for _, snap in self.snapshots(self.values))
+
+        def unit_of(told: str) -> str:
+            told = unit_word(told)
+            return told if geometry is None else unit_here(told, geometry)
+
+        return in_words(leaves(self.tool.inputs, self.values), settings, unit_of)
 
     def pass_gate(self, service: str) -> None:
         """Raise TrustError unless the tool may still be evaluated, and run with `service`."""
@@ -277,6 +310,19 @@ def _on_part(request: Request, extent: Extent) -> Request:
             apart = extent.apart(snap.geometry.shape)
             return request if apart else replace(request, values=request.cut(pieces[0]))
     return request
+
+
+def told_first(snaps: Iterable[LayerSnapshot]) -> Geometry | None:
+    """Return the geometry that a tool is told of the first image; others are asked if need be.
+
+    Without an image that of the first layer of places: points, tracks.
+    """
+    some = [snap for snap in snaps if snap.geometry.axes]  # others are files, and gone
+    images = (snap for snap in some if snap.kind.is_pixels)
+    first = next(images, None)
+    if first is None:
+        return next((snap.geometry for snap in some if "X" in snap.geometry.axes), None)
+    return with_known_sizes(sized_as(first, images))[0].geometry
 
 
 def each_value(

@@ -65,7 +65,7 @@ class Axis:
         """Return a value as a person reads it, with its unit; one of two the data say."""
         unit = unit_word(str(getattr(self.parameter, "unit", "")))
         unit = "" if " or " in unit else unit
-        return f"{value_words(self.parameter, value)} {unit}".rstrip()
+        return value_words(self.parameter, value, unit)
 
     def sentence(self, value: object) -> str:
         """Return a value and what it is of; a choice speaks for itself."""

@@ -303,6 +303,36 @@ def test_painting_after_measuring_is_told_beside_the_table_and_in_its_file(
     qtbot.waitUntil(changed.isHidden)
 
 
+def test_what_is_written_to_the_pixels_is_told_when_they_are_drawn_and_when_it_is_saved(
+    qtbot, dock, labels, model_viewer, tmp_path, monkeypatch
+):
+    place, said, read = tmp_path / "t.csv", [], []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(place), next(iter(KINDS))))
+    monkeypatch.setattr(view, "notify", lambda *told: said.append(told))
+    Measured(labels, (), None).note(labels)
+    note_act(labels, Measuring().measure)
+    changed, compare = dock.view.changed, Measured.compare
+    monkeypatch.setattr(Measured, "compare", lambda *given: read.append(compare(*given)))
+    dock.refresh()
+    qtbot.waitUntil(lambda: len(read) == 1)
+    model_viewer.dims.set_point(0, 4)
+    model_viewer.dims.set_point(0, 2)
+    qtbot.wait(dock._read.interval() + 50)
+    assert len(read) == 1, "another slice is drawn: nothing is read"
+    labels.data[0, :3, :3] = 9
+    labels.refresh()
+    qtbot.waitUntil(changed.isVisible)
+    labels.data[0, :3, :3] = 0
+    labels.data[0, 2, 2] = 1
+    labels.refresh()
+    qtbot.waitUntil(changed.isHidden)
+    labels.data[0, :3, :3] = 9  # and nobody draws it
+    dock.view.save_button.click()
+    assert pd.read_csv(place)[STALE].all()
+    assert said[-1][1] == "warning"
+    assert changed.isVisible()
+
+
 def test_a_table_of_no_layer_that_is_made_again_takes_the_place_of_the_last(
     dock, labels, model_viewer, monkeypatch
 ):

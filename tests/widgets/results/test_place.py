@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QPoint, QRect, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QPushButton, QWidget
 
 from napari_tool_runner.widgets.parts import docking
+from napari_tool_runner.widgets.results import scene
 from napari_tool_runner.widgets.results.dock import FLOATING, ToolTablesWidget
 from napari_tool_runner.widgets.results.scene import Fitting
 from napari_tool_runner.widgets.running.run_bar import RunBar
@@ -206,3 +207,29 @@ def test_a_picture_that_was_whole_is_fitted_again_also_where_the_canvas_changed(
     assert camera.zoom == whole * zoomed, "to look changes nothing"
     fitting._fit()
     assert camera.zoom == pytest.approx(whole if fitted else whole * zoomed, abs=1e-9)
+
+
+@pytest.mark.parametrize("zoomed", [False, True])
+def test_a_picture_that_was_whole_beside_hidden_ones_stays_whole(
+    model_viewer, monkeypatch, zoomed
+):
+    size = [np.array([400, 600])]
+    monkeypatch.setattr(scene, "_half", lambda viewer: size[0] / scene.camera_of(viewer).zoom / 2)
+    model_viewer.add_image(np.zeros((900, 900)), visible=False)
+    model_viewer.add_image(np.zeros((100, 100)))
+    camera = scene.camera_of(model_viewer)
+    camera.zoom, camera.center = (20.0, (0, 50, 50)) if zoomed else (2.0, (0, 90, 120))
+    before = camera.zoom, camera.center
+    fitting = Fitting(model_viewer, QObject())
+    fitting.look()
+    size[0] = np.array([250, 600])  # a dock took the rest
+    fitting._fit()
+    assert ((camera.zoom, camera.center) == before) is zoomed
+    if not zoomed:
+        assert camera.zoom == 2, "it fits"
+        assert camera.center[-2:] == pytest.approx((62, 120))
+        fitting.look()
+        size[0] = np.array([150, 600])
+        fitting._fit()
+        assert scene._is_whole(model_viewer)
+        assert 1 < camera.zoom < 1.5

@@ -400,6 +400,38 @@ def test_cells_show_six_digits_and_nothing_for_nothing():
     assert cell_text(2**60 + 1) == "1152921504606846977"
 
 
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([219, 122.948, 54.75], ["219.0", "122.9", "54.8"]),
+        ([54.75, 54, 55.25], ["54.75", "54.00", "55.25"]),
+        ([8.41395, 8.3136, 8.36], ["8.414", "8.314", "8.360"]),
+        ([1000.01, 1000.02, 1000.03], ["1000.01", "1000.02", "1000.03"]),
+        ([3.0, 4.0, np.nan], ["3", "4", ""]),
+        ([1e-4, 50.3, 60.123], ["0.0001", "50.30", "60.12"]),
+        ([122948.23, 150000.7], ["122948", "150001"]),
+        ([1e-9, 2e-9], ["1e-09", "2e-09"]),
+        ([1, 20, 300], ["1", "20", "300"]),
+    ],
+)
+def test_numbers_of_a_column_have_the_digits_that_a_person_needs(values, texts):
+    model = TableModel(Rows("t", pd.DataFrame({"a": values})))
+    cells = [model.index(line, 0) for line in range(len(values))]
+    assert [model.data(cell) for cell in cells] == texts
+    whole = [model.data(cell, Qt.ItemDataRole.ToolTipRole) for cell in cells]
+    for value, text, tip in zip(values, texts, whole, strict=True):
+        assert tip is None or str(value) in tip
+        assert tip is not None or text == "" or float(text) == value
+
+
+def test_a_number_that_is_read_in_the_table_is_found():
+    frame = pd.DataFrame({"area": [219, 122.948, 54.75]})
+    assert matching(frame, "area = 122.9").tolist() == [False, True, False]
+    assert matching(frame, "122.9").tolist() == [False, True, False]
+    assert matching(frame, "area != 122.9").tolist() == [True, False, True]
+    assert matching(frame, "area = 122.948").tolist() == [False, True, False]
+
+
 def test_a_table_is_saved_with_all_digits(tmp_path):
     frame = pd.DataFrame({"id": [1, 2], "x": [1 / 3, 2.0], "name": ["b, c", 'd"']})
     path = save_table(frame, tmp_path / "cells")

@@ -85,13 +85,13 @@ def facts_of(record: RunRecord) -> list[Fact]:
     add("Run", "Message", record.message or record.answered, record.message)
     add("Run", "Hint", record.error.hint if record.error else "")
     add("Run", "Exit code", record.exit_code)
-    add("Run", "Part of the data", record.extent.mode if record.extent else "")
+    add("Run", "Part of the data", record.extent.words if record.extent else "")
     for one in record.inputs:
         add("Inputs", called(one.name), one.label, one.sha256 or one.label, one.name)
     for name, value in record.parameters.items():
-        chosen = record.words.get(name, ("", ""))[1]
-        told = chosen or ("not set" if value is None else value)
-        add("Parameters", called(name), told, repr(value), name)
+        number = isinstance(value, int | float)  # in which unit, too
+        same = record.value(name) if number else ""
+        add("Parameters", called(name), record.value(name), f"{value!r} {same}", name)
     for made in record.outputs:
         text = f"{made.layer_name} ({made.layer_type})"
         add("Outputs", made.in_words, text, made.sha256 or text, made.title)
@@ -123,11 +123,12 @@ def compare_runs(first: RunRecord, second: RunRecord) -> list[Difference]:
     Data is compared by its content hash, so a copy of a file is the same data. Parameters of the
     same name are one, whatever either tool calls them; so are those that are called the same.
     """
-    # a record of before has no words for its parameters
-    pair = (
-        record if record.words else replace(record, words=other.words)
-        for record, other in ((first, second), (second, first))
-    )
+    # a record of before has no words for its parameters: the labels of the other one, no units
+    words = first.words or second.words
+    if not (first.words and second.words):
+        words = {name: (label, "") for name, (label, _) in words.items()}
+        first, second = replace(first, words=words), replace(second, words=words)
+    pair = first, second
     one, two = (
         {(fact.section, fact.name or fact.what): fact for fact in facts_of(record) if fact.key}
         for record in pair

@@ -16,6 +16,7 @@ from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs.past.history import known_record, record_files
 from napari_tool_runner.jobs.workspace import RECORD
 from napari_tool_runner.names import count_text
+from napari_tool_runner.tools.wording import plain_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -99,10 +100,10 @@ class JobRow:
 
 def row_of(record: RunRecord, *, live: bool = False) -> JobRow:
     """Return the row of a record."""
-    plain = [(name.split("|")[-1], _text(value)) for name, value in record.parameters.items()]
+    values = record.parameters.items()
+    plain = [(name.split("|")[-1], _text(plain_words(value))) for name, value in values]
     parameters = tuple(
-        (_text(record.label(name)), _text(record.words.get(name, ("", ""))[1]) or _text(value))
-        for name, value in record.parameters.items()
+        (_text(record.label(name)), _text(record.value(name))) for name in record.parameters
     )
     inputs = tuple(entry.label for entry in record.inputs)
     said = record.message or record.answered
@@ -135,15 +136,8 @@ def live_row(job: Job) -> JobRow:
     return row_of(job.recorded(), live=not job.state.is_finished)
 
 
-def _text(value: object) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    text = " ".join(text.split())
+def _text(told: str) -> str:
+    text = " ".join(told.split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -15,14 +15,13 @@ from napari_tool_runner.exchange import (
     layer_kind,
     open_snapshot,
     share_here,
-    sized_as,
     snapshot,
     steps_told,
     unit_here,
     unit_word,
     with_known_axes,
-    with_known_sizes,
 )
+from napari_tool_runner.jobs import told_first
 from napari_tool_runner.tools.model import FloatParameter, IntegerParameter, LayerKind
 from napari_tool_runner.widgets.forms.given import as_list, path_of
 from napari_tool_runner.widgets.forms.node import LeafNode
@@ -170,11 +169,11 @@ class Units(QObject):
         if pictures == self._pictures:  # the same, which says more: its own number stays
             self._given.clear()
         self._pictures = pictures
-        self._of, self._own = of, _first_told(snap for snap, _ in snaps)
+        self._of, self._own = of, told_first(snap for snap, _ in snaps)
         self.asking = any(asks_file(snap) for snap, _ in snaps)
         self._model.geometry = None if self.asking else self._own
         if self.asking:
-            self._looks.ask(lambda: (of, _first_told(_known(*one) for one in snaps)))
+            self._looks.ask(lambda: (of, told_first(_known(*one) for one in snaps)))
 
     def _answered(self, found: tuple[list[object], Geometry | None]) -> None:
         of, geometry = found
@@ -220,7 +219,7 @@ class Units(QObject):
 
 def sizes_of(snaps: Iterable[LayerSnapshot]) -> Sizes | None:
     """Return what data say that went into a run; None: nobody knows it. Reads their files."""
-    told = _first_told(_known(one) for one in snaps)
+    told = told_first(_known(one) for one in snaps)
     return None if told is None else steps_told(told)
 
 
@@ -231,19 +230,6 @@ def _known(snap: LayerSnapshot, wanted: str = "") -> LayerSnapshot:
         return opened if snap.image else with_known_axes(opened, wanted)
     except ToolRunnerError:  # the run says so
         return snap
-
-
-def _first_told(snaps: Iterable[LayerSnapshot]) -> Geometry | None:
-    """Return the geometry that a tool is told of the first image; others are asked if need be.
-
-    Without an image that of the first layer of places: points, tracks.
-    """
-    some = [snap for snap in snaps if snap.geometry.axes]  # others are files, and gone
-    images = (snap for snap in some if snap.kind.is_pixels)
-    first = next(images, None)
-    if first is None:
-        return next((snap.geometry for snap in some if "X" in snap.geometry.axes), None)
-    return with_known_sizes(sized_as(first, images))[0].geometry
 
 
 def _convert(leaf: LeafNode, value: float, width: float, before: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from qtpy.QtCore import QEvent, QObject, QPoint, QRect, QSize, Qt
 from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QDockWidget, QLayout, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QLayout, QMainWindow, QTabWidget, QVBoxLayout, QWidget
 
 from napari_tool_runner.widgets.menu_plan import titled
 from napari_tool_runner.widgets.parts.background import soon
@@ -241,6 +241,10 @@ class _Foot(QObject):
             self._narrow.start()
 
     def _settle(self) -> None:
+        window, dock = self._panel.window(), _around(self._panel)
+        if isinstance(window, QMainWindow) and dock is not None:
+            # tabs come and go above: what stands at the foot stays where it is
+            window.setTabPosition(window.dockWidgetArea(dock), QTabWidget.TabPosition.North)
         margins = self._layout.contentsMargins()
         bottom = self._own + self._beyond()
         if bottom != margins.bottom():

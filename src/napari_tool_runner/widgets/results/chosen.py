@@ -9,6 +9,7 @@ import numpy as np
 from napari_tool_runner.exchange import column_title, id_column
 from napari_tool_runner.names import count_text
 from napari_tool_runner.widgets.parts.texts import short
+from napari_tool_runner.widgets.results.digits import decimals_of, number_text
 from napari_tool_runner.widgets.results.measures import plotted
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
         if values[chosen].min() == values[top]:  # as of one frame
             return f"{told}."
         return f"{told}; the largest is {_called(rows, top)}{_tie(rows, values, chosen, top)}."
-    called = _called(rows, top)
-    told = f"{called[:1].upper()}{called[1:]}: {title} {values[top]:.6g}{unit}"
+    called, told = _called(rows, top), number_text(values[top], decimals_of(values))
+    told = f"{called[:1].upper()}{called[1:]}: {title} {told}{unit}"
     for extreme, word in ((np.max, "largest"), (np.min, "smallest")):
         if len(shown) > 1 and values[top] == extreme(values[shown]):
             return f"{told}, the {word} of {len(shown):,}{_tie(rows, values, shown, top)}."
@@ -55,7 +56,8 @@ def _tie(rows: Rows, values: np.ndarray, among: np.ndarray, one: int) -> str:
     near = among[np.argmin(apart)]
     if apart.min() > _TIE * abs(values[one]):
         return ""
-    return f" ({_called(rows, near)} has nearly the same: {values[near]:.6g})"
+    told = number_text(values[near], decimals_of(values))
+    return f" ({_called(rows, near)} has nearly the same: {told})"
 
 
 def _called(rows: Rows, row: int) -> str:

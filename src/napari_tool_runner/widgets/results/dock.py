@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,10 +13,10 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_tool_runner.jobs import has_changed
+from napari_tool_runner.jobs import has_changed, look_into, measured_of
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.proxies import bare
-from napari_tool_runner.widgets.parts.background import soon, when_destroyed
+from napari_tool_runner.widgets.parts.background import Latest, soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
@@ -54,7 +55,10 @@ RULE = "Without it the table is that of what was measured or selected last."
 
 
 _EDITED = ("data", "paint", "set_data")
-"""Events of a layer whose objects may have changed; an undo is told by the last one only."""
+"""Events of a layer whose objects may have changed; an undo, and what was written to its data
+before it was drawn again, are told by the last one only."""
+_QUIET_MS = 200
+"""So long nothing is told before objects are read."""
 
 
 class ToolTablesWidget(QWidget):
@@ -100,8 +104,13 @@ class ToolTablesWidget(QWidget):
         self.view.chosen_changed.connect(self._chosen)
         self.link.picked.connect(self._picked_in_viewer)
         self.view.together.connect(self.link.bring)
+        self.view.looked.connect(self._tell_changed)
         self._soon = soon(self.refresh, 0, self)
         self._look = soon(self._tell_changed, 0, self)
+        self._read = soon(self._look_inside, _QUIET_MS, self)
+        self._reading = Latest(self)
+        self._reading.done.connect(self._take_look)
+        self._slices: weakref.WeakKeyDictionary[object, object] = weakref.WeakKeyDictionary()
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)
         self.sizing = Sizing(napari_viewer, self.view.remarks.unsized, self)
@@ -256,6 +265,8 @@ class ToolTablesWidget(QWidget):
         self.link.follow(rows)
         self.view.show_rows(rows)
         self._tell_changed()
+        if any(one.is_unsure for layer in rows.layers for one in measured_of(layer)):
+            self._read.start()
         self.sizing.tell(rows)
 
     def _tell_changed(self) -> None:
@@ -264,6 +275,14 @@ class ToolTablesWidget(QWidget):
         text = self._unshown or what_changed(rows.layers)
         buttons = again_buttons(*rows.layers) if text else ()
         self.view.say_changed(text, *buttons, alone=bool(text) and not rows.frame.size)
+
+    def _look_inside(self) -> None:
+        """Read whether the objects are those that were measured, beside the window."""
+        self._reading.ask(look_into(self.view.rows.layers))
+
+    def _take_look(self, note: Callable[[], None]) -> None:
+        note()
+        self._tell_changed()
 
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
@@ -280,13 +299,14 @@ class ToolTablesWidget(QWidget):
         """Listen to all that may become this table, and to what it is of."""
         forget(self._heard_layers)
         for layer in {*self._viewer.layers, *self.view.rows.layers}:
+            self._slices.setdefault(layer, self._slice())
             events = getattr(layer, "events", None)
             heard: dict[str, Callable[..., None]] = {
                 "features": partial(self._features_changed, layer),
                 "name": self._layers_changed,
                 "scale": self.sizing.look,
                 "units": self.sizing.look,
-                **dict.fromkeys(_EDITED, self._edited),
+                **dict.fromkeys(_EDITED, partial(self._edited, layer)),
             }
             for name, act in heard.items():
                 event = getattr(events, name, None)
@@ -294,8 +314,15 @@ class ToolTablesWidget(QWidget):
                     event.connect(act)
                     self._heard_layers.append((event, act))
 
-    def _edited(self, _: object = None) -> None:
+    def _edited(self, layer: object, _: object = None) -> None:
         self._look.start()  # each stroke tells it
+        if self._slices[layer] == self._slice():
+            self._read.start()
+        self._slices[layer] = self._slice()  # another one is drawn: nobody wrote anything
+
+    def _slice(self) -> object:
+        dims = self._viewer.dims
+        return dims.point, dims.order, dims.ndisplay
 
     def _features_changed(self, layer: object, _: object = None) -> None:
         shown = self._shown if isinstance(self._shown, tuple) else ()

@@ -11,6 +11,7 @@ import numpy as np
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import column_title
 from napari_tool_runner.widgets.parts.texts import short
+from napari_tool_runner.widgets.results.digits import as_shown
 from napari_tool_runner.widgets.results.measures import best_size
 
 if TYPE_CHECKING:
@@ -93,7 +94,11 @@ def _mask(frame: pd.DataFrame, term: str, cut: np.ndarray | None) -> np.ndarray:
                 f"“{value}” is no number, and “{name}” holds numbers.",
                 hint=f"Write one, such as {name} {sign} 100.",
             ) from None
-        return np.asarray(_COMPARE[sign](column.to_numpy(), number), bool)
+        values = column.to_numpy()
+        mask = np.asarray(_COMPARE[sign](values, number), bool)
+        if sign in ("=", "=="):  # what was read in the table is meant, too
+            mask |= as_shown(values) == number
+        return mask & (as_shown(values) != number) if sign in ("!=", "≠") else mask
     fits = np.asarray(_COMPARE[sign](_words(column), value.strip("\"'").lower()), bool)
     return fits if sign in ("!=", "≠") else fits & column.notna().to_numpy(bool)
 
@@ -136,7 +141,8 @@ def _holding(frame: pd.DataFrame, word: str) -> np.ndarray:
         column = frame[name]
         if column.dtype.kind in "iufb":
             if number is not None:
-                found |= column.to_numpy() == number
+                values = column.to_numpy()
+                found |= (values == number) | (as_shown(values) == number)
         else:
             found |= np.array([word.lower() in text for text in _words(column)], bool)
     return found

@@ -9,6 +9,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 
 from napari_tool_runner.exchange import column_title, id_column
 from napari_tool_runner.widgets.parts.texts import short, tooltip
+from napari_tool_runner.widgets.results.digits import decimals_of, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,8 @@ class TableModel(QAbstractTableModel):
         self.names = [str(name) for name in rows.frame.columns]
         of_objects = bool(rows.layers)
         self.titles = [column_title(name, of_objects=of_objects) for name in self.names]
-        self._columns = [rows.frame.iloc[:, at].to_numpy() for at in range(len(self.names))]
+        self._columns = [_values(rows.frame.iloc[:, at]) for at in range(len(self.names))]
+        self._decimals: dict[int, int] = {}
         self._order = np.arange(len(rows))
         self._mask: np.ndarray | None = None
         self._shown = self._order
@@ -81,9 +83,22 @@ class TableModel(QAbstractTableModel):
         column = self._columns[index.column()]
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return _RIGHT if column.dtype.kind in "iuf" else None
+        value = column[self._shown[index.row()]]
         if role == Qt.ItemDataRole.DisplayRole:
-            return cell_text(column[self._shown[index.row()]])
+            return cell_text(value, self._places(index.column()))
+        if role == Qt.ItemDataRole.ToolTipRole and column.dtype.kind == "f":
+            whole = str(value).removesuffix(".0")
+            return (
+                tooltip(whole) if cell_text(value, self._places(index.column())) != whole else None
+            )
         return None
+
+    def _places(self, section: int) -> int | None:
+        """Return how many places after the point a column of fractions has; looked at once."""
+        column = self._columns[section]
+        if column.dtype.kind == "f" and section not in self._decimals:
+            self._decimals[section] = decimals_of(column)
+        return self._decimals.get(section)
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -127,12 +142,24 @@ def sorted_rows(column: pd.Series[float], *, up: bool) -> np.ndarray:
         return bare.astype(str).sort_values(ascending=up, kind="stable").index.to_numpy()
 
 
-def cell_text(value: object) -> str:
-    """Return a value for a cell: six digits of a fraction, nothing where nothing is known."""
+def _values(column: pd.Series[float]) -> np.ndarray:
+    """Return the cells of a column; fractions as such, whatever pandas keeps them in."""
+    if column.dtype.kind == "f":
+        return column.to_numpy(getattr(column.dtype, "numpy_dtype", None), na_value=np.nan)
+    return column.to_numpy()
+
+
+def cell_text(value: object, decimals: int | None = None) -> str:
+    """Return a value for a cell: nothing where nothing is known.
+
+    `decimals`: places of a fraction after the point; without them it has six digits.
+    """
     if isinstance(value, float | np.floating):
         number = float(value)
         if number != number:
             return ""
+        if decimals is not None:
+            return number_text(number, decimals)
         whole = abs(number) < 1e15 and number == int(number)
         return f"{number:.0f}" if whole else f"{number:.6g}"
     return "" if value is None or type(value).__name__ in ("NAType", "NaTType") else str(value)

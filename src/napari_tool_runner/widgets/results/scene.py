@@ -29,12 +29,16 @@ _SETTLED_MS = 100
 
 
 class Fitting(QObject):
-    """Fits the layers into the canvas again when that gets another size, unless somebody moved."""
+    """Keeps what is seen whole in the canvas when that gets another size, unless somebody moved.
+
+    What was fitted is fitted again; else the view moves, and shrinks, no more than it must.
+    """
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._seen: _View | None = None
+        self._fitted = False
         self._later = soon(self._fit, _SETTLED_MS, self)
 
     def when_shown(self, panel: QWidget) -> None:
@@ -50,7 +54,7 @@ class Fitting(QObject):
         return False
 
     def look(self) -> None:
-        """Look whether the layers are seen as when they were opened: nobody moved or zoomed."""
+        """Look whether the layers that are shown are seen whole."""
         self._seen = None
         if not len(self._viewer.layers):
             return
@@ -58,7 +62,9 @@ class Fitting(QObject):
         self._viewer.fit_to_view()
         center, zoom = _view(self._viewer)
         camera.center, camera.zoom = seen
-        if np.allclose(center, seen[0]) and np.isclose(zoom, seen[1], rtol=_SPARE):
+        same = np.allclose(center, seen[0]) and np.isclose(zoom, seen[1], rtol=_SPARE)
+        self._fitted = bool(same)
+        if same or _is_whole(self._viewer):
             self._seen = _view(self._viewer)
 
     def again(self) -> None:
@@ -66,8 +72,12 @@ class Fitting(QObject):
         self._later.start()
 
     def _fit(self) -> None:
-        if self._seen is not None and _view(self._viewer) == self._seen:
+        if self._seen is None or _view(self._viewer) != self._seen:
+            return
+        if self._fitted:
             self._viewer.fit_to_view()
+        elif not _is_whole(self._viewer):
+            _see_whole(self._viewer)
 
 
 def camera_of(viewer: ViewerModel) -> Camera:
@@ -149,6 +159,43 @@ def look_at_all(viewer: ViewerModel, layer: Layer, places: Sequence[Sequence[flo
         else:
             viewer.fit_to_view()
     return int((~here).sum())
+
+
+def _bounds(viewer: ViewerModel) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return from where to where the shown layers lie in the world; None where they lie in 3-D."""
+    shown = [layer for layer in viewer.layers if layer.visible]
+    grid = getattr(viewer, "canvas", viewer).grid  # since napari 0.9
+    if not shown or len(viewer.dims.displayed) != 2 or grid.enabled:
+        return None
+    extent = viewer.layers.get_extent(shown)
+    world = extent.world
+    first = viewer.dims.ndim - world.shape[1]
+    axes = [axis - first for axis in viewer.dims.displayed]
+    half = np.asarray(extent.step)[axes] / 2  # pixels lie around their middles
+    return world[0, axes] - half, world[1, axes] + half
+
+
+def _is_whole(viewer: ViewerModel) -> bool:
+    """Whether all of the shown layers lies in the canvas."""
+    bounds, half = _bounds(viewer), _half(viewer)
+    if bounds is None:
+        return False
+    (low, high), center = bounds, np.array(camera_of(viewer).center[-2:])
+    return bool((low >= center - half).all() and (high <= center + half).all())
+
+
+def _see_whole(viewer: ViewerModel) -> None:
+    """Bring all of the shown layers into the canvas: zoom out if need be, move if need be."""
+    bounds, camera = _bounds(viewer), camera_of(viewer)
+    if bounds is None:
+        return
+    low, high = bounds
+    share = float((2 * _half(viewer) / np.maximum(high - low, 1e-300)).min())
+    if share < 1:
+        camera.zoom *= share * (1 - _SPARE)
+    center, half = np.array(camera.center, float), _half(viewer)
+    center[-2:] = np.clip(center[-2:], high - half, low + half)
+    camera.center = tuple(center)
 
 
 def _half(viewer: ViewerModel) -> np.ndarray:

@@ -31,7 +31,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
-from napari_tool_runner.jobs import has_changed, size_changed
+from napari_tool_runner.jobs import has_changed, look_into, size_changed
 from napari_tool_runner.names import count_text, safe_name
 from napari_tool_runner.widgets.parts.background import Task, soon
 from napari_tool_runner.widgets.parts.icons import IconButton
@@ -58,6 +58,8 @@ STALE = "changed_since_measured"
 """The column that says in a saved table whose rows tell of objects, or pixels, of before."""
 AT_ONCE = 20_000
 """So many cells are written while the window waits."""
+LIKE_A_CELL = 2_000
+"""So many bytes of a layer are read in the time of a cell."""
 
 
 class TableView(QWidget):
@@ -67,6 +69,8 @@ class TableView(QWidget):
     """A person chose other rows; carries them, and the one that was chosen last (or −1)."""
     together = Signal(object)
     """Several rows were chosen whose objects are to be seen together; carries them."""
+    looked = Signal()
+    """It was read whether the objects have changed."""
     rows_changed = Signal()
     """Another table is shown, or other rows of it."""
 
@@ -342,14 +346,24 @@ class TableView(QWidget):
         name, kind = QFileDialog.getSaveFileName(self, "Save table", proposed, ";;".join(KINDS))
         if not name:
             return
-        frame, cut = self.rows.frame.iloc[self.model.shown], cut_in(self.rows)
+        rows, then = self.rows, partial(self._write, self.rows, self.model.shown, Path(name), kind)
+        size = sum(int(getattr(getattr(one, "data", None), "nbytes", 0)) for one in rows.layers)
+        self._work(look_into(rows.layers), size // LIKE_A_CELL, then)
+
+    def _write(
+        self, rows: Rows, shown: np.ndarray, path: Path, kind: str, note: Callable[[], None]
+    ) -> None:
+        """Write the rows `shown`, now that it is known whether their objects have changed."""
+        note()
+        self.looked.emit()
+        frame, cut = rows.frame.iloc[shown], cut_in(rows)
         if cut is not None and TOUCHES not in frame.columns:
-            frame = frame.assign(**{TOUCHES: cut[self.model.shown]})
-        stale = np.array([has_changed(one) or size_changed(one) for one in self.rows.layers], bool)
+            frame = frame.assign(**{TOUCHES: cut[shown]})
+        stale = np.array([has_changed(one) or size_changed(one) for one in rows.layers], bool)
         if stale.any():
-            frame = frame.assign(**{STALE: stale[self.rows.owners[self.model.shown]]})
+            frame = frame.assign(**{STALE: stale[rows.owners[shown]]})
         self._work(
-            partial(save_table, frame, Path(name), KINDS[kind]),
+            partial(save_table, frame, path, KINDS[kind]),
             frame.size,
             partial(self._saved, len(frame), bool(stale.any())),
         )
@@ -361,9 +375,7 @@ class TableView(QWidget):
             told = f" Measured before the last change, as its column {STALE} says."
             notify(text + told * stale, "warning" if stale else "info")
 
-    def _work(
-        self, work: Callable[[], object], cells: int, then: Callable[[object], object]
-    ) -> None:
+    def _work(self, work: Callable[[], object], cells: int, then: Callable[..., object]) -> None:
         """Do something with so many cells: of many in the background."""
         if cells > AT_ONCE:
             task = Task(work, self)
