@@ -16,7 +16,7 @@ from napari_tool_runner.jobs import Measured
 from napari_tool_runner.tools.toolbox.box import Toolbox
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.parts.background import to_the_end
-from napari_tool_runner.widgets.results import looks, pixel_size, scene, showing, view
+from napari_tool_runner.widgets.results import looks, objects, pixel_size, scene, showing, view
 from napari_tool_runner.widgets.results.again import note_act
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.looks import CHOSEN, DIMMED, VEIL, Highlight
@@ -331,6 +331,25 @@ def test_what_is_written_to_the_pixels_is_told_when_they_are_drawn_and_when_it_i
     assert pd.read_csv(place)[STALE].all()
     assert said[-1][1] == "warning"
     assert changed.isVisible()
+
+
+def test_what_is_chosen_stays_when_it_is_measured_again_and_what_is_gone_is_told(
+    qtbot, dock, labels, monkeypatch
+):
+    said: list[str] = []
+    monkeypatch.setattr(objects, "notify", said.append)
+    click_row(dock, 1)
+    assert dock.view.chosen.tolist() == [1]
+    labels.features = pd.DataFrame({"index": [0, 2, 3], "area": [np.nan, 36, 4], "mean": 1.0})
+    qtbot.waitUntil(lambda: "mean" in dock.view.model.names)
+    assert dock.view.chosen.tolist() == [0], "the same object, in another row"
+    assert not said
+    labels.data[labels.data == 2] = 0
+    labels.refresh()
+    click_row(dock, 1)
+    click_row(dock, 0)
+    qtbot.waitUntil(lambda: bool(said))
+    assert said[-1] == "“Nuclei” has no object 2 any more."
 
 
 def test_a_table_of_no_layer_that_is_made_again_takes_the_place_of_the_last(

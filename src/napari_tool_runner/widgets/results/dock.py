@@ -262,12 +262,25 @@ class ToolTablesWidget(QWidget):
         return rows_of_layers(shown) if isinstance(shown, tuple) else Rows("", _empty())
 
     def _fill_in(self, rows: Rows) -> None:
+        old, chosen = self.view.rows, self.view.chosen
         self.link.follow(rows)
         self.view.show_rows(rows)
+        self._choose_again(rows, old, chosen)
         self._tell_changed()
         if any(one.is_unsure for layer in rows.layers for one in measured_of(layer)):
             self._read.start()
         self.sizing.tell(rows)
+
+    def _choose_again(self, rows: Rows, old: Rows, chosen: np.ndarray) -> None:
+        """Let objects that were chosen in `old` stay so, as when they are measured again."""
+        if rows.frames is not None or old.frames is not None:
+            return
+        numbers = [old.numbers[chosen[old.owners[chosen] == at]] for at in range(len(old.layers))]
+        kept = [rows.of(layer, of.tolist()) for layer, of in zip(old.layers, numbers, strict=True)]
+        if sum(map(len, kept)):
+            self.view.choose(np.concatenate(kept), scroll=False)
+            self.link.choose(self.view.chosen, now=False)
+            self._plot()
 
     def _tell_changed(self) -> None:
         """Offer to measure again what has changed: objects were painted, moved or replaced."""

@@ -14,7 +14,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_tool_runner.exchange import layer_kind, whereabouts
 from napari_tool_runner.tools.model import LayerKind
 from napari_tool_runner.widgets.parts.background import Task, soon
-from napari_tool_runner.widgets.parts.texts import notify
+from napari_tool_runner.widgets.parts.texts import notify, short
 from napari_tool_runner.widgets.results.looks import Highlight, compile_ahead
 from napari_tool_runner.widgets.results.scene import look_at, look_at_all, reveal
 
@@ -116,7 +116,7 @@ class ObjectLink(QObject):
             self._task.drop()
         # a label is looked for in all pixels, which may be many
         self._task = Task(partial(whereabouts(layer), number, frame), self)
-        self._task.done.connect(partial(self._found, layer, middle))
+        self._task.done.connect(partial(self._found, layer, number, middle))
         self._task.failed.connect(self._lost)
         self._task.start()
 
@@ -148,9 +148,15 @@ class ObjectLink(QObject):
     def _lost(self, _: object) -> None:
         self._task = None
 
-    def _found(self, layer: Layer, middle: bool, place: Sequence[float] | None) -> None:
+    def _found(
+        self, layer: Layer, number: int, middle: bool, place: Sequence[float] | None
+    ) -> None:
         self._task = None
-        if place is not None and layer in self._viewer.layers:
+        if layer not in self._viewer.layers:
+            return
+        if place is None:  # painted over since it was measured
+            notify(f"“{short(layer.name)}” has no object {number} any more.")
+        else:
             look_at(self._viewer, layer, place, middle=middle)
 
     # -- from the viewer -----------------------------------------------------------

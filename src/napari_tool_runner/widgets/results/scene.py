@@ -194,6 +194,7 @@ def _see_whole(viewer: ViewerModel) -> None:
     if share < 1:
         camera.zoom *= share * (1 - _SPARE)
     center, half = np.array(camera.center, float), _half(viewer)
+    half -= np.minimum(half - (high - low) / 2, _SPARE / 2 * (high - low))  # some air around it
     center[-2:] = np.clip(center[-2:], high - half, low + half)
     camera.center = tuple(center)
 
