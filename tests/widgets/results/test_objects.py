@@ -317,7 +317,7 @@ def test_what_is_written_to_the_pixels_is_told_when_they_are_drawn_and_when_it_i
     qtbot.waitUntil(lambda: len(read) == 1)
     model_viewer.dims.set_point(0, 4)
     model_viewer.dims.set_point(0, 2)
-    qtbot.wait(dock._read.interval() + 50)
+    qtbot.wait(dock.looking._soon.interval() + 50)
     assert len(read) == 1, "another slice is drawn: nothing is read"
     labels.data[0, :3, :3] = 9
     labels.refresh()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,16 +12,16 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_tool_runner.jobs import has_changed, look_into, measured_of
+from napari_tool_runner.jobs import has_changed
 from napari_tool_runner.names import unique_name
 from napari_tool_runner.proxies import bare
-from napari_tool_runner.widgets.parts.background import Latest, soon, when_destroyed
+from napari_tool_runner.widgets.parts.background import soon, when_destroyed
 from napari_tool_runner.widgets.parts.docking import float_low, heighten, stand_below
 from napari_tool_runner.widgets.parts.icons import IconButton, TextIconButton
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
-from napari_tool_runner.widgets.results.again import again_buttons, what_changed
+from napari_tool_runner.widgets.results.again import Looking, again_buttons, what_changed
 from napari_tool_runner.widgets.results.looks import color_by
 from napari_tool_runner.widgets.results.measures import is_measured, plotted
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
@@ -57,8 +56,6 @@ RULE = "Without it the table is that of what was measured or selected last."
 _EDITED = ("data", "paint", "set_data")
 """Events of a layer whose objects may have changed; an undo, and what was written to its data
 before it was drawn again, are told by the last one only."""
-_QUIET_MS = 200
-"""So long nothing is told before objects are read."""
 
 
 class ToolTablesWidget(QWidget):
@@ -107,10 +104,8 @@ class ToolTablesWidget(QWidget):
         self.view.looked.connect(self._tell_changed)
         self._soon = soon(self.refresh, 0, self)
         self._look = soon(self._tell_changed, 0, self)
-        self._read = soon(self._look_inside, _QUIET_MS, self)
-        self._reading = Latest(self)
-        self._reading.done.connect(self._take_look)
-        self._slices: weakref.WeakKeyDictionary[object, object] = weakref.WeakKeyDictionary()
+        self.looking = Looking(napari_viewer, self)
+        self.looking.looked.connect(self._tell_changed)
         self._float = soon(self._float_low, 0, self)
         self._settle = soon(self._take_room, 0, self)
         self.sizing = Sizing(napari_viewer, self.view.remarks.unsized, self)
@@ -267,8 +262,7 @@ class ToolTablesWidget(QWidget):
         self.view.show_rows(rows)
         self._choose_again(rows, old, chosen)
         self._tell_changed()
-        if any(one.is_unsure for layer in rows.layers for one in measured_of(layer)):
-            self._read.start()
+        self.looking.follow(rows.layers)
         self.sizing.tell(rows)
 
     def _choose_again(self, rows: Rows, old: Rows, chosen: np.ndarray) -> None:
@@ -289,14 +283,6 @@ class ToolTablesWidget(QWidget):
         buttons = again_buttons(*rows.layers) if text else ()
         self.view.say_changed(text, *buttons, alone=bool(text) and not rows.frame.size)
 
-    def _look_inside(self) -> None:
-        """Read whether the objects are those that were measured, beside the window."""
-        self._reading.ask(look_into(self.view.rows.layers))
-
-    def _take_look(self, note: Callable[[], None]) -> None:
-        note()
-        self._tell_changed()
-
     def _picked(self, at: int) -> None:
         self._shown = self._choices[at]
         self._show()
@@ -312,7 +298,7 @@ class ToolTablesWidget(QWidget):
         """Listen to all that may become this table, and to what it is of."""
         forget(self._heard_layers)
         for layer in {*self._viewer.layers, *self.view.rows.layers}:
-            self._slices.setdefault(layer, self._slice())
+            self.looking.know(layer)
             events = getattr(layer, "events", None)
             heard: dict[str, Callable[..., None]] = {
                 "features": partial(self._features_changed, layer),
@@ -329,13 +315,7 @@ class ToolTablesWidget(QWidget):
 
     def _edited(self, layer: object, _: object = None) -> None:
         self._look.start()  # each stroke tells it
-        if self._slices[layer] == self._slice():
-            self._read.start()
-        self._slices[layer] = self._slice()  # another one is drawn: nobody wrote anything
-
-    def _slice(self) -> object:
-        dims = self._viewer.dims
-        return dims.point, dims.order, dims.ndisplay
+        self.looking.drawn(layer)
 
     def _features_changed(self, layer: object, _: object = None) -> None:
         shown = self._shown if isinstance(self._shown, tuple) else ()
