@@ -6,6 +6,7 @@ from .delivery import deliver, job_json, output_paths, outputs_json, write_table
 from .drafts.new_test import MUCH, DraftedTest, drafted_test
 from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
+from .first import told_first
 from .in_place import is_ours
 from .job import Job, execute
 from .lineage import made_of, relatives
@@ -36,7 +37,7 @@ from .preview import dry_run
 from .question import Question
 from .readying import Readiness, readiness
 from .record import JobState, RecordedInput, RunRecord
-from .request import ConfigLike, Request, RunOptions, ToolLike, told_first
+from .request import ConfigLike, Request, RunOptions, ToolLike
 from .sweeps import Cell, Sweep
 from .swept import MOST_CELLS, axes_of, is_sweepable, sweepable, told_values
 from .testing import TestReport, run_test, run_tests

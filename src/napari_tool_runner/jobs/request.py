@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
@@ -24,8 +24,8 @@ from napari_tool_runner.exchange import (
     unit_here,
     unit_word,
     with_known_axes,
-    with_known_sizes,
 )
+from napari_tool_runner.jobs.first import told_first
 from napari_tool_runner.jobs.makers import maker_of, told_maker
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.plugins import (
@@ -49,15 +49,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.extent import Extent
     from napari_tool_runner.tools.tree import BoundValues
 
-__all__ = [
-    "ConfigLike",
-    "Request",
-    "RunOptions",
-    "ToolLike",
-    "each_value",
-    "make_request",
-    "told_first",
-]
+__all__ = ["ConfigLike", "Request", "RunOptions", "ToolLike", "each_value", "make_request"]
 
 ToolLike: TypeAlias = Tool | str | os.PathLike[str]
 """A tool, the id of one, or the path of a descriptor."""
@@ -310,19 +302,6 @@ def _on_part(request: Request, extent: Extent) -> Request:
             apart = extent.apart(snap.geometry.shape)
             return request if apart else replace(request, values=request.cut(pieces[0]))
     return request
-
-
-def told_first(snaps: Iterable[LayerSnapshot]) -> Geometry | None:
-    """Return the geometry that a tool is told of the first image; others are asked if need be.
-
-    Without an image that of the first layer of places: points, tracks.
-    """
-    some = [snap for snap in snaps if snap.geometry.axes]  # others are files, and gone
-    images = (snap for snap in some if snap.kind.is_pixels)
-    first = next(images, None)
-    if first is None:
-        return next((snap.geometry for snap in some if "X" in snap.geometry.axes), None)
-    return with_known_sizes(sized_as(first, images))[0].geometry
 
 
 def each_value(
