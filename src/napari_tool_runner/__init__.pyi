@@ -1,7 +1,7 @@
 from ._version import __version__
 from .errors import ToolFailedError, ToolRunnerError
 from .exchange import resample_onto
-from .jobs import Job, JobResult, Sweep, run, submit, sweep
+from .jobs import Job, JobResult, Sweep, add_toolbox, run, submit, sweep
 from .tools import Tool, Toolbox, load_toolbox, read_tool
 from .widgets.in_viewer import run_in_viewer
 
@@ -14,6 +14,7 @@ __all__ = [
     "ToolRunnerError",
     "Toolbox",
     "__version__",
+    "add_toolbox",
     "load_toolbox",
     "read_tool",
     "resample_onto",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_tool_runner import ahead_verbs, author_verbs, verbs
+from napari_tool_runner import ahead_verbs, author_verbs, toolbox_verbs, verbs
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.printing import keep_results_apart, print_json, results, say
 
@@ -298,6 +298,18 @@ VERBS = (
         "Write a past job as a Process Run Crate.",
         verbs.export_record,
         (_RECORD, Argument("--to", "folder or .zip to write", "PATH")),
+    ),
+    Verb(
+        "toolbox",
+        "Add a toolbox (a folder, a zip, a package of PyPI), list or remove those added.",
+        toolbox_verbs.toolboxes,
+        (
+            Argument("action", "what to do", choices=("add", "list", "remove")),
+            Argument("what", "a folder, zip or package; to remove: its name", "WHAT", nargs="?"),
+            Argument("--name", "what it is to be called", "NAME"),
+            Argument("--yes", "download and add it without asking", action="store_true"),
+            _JSON,
+        ),
     ),
     Verb(
         "trust",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 __all__ = ["entry_points_of"]
+
+_SETTLED = 5 * 10**9  # ns: what is being installed now is read again
 
 
 def entry_points_of(group: str) -> Iterable[EntryPoint]:
@@ -29,20 +32,34 @@ def entry_points_of(group: str) -> Iterable[EntryPoint]:
     return ()
 
 
+_read: dict[str, tuple[int, list[bytes]]] = {}
+"""Folder -> when it was changed, and what was read there: hundreds of files, asked by each run."""
+
+
+def _texts_in(place: str) -> list[bytes]:
+    """Return the entry points in a folder; what is installed or removed there changes its time."""
+    changed = os.stat(place).st_mtime_ns
+    if (known := _read.get(place)) is not None and known[0] == changed:
+        return known[1]
+    found = []
+    for name in os.listdir(place):
+        if name.lower().endswith((".dist-info", "egg-info")):
+            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                found.append(Path(place, name, "entry_points.txt").read_bytes())
+    if time.time_ns() - changed > _SETTLED:
+        _read[place] = changed, found
+    return found
+
+
 def _texts() -> Iterator[bytes | None]:
     """Yield the entry points of each package as they are written; None: it may have others."""
     for place in map(os.fspath, sys.path):
         try:
-            names = os.listdir(place or os.curdir)
+            yield from _texts_in(os.path.abspath(place))
         except (FileNotFoundError, PermissionError):
             continue
         except OSError:  # no folder, but an archive
             yield None
-            continue
-        for name in names:
-            if name.lower().endswith((".dist-info", "egg-info")):
-                with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                    yield Path(place, name, "entry_points.txt").read_bytes()
     finders = (finder for finder in sys.meta_path if finder is not PathFinder)
     if any(hasattr(finder, "find_distributions") for finder in finders):
         yield None  # they know packages in other places

@@ -10,6 +10,7 @@
     ├── ParameterError            a value is missing, of the wrong type, or out of range
     ├── TemplateError             a command or configfile template raised
     ├── TrustError                the toolbox has not been approved by the user
+    ├── ToolboxError              a toolbox cannot be added or removed
     ├── ExchangeError             layers <-> files
     │   ├── UnsupportedLayerError     this kind of layer cannot go into that input
     │   ├── LossyConversionError      a conversion would change values
@@ -54,6 +55,7 @@ __all__ = [
     "TemplateError",
     "ToolFailedError",
     "ToolRunnerError",
+    "ToolboxError",
     "TrustError",
     "UnknownRunnerError",
     "UnknownToolError",
@@ -153,6 +155,10 @@ class TemplateError(ToolRunnerError):
 
 class TrustError(ToolRunnerError):
     """A toolbox that the user has not approved was asked to run something."""
+
+
+class ToolboxError(ToolRunnerError):
+    """A toolbox cannot be added or removed; what was there is as it was."""
 
 
 class ExchangeError(ToolRunnerError):

@@ -7,6 +7,7 @@ from .drafts.new_test import MUCH, DraftedTest, drafted_test
 from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
 from .first import told_first
+from .getting import Getting, Offer, add_toolbox, remove_toolbox
 from .in_place import is_ours
 from .job import Job, execute
 from .lineage import made_of, relatives
@@ -55,6 +56,7 @@ __all__ = [
     "ConfigLike",
     "DraftedTest",
     "Extent",
+    "Getting",
     "Job",
     "JobManager",
     "JobOutput",
@@ -65,6 +67,7 @@ __all__ = [
     "Making",
     "Measured",
     "NewTools",
+    "Offer",
     "Origin",
     "PreviewLayers",
     "Previewed",
@@ -81,6 +84,7 @@ __all__ = [
     "ToolLike",
     "ViewerLike",
     "add_result",
+    "add_toolbox",
     "allowed_values",
     "as_command",
     "as_given",
@@ -137,6 +141,7 @@ __all__ = [
     "recorded_tool",
     "relatives",
     "remembered",
+    "remove_toolbox",
     "rerun",
     "run",
     "run_batch",

@@ -26,6 +26,7 @@ from .runners_factory import (
     choose_service,
     runnerServices,
 )
+from .uv.packages import Package, fetch_package, find_package
 
 __all__ = [
     "CHANGED",
@@ -40,6 +41,7 @@ __all__ = [
     "Mount",
     "ObjectFactory",
     "OutputLine",
+    "Package",
     "Plan",
     "Process",
     "Progress",
@@ -52,6 +54,8 @@ __all__ = [
     "check_all",
     "choose_service",
     "end_processes",
+    "fetch_package",
+    "find_package",
     "graphics",
     "load_plugin_dirs",
     "obey_policy",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.model import Tool
     from napari_tool_runner.tools.toolbox.gate import Permit
 
-__all__ = ["obey_policy"]
+__all__ = ["obey_origins", "obey_policy"]
 
 _ALLOWED: dict[str, Setting[tuple[str, ...] | None]] = {
     "registry": settings.REGISTRIES_ALLOWED,
@@ -64,6 +64,21 @@ def obey_policy(
             )
 
 
+def obey_origins(origins: Iterable[Origin], config: Config, not_done: str) -> None:
+    """Do nothing when every facility's policy lets something come from `origins`.
+
+    Raises
+    ------
+    TrustError
+        Names what is not allowed, and the file of the policy.
+    """
+    for policy in config.policies:
+        for why in _forbidden(policy, origins):
+            raise TrustError(
+                f"{not_done}: {why} ({policy.place}).", hint="Ask those who look after that file."
+            )
+
+
 def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
     """Whether `tool` ships, or the file of a `policy`, or one below it, names its toolbox.
 
@@ -97,7 +112,17 @@ def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Itera
     local = policy.own(settings.LOCAL_FOR_OTHERS)
     if place.service.removesuffix(OF_PLUGIN) == "LOCAL" and not local and not own:
         yield "your facility does not allow tools of others to run with LOCAL"
-    for origin in place.origins:
+    yield from _forbidden(policy, place.origins)
+    fetched = (settings.INDEXES_ALLOWED, settings.CHANNELS_ALLOWED)
+    if place.commands and any(policy.own(one) is not None for one in fetched):
+        yield (
+            "its environment would be made with a line that may fetch from anywhere: "
+            f"{place.commands[0]}"
+        )
+
+
+def _forbidden(policy: Config, origins: Iterable[Origin]) -> Iterator[str]:
+    for origin in origins:
         allowed = policy.own(_ALLOWED[origin.kind])
         if allowed is not None and origin.kind == "channel":  # what it names itself is its choice
             allowed = (*allowed, *chain(*policy.own(settings.CHANNEL_MIRRORS).values()))
@@ -108,12 +133,6 @@ def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Itera
                 f"your facility does not allow the {origin.kind} {origin.place}, from which "
                 f"{origin.what} would come"
             )
-    fetched = (settings.INDEXES_ALLOWED, settings.CHANNELS_ALLOWED)
-    if place.commands and any(policy.own(one) is not None for one in fetched):
-        yield (
-            "its environment would be made with a line that may fetch from anywhere: "
-            f"{place.commands[0]}"
-        )
 
 
 def _covers(allowed: str, origin: Origin) -> bool:

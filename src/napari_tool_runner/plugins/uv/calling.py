@@ -113,7 +113,8 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
     words = _causes(said) or f"uv was {describe_exit(code)}"
     place = wanted.store.folder
     if re.search(_FULL, low):
-        hint = f"The disk of {place} is full: free some room, or set 'environments_dir'."
+        elsewhere = ", or set 'environments_dir'" if wanted.key else ""
+        hint = f"The disk of {place} is full: free some room{elsewhere}."
         return PreparationError(
             "The packages could not be installed: the disk is full.", hint=hint
         )

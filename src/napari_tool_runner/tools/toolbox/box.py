@@ -12,6 +12,7 @@ from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import DescriptorError, UnknownToolError
 from napari_tool_runner.names import count_text, lies_in, real_place, unique_name
 from napari_tool_runner.quoting import one_line
+from napari_tool_runner.tools.toolbox.added import toolbox_places
 from napari_tool_runner.tools.toolbox.entries import bundled_folder, file_stat, ships
 from napari_tool_runner.tools.toolbox.index import Problem, index_folder
 
@@ -259,7 +260,7 @@ def load_toolbox(
     cache_dir: Path | None = None,
     look: bool = True,
 ) -> Toolbox:
-    """Return the bundled tools and those of the configured folders.
+    """Return the bundled tools, those of the configured folders and of installed packages.
 
     Parameters
     ----------
@@ -279,13 +280,10 @@ def load_toolbox(
     folders: list[ToolboxFolder] = []
     if bundled_folder().is_dir():
         folders.append(ToolboxFolder(BUNDLED, bundled_folder()))
-    for path in settings.toolbox_dirs:
+    for name, path in toolbox_places(settings):
         if path not in [folder.path for folder in folders]:
-            folders.append(
-                ToolboxFolder(
-                    unique_name(path.name or str(path), [f.name for f in folders], "-{}", 2), path
-                )
-            )
+            free = unique_name(name, [folder.name for folder in folders], "-{}", 2)
+            folders.append(ToolboxFolder(free, path))
     return Toolbox(
         folders,
         categories_files=settings.categories_files,
@@ -370,7 +368,7 @@ def _read(uri: str, root: Path | None, formats: Formats | None, language: str = 
 
 def _holder(path: Path, settings: Config) -> Path | None:
     """Return the configured toolbox that holds a descriptor, the outermost first."""
-    boxes = [box for box in settings.toolbox_dirs if lies_in(real_place(path), box)]
+    boxes = [box for _, box in toolbox_places(settings) if lies_in(real_place(path), box)]
     return min(boxes, key=lambda box: len(box.parts), default=None)
 
 

@@ -19,6 +19,7 @@ from weakref import ref
 
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.names import lies_in, real_path
+from napari_tool_runner.tools.toolbox.added import is_fetched
 from napari_tool_runner.tools.toolbox.approvals import tidy
 from napari_tool_runner.tools.toolbox.approved import Listing, digest_of, hold, intact, keep, look
 from napari_tool_runner.tools.toolbox.weighing import VERSIONS, weighed
@@ -50,6 +51,8 @@ def not_own(folder: Path, config: Config) -> str:
 
     On Windows rights are not looked at: who may write there is told by nobody.
     """
+    if is_fetched(folder):
+        return "it was fetched, and another version may take its place"
     jobs = real_path(config.workspaces)
     if lies_in(jobs, folder) or lies_in(real_path(folder), jobs):
         return f"jobs write into {config.workspaces}, also those of other people’s tools"

@@ -20,6 +20,7 @@ from napari_tool_runner import settings
 from napari_tool_runner.config import Config, load_config
 from napari_tool_runner.errors import ConfigError, TrustError
 from napari_tool_runner.names import expanded, lies_in, real_path
+from napari_tool_runner.tools.toolbox.added import is_fetched
 from napari_tool_runner.tools.toolbox.approvals import (
     Approval,
     approval_of,
@@ -176,7 +177,7 @@ def trust_state(what: Tool | Path, config: Config | None = None, *, quick: bool 
 
 def _answered(folder: Path, config: Config, quick: bool) -> Trust:
     """Return what the configuration or the user said of a toolbox folder."""
-    if folder in config.consented_dirs:
+    if folder in config.consented_dirs and not is_fetched(folder):
         return Trust(TrustState.CONFIGURED, folder)
     approval = approval_of(folder)
     if approval is None:

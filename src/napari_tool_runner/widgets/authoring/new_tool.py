@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner import settings
-from napari_tool_runner.config import load_config
+from napari_tool_runner.config import load_config, toolbox_texts
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.jobs import RUNS_IT, Making, NewTools, Origin, new_tool
 from napari_tool_runner.names import safe_name
@@ -215,11 +215,7 @@ def _add_as_mine(folder: Path) -> None:
     approve(folder, mine=True)
     config = load_config()
     if folder not in config.toolbox_dirs:
-        given = config.raw(settings.TOOLBOXES.key)
-        known = (
-            [given] if isinstance(given, str) else list(given) if isinstance(given, list) else []
-        )
-        config_hub().write({settings.TOOLBOXES.key: [*known, str(folder)]})
+        config_hub().write({settings.TOOLBOXES.key: [*toolbox_texts(config), str(folder)]})
 
 
 def _with_button(line: QLineEdit, ask: Callable[[], None]) -> QHBoxLayout:

@@ -24,9 +24,14 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner import settings
-from napari_tool_runner.config import Config, changed_config, config_path, load_config
+from napari_tool_runner.config import (
+    Config,
+    changed_config,
+    config_path,
+    load_config,
+    toolbox_texts,
+)
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.setting_types import is_blank
 from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import filled
@@ -169,7 +174,7 @@ class SettingsDialog(QDialog):
 
     def _fill(self) -> None:
         config = self._config
-        for text, path in zip(_raw_folders(config), config.own(settings.TOOLBOXES), strict=True):
+        for text, path in zip(toolbox_texts(config), config.own(settings.TOOLBOXES), strict=True):
             self._add_item(text, path)
         self._folders_then = self.folder_paths()
         others = [layer for layer in config.layers[1:] if layer.own(settings.TOOLBOXES)]
@@ -277,12 +282,6 @@ def _read() -> tuple[Config, str]:
         return changed_config(load_config(), {}), ""
     except ConfigError as error:
         return Config(name="personal"), f"{error} Below are the defaults."
-
-
-def _raw_folders(config: Config) -> list[str]:
-    given = config.raw("process.xml_dirs")
-    entries = [given] if isinstance(given, str) else list(given) if isinstance(given, list) else []
-    return [str(entry) for entry in entries if not is_blank(entry)]
 
 
 def _folder_problem(folder: Path) -> str:

@@ -1,0 +1,437 @@
+"""Gets more tools: a toolbox by folder, by zip, or by the name of a package; and removes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_tool_runner import settings
+from napari_tool_runner.config import changed_config, load_config, save_config, toolbox_texts
+from napari_tool_runner.errors import JobCancelledError, ToolboxError, ToolRunnerError, is_full
+from napari_tool_runner.names import count_text, safe_name, size_text
+from napari_tool_runner.plugins import (
+    CancelToken,
+    ExecContext,
+    Package,
+    Progress,
+    fetch_package,
+    find_package,
+)
+from napari_tool_runner.quoting import one_line
+from napari_tool_runner.sealed import usage
+from napari_tool_runner.tools.reader import dialects
+from napari_tool_runner.tools.toolbox.added import (
+    About,
+    AddedToolbox,
+    Draft,
+    added_toolboxes,
+    fetched_folder,
+    git_version,
+    hide,
+    is_fetched,
+    take_away,
+)
+from napari_tool_runner.tools.toolbox.approved import look
+from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+from napari_tool_runner.tools.toolbox.installed import GROUP, carried_by
+from napari_tool_runner.tools.toolbox.trust import revoke
+from napari_tool_runner.tools.toolbox.unpacking import unpack
+
+if TYPE_CHECKING:
+    from napari_tool_runner.config import Config
+    from napari_tool_runner.jobs.request import ConfigLike
+    from napari_tool_runner.plugins import Event
+    from napari_tool_runner.tools.toolbox.entries import ToolEntry
+    from napari_tool_runner.tools.toolbox.index import Problem
+
+__all__ = ["Getting", "Offer", "add_toolbox", "remove_toolbox"]
+
+_VERSIONED = re.compile(r"(?P<name>.+?)[-_](?P<version>v?\d[\w.+]*|main|master|trunk)")
+_NEEDS = {"conda": "packages of conda", "pip": "packages of PyPI"}
+_CONTAINER = "a container"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A toolbox that can be looked at, and added. Nothing of it has run, nor will by that.
+
+    Parameters
+    ----------
+    name : str
+        What it would be called.
+    entries, problems : tuple
+        Its tools, and what of it cannot be used.
+    size : int
+        Bytes of its files.
+    left_out : tuple of str
+        What of an archive was not unpacked.
+    """
+
+    name: str
+    about: About
+    entries: tuple[ToolEntry, ...]
+    problems: tuple[Problem, ...]
+    size: int
+    config: Config = field(repr=False)
+    folder: Path
+    left_out: tuple[str, ...] = ()
+    draft: Draft | None = field(default=None, repr=False)
+
+    def before(self, name: str = "") -> AddedToolbox | None:
+        """Return the toolbox whose place it would take, None when there is none."""
+        if self.draft is None:
+            return None
+        place = fetched_folder(safe_name(name or self.name))
+        return next((one for one in added_toolboxes(self.config) if one.folder == place), None)
+
+    def difference(self, name: str = "") -> str:
+        """Return what it would change in the toolbox whose place it takes."""
+        before = self.before(name)
+        if before is None:
+            return ""
+        try:
+            marks = [
+                {file: entry.mark for file, entry in look(folder).items()}
+                for folder in (before.folder, self.folder)
+            ]
+        except OSError as error:
+            return f"What changes is not known: {error.strerror or error}."
+        old, new = marks
+        counts = {
+            "changed": sum(old[one] != new[one] for one in old.keys() & new.keys()),
+            "new": len(new.keys() - old.keys()),
+            "gone": len(old.keys() - new.keys()),
+        }
+        told = [f"{count_text(count, 'file')} {how}" for how, count in counts.items() if count]
+        return f"{', '.join(told)}." if told else "Its files are the same."
+
+    def lines(self) -> list[str]:
+        """Return what is in it, in lines."""
+        kinds = Counter(dialects[entry.dialect].label for entry in self.entries)
+        languages = ", ".join(f"{label} ({count})" for label, count in kinds.most_common())
+        needs = Counter(map(_need, self.entries))
+        told = ", ".join(f"{need} ({count})" for need, count in needs.most_common())
+        lines = [
+            f"{count_text(len(self.entries), 'tool')}, {size_text(self.size)}",
+            f"Written in the language of {languages}",
+            f"They need: {told}",
+        ]
+        if self.problems:
+            lines.append(
+                f"{count_text(len(self.problems), 'file')} of it cannot be used: "
+                f"{one_line(str(self.problems[0]), 200)}"
+            )
+        if self.left_out:
+            names = ", ".join(one_line(name, 60) for name in self.left_out[:3])
+            lines.append(f"Left out (links, or no names for files): {names}")
+        return lines
+
+    def add(self, name: str = "") -> AddedToolbox:
+        """Add it under a name; what it replaces is there until then.
+
+        Raises
+        ------
+        ToolboxError, ConfigError
+            It cannot be kept, or the configuration not be written.
+        """
+        name, folder = safe_name(name or self.name), self.folder
+        with _told(f"“{name}” was not added"):
+            if self.about.kind == "installed":
+                hide(self.about.origin, False)
+            else:
+                if self.draft is not None:
+                    folder = self.draft.put(folder, name, self.about)
+                    self.drop()
+                _name(folder, self.config)
+        return AddedToolbox(self.name if self.draft is None else name, folder, self.about)
+
+    def drop(self) -> None:
+        """Let go what was fetched for it."""
+        if self.draft is not None:
+            self.draft.drop()
+
+
+class Getting:
+    """One attempt to get a toolbox, which can be cancelled.
+
+    Parameters
+    ----------
+    what : str
+        A folder, a zip, or the name of a package. What is a path in writing (it has a separator,
+        or begins with ``.`` or ``~``, or ends with ``.zip``) is never looked for on PyPI.
+    report : callable
+        Gets events of progress, in the thread that works.
+    """
+
+    def __init__(
+        self, what: str, config: Config, report: Callable[[Event], None] = lambda event: None
+    ) -> None:
+        self.what, self._config, self._report = what.strip(), config, report
+        self.cancel = CancelToken()
+
+    def find(self) -> Offer | Package:
+        """Return what a folder or a zip holds, or which package an index has.
+
+        Raises
+        ------
+        ToolRunnerError
+        """
+        lock = self._config.lock_of(settings.TOOLBOXES.key)
+        if lock is not None:
+            raise ToolboxError(
+                f"Your facility says which toolboxes there are ({lock.place}).",
+                hint="Ask those who look after that file.",
+            )
+        path = Path(os.path.expanduser(self.what)).absolute()
+        seps = {"/", os.sep, "\\"} & {*self.what}
+        if not self.what:
+            raise ToolboxError("Name a folder, a zip, or a package of PyPI.")
+        if seps or self.what.startswith((".", "~")) or self.what.lower().endswith(".zip"):
+            return self._folder(path) if path.is_dir() else self._zip(path)
+        return self._installed() or self._look_up()
+
+    def fetch(self, package: Package) -> Offer:
+        """Download a package and look at what it carries; raises ToolRunnerError."""
+        with _told(f"{package.name} was not downloaded"), _drafting() as draft:
+            work = draft.folder / "work"
+            work.mkdir(0o700)
+            context = ExecContext(work, work, work, cancel=self.cancel, report=self._report)
+            files = fetch_package(package, self._config, context)
+            self._report(Progress("Looking at its tools"))
+            told = f"{package.name} {package.version}"
+            content = _carried(files, draft.folder / "content", told)
+            about = About("package", package.name, package.version)
+            return self._offer(package.name, about, content, draft)
+
+    def _look_up(self) -> Package:
+        with _told(f"“{self.what}” was not looked for"), _drafting() as draft:
+            self._report(Progress(f"Looking for {self.what}"))
+            found = find_package(self.what, self._config, draft.folder, self.cancel)
+            draft.drop()
+            return found
+
+    def _installed(self) -> Offer | None:
+        """Return the toolbox of a package of this Python that was hidden, None if it has none."""
+        asked = _normal(self.what)
+        found = [
+            one
+            for one in added_toolboxes(self._config)
+            if one.about.kind == "installed" and _normal(one.about.origin) == asked
+        ]
+        if not found:
+            return None
+        if found[0].shown:
+            raise ToolboxError(f"The tools of {found[0].about.text}, are shown already.")
+        return self._offer(found[0].name, found[0].about, found[0].folder, None)
+
+    def _folder(self, path: Path) -> Offer:
+        self._report(Progress("Looking at its tools"))
+        if path in self._config.toolbox_dirs:
+            raise ToolboxError(f"The folder {path} is one of your toolboxes already.")
+        try:
+            os.listdir(path)
+        except OSError as error:
+            why = error.strerror or error
+            raise ToolboxError(f"The folder {path} cannot be read: {why}.") from error
+        about = About("folder", str(path), git_version(path))
+        return self._offer(path.name or str(path), about, path, None)
+
+    def _zip(self, path: Path) -> Offer:
+        if not path.is_file():
+            raise ToolboxError(f"There is no folder and no zip {path}.", hint="Check the path.")
+        with _told(f"{path.name} was not unpacked"), _drafting() as draft:
+            self._report(Progress(f"Unpacking {path.name}"))
+            content = draft.folder / "content"
+            content.mkdir(0o700)
+            left = unpack(path, content, self._stop)
+            self._report(Progress("Looking at its tools"))
+            inner = [*content.iterdir()]
+            if len(inner) == 1 and inner[0].is_dir():
+                content = inner[0]  # as of a repository: all lies in one folder
+            name = content.name if content.name != "content" else path.stem
+            met = _VERSIONED.fullmatch(name) or _VERSIONED.fullmatch(path.stem)
+            named = _VERSIONED.fullmatch(name)
+            about = About("zip", str(path), met["version"] if met else _newest(path))
+            return self._offer(named["name"] if named else name, about, content, draft, left)
+
+    def _offer(
+        self, name: str, about: About, folder: Path, draft: Draft | None, left: Sequence[str] = ()
+    ) -> Offer:
+        with tempfile.TemporaryDirectory() as cache:  # an index of what may never be added
+            box = Toolbox([ToolboxFolder(name, folder)], cache_dir=Path(cache))
+        self._stop()
+        if not box.entries:
+            problems = f": {box.problems[0]}" if box.problems else "."
+            can = " that can be read" if box.problems else ""
+            raise ToolboxError(
+                f"{about.text} holds no descriptor of a tool{can}{problems}",
+                hint="What is read: descriptors of BioImageIT, Galaxy and the other languages.",
+            )
+        return Offer(
+            safe_name(name), about, box.entries, box.problems, usage(folder).content,
+            self._config, folder, tuple(left), draft,
+        )  # fmt: skip
+
+    def _stop(self) -> None:
+        if self.cancel.requested:
+            raise JobCancelledError("It was cancelled; nothing was added.")
+
+
+def add_toolbox(
+    what: str | os.PathLike[str],
+    *,
+    name: str = "",
+    replace: bool = False,
+    config: ConfigLike = None,
+) -> Path:
+    """Add a toolbox and return its folder; its tools do not run before they are approved.
+
+    Parameters
+    ----------
+    what : str or path
+        A folder, a zip (also of a git repository), or the name of a package of PyPI that carries
+        descriptors (``cell-tools`` or ``cell-tools==1.2``), which is downloaded.
+    name : str
+        What it is called; default: as the folder, the zip or the package.
+    replace : bool
+        Whether it may take the place of one that is called so.
+    config : path, mapping or None
+        As `load_toolbox` takes it; a file that it names is written.
+
+    Raises
+    ------
+    ToolboxError, PreparationError, ConfigError, TrustError
+        It cannot be had, or holds no tools; nothing was changed.
+    """
+    getting = Getting(os.fspath(what), load_config(config))
+    found = getting.find()
+    offer = getting.fetch(found) if isinstance(found, Package) else found
+    try:
+        before = offer.before(name)
+        if before is not None and not replace:
+            raise ToolboxError(
+                f"There is a toolbox “{before.name}” already ({before.about.text}).",
+                hint="Say that it is to be replaced, or give the new one another name.",
+            )
+        return offer.add(name).folder
+    finally:
+        offer.drop()
+
+
+def remove_toolbox(name: str, config: Config) -> str:
+    """Take a toolbox away; return what became of it.
+
+    Parameters
+    ----------
+    name : str
+        Its name, or its folder.
+
+    Raises
+    ------
+    ToolboxError, ConfigError, TrustError
+    """
+    place = Path(os.path.expanduser(name)).absolute()
+    known = added_toolboxes(config)
+    found = [one for one in known if one.folder == place] or [o for o in known if o.name == name]
+    if len(found) != 1:
+        places = ", ".join(str(one.folder) for one in found)
+        hint = f"Name its folder: {places}." if found else "“toolbox list” shows those there are."
+        count = "several toolboxes" if found else "no toolbox that was added"
+        raise ToolboxError(f"There is {count} called “{one_line(name)}”.", hint=hint)
+    one = found[0]
+    with _told(f"“{one.name}” was not removed"):
+        if one.about.kind == "installed":
+            hide(one.about.origin, True)
+            return (
+                f"The tools of {one.about.origin} are not shown any more. The package stays "
+                f"installed: pip uninstall {one.about.origin} takes it away."
+            )
+        if one.folder in config.toolbox_dirs:
+            _name(one.folder, config, out=True)
+        if not is_fetched(one.folder):
+            return f"{one.folder} is no toolbox of yours any more; its files stay."
+        revoke(one.folder)
+        take_away(one.folder)
+        return f"“{one.name}” was removed, with its files."
+
+
+def _name(folder: Path, config: Config, *, out: bool = False) -> None:
+    """Write a folder into the list of toolboxes, or take it out; raises ToolRunnerError."""
+    key = settings.TOOLBOXES.key
+    texts = dict(zip(config.own(settings.TOOLBOXES), toolbox_texts(config), strict=True))
+    if out == (folder in texts):
+        kept = [text for path, text in texts.items() if path != folder]
+        kept += [] if out else [str(folder)]
+        save_config(changed_config(config, {key: kept or None}))
+    elif out:
+        raise ToolboxError(
+            f"{folder} is named by your facility.", hint="Ask those who look after it."
+        )
+
+
+def _carried(files: Path, content: Path, told: str) -> Path:
+    """Return a folder of what a package carries: its one toolbox, or its several side by side."""
+    found = carried_by(files)
+    if not found:
+        raise ToolboxError(
+            f"{told} carries no tools: it names no folder of descriptors in the entry-point "
+            f"group “{GROUP}”.",
+            hint="Its author can add that: see “Publish a toolbox” in the documentation.",
+        )
+    if len(found) == 1:
+        found[0].path.rename(content)
+        return content
+    content.mkdir(0o700)
+    for one in found:
+        with suppress(FileNotFoundError):  # it lay in another, and is there
+            one.path.rename(content / safe_name(one.entry))
+    return content
+
+
+def _need(entry: ToolEntry) -> str:
+    if not entry.requirements:
+        return "nothing"
+    kinds = dict.fromkeys(_NEEDS.get(kind, _CONTAINER) for kind in entry.requirements)
+    return " or ".join(kinds)
+
+
+def _newest(archive: Path) -> str:
+    with zipfile.ZipFile(archive) as opened:
+        dates = [info.date_time for info in opened.infolist()]
+    return "of {:04}-{:02}-{:02}".format(*max(dates)[:3]) if dates else ""
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@contextmanager
+def _drafting() -> Iterator[Draft]:
+    """Give a draft, which goes when something goes wrong."""
+    draft = Draft()
+    try:
+        yield draft
+    except BaseException:
+        draft.drop()
+        raise
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say in a sentence what the disk refuses."""
+    try:
+        yield
+    except ToolRunnerError:
+        raise
+    except OSError as error:
+        why = "the disk is full" if is_full(error) else error.strerror or error
+        hint = "Free some room, then try again." if is_full(error) else ""
+        raise ToolboxError(f"{what}: {why}.", hint=hint) from error
