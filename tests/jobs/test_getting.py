@@ -219,7 +219,7 @@ ATTACKS = {
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_zip_that_leads_out_is_refused_whole(name, tmp_path):
     path = zipped(tmp_path / "a.zip", ATTACKS[name])
-    with pytest.raises(ToolboxError, match="outside of the toolbox|nested too deeply"):
+    with pytest.raises(ToolboxError, match=r"outside of the toolbox|nested too deeply"):
         add_toolbox(path)
     assert names() == left() == []
     assert not [*tmp_path.parent.rglob("evil.xml")]
@@ -282,7 +282,9 @@ def test_a_zip_with_a_password_twice_or_damaged(tmp_path):
 def test_bytes_of_anybody_are_a_sentence_or_a_folder(noise, data):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for name in data.draw(st.lists(st.text(min_size=1, max_size=12), max_size=4, unique=True)):
+        for name in data.draw(
+            st.lists(st.text("/.ab\\:\n·", min_size=1, max_size=9), max_size=4, unique=True)
+        ):
             archive.writestr(name.encode("utf-8", "replace").decode(), "x")
     whole = bytearray(buffer.getvalue())
     for byte in noise:
@@ -428,15 +430,15 @@ def test_packages_that_cannot_be_had_are_a_sentence_each(index, tmp_path, monkey
     index.add("empty", package("empty", entries="x = empty.absent:folder"))
     index.add("none", package("none", entries="x = none"))
     broken = package("broken", entries="x = broken:toolbox")
-    broken.served = b"x" * len(broken.content)
+    broken.served = package("broken", "1.0", "other").content
     index.add("broken", broken)
     for name, why in (
         ("plain", f"carries no tools: it names no folder .*{GROUP}"),
         ("empty", "carries no tools"),
         ("absent", f"There is no package absent on {index.url}"),
-        ("broken", "Hash|hash|not the one that the lock names|zip"),
+        ("broken", "is not the one that the lock names"),
         ("a b", "is no name of a package"),
-        ("x @ https://example.org/x.whl", "There is no folder and no zip|is no name"),
+        ("x @ https://example.org/x.whl", "There is no folder and no zip"),
         ("-r", "is no name of a package"),
         ("", "Name a folder"),
     ):

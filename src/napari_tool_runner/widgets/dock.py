@@ -131,7 +131,7 @@ class ToolRunnerWidget(QWidget):
         authors.made.connect(self.show_tool)
         authors.told.connect(self.message.say)
         self.finder.problems_asked.connect(authors.show_problems)
-        self.finder.toolboxes_asked.connect(self.show_settings)
+        self.finder.toolboxes_asked.connect(authors.get_more)
         self.finder.buttons.addWidget(authors.button)
 
     def _add_button(self, icon: str, text: str, slot: Callable[[], object]) -> IconButton:

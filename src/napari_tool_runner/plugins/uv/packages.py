@@ -109,7 +109,8 @@ def fetch_package(package: Package, config: Config, context: ExecContext) -> Pat
     lock.write_text(package.lock, encoding="utf-8")
     words = ["pip", "sync", str(lock), "--target", str(target), "--no-build"]
     words += ["--link-mode", "copy", "--python", wanted.python.path]
-    context.report(Progress(f"Downloading {package.name}", 0, package.size or None, "bytes"))
+    size = f" ({size_text(package.size)})" if package.size is not None else ""
+    context.report(Progress(f"Downloading {package.name}{size}"))  # uv tells no more
     with _bounded(folder, package.name, context) as inner:
         _call(wanted, inner, words)
     return target

@@ -16,6 +16,7 @@ from napari_tool_runner.widgets.parts.background import Latest, Task
 from napari_tool_runner.widgets.parts.docking import dock_of
 from napari_tool_runner.widgets.parts.icons import MenuButton
 from napari_tool_runner.widgets.parts.layouts import menu_entry
+from napari_tool_runner.widgets.parts.texts import GET_MORE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
     from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
     from napari_tool_runner.widgets.authoring.problems import ProblemsPanel
+    from napari_tool_runner.widgets.settings.more_tools import MoreToolsDialog
     from napari_tool_runner.widgets.tool_widget import ToolWidget
 
 __all__ = ["Authors", "holding"]
@@ -64,8 +66,9 @@ class Authors(QObject):
         self.said = ""
         """What was told last."""
         self._unread = False
-        self.button = MenuButton("plus", "For authors: new tool, problems of tools")
+        self.button = MenuButton("plus", "More tools: get some, make one")
         self.menu = QMenu(panel)
+        menu_entry(self.menu, GET_MORE, self.get_more)
         menu_entry(self.menu, "New tool…", self.new_tool)
         menu_entry(self.menu, "Problems of tools", self.show_problems)
         self.button.set_menu(self.menu)
@@ -127,6 +130,16 @@ class Authors(QObject):
 
     def _forget(self) -> None:
         self._problems = None
+
+    def get_more(self) -> MoreToolsDialog:
+        """Ask from where more tools are to come."""
+        from napari_tool_runner.widgets.settings.more_tools import MoreToolsDialog
+
+        dialog = MoreToolsDialog(self._panel)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.changed.connect(self.saved)
+        dialog.open()
+        return dialog
 
     def new_tool(self) -> NewToolDialog:
         """Ask what a new tool is to be made of."""

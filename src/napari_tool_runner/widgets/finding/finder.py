@@ -24,7 +24,7 @@ from napari_tool_runner.widgets.parts.background import keyboard
 from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, menu_entry, plain_label
 from napari_tool_runner.widgets.parts.messages import MessageBar
-from napari_tool_runner.widgets.parts.texts import open_path
+from napari_tool_runner.widgets.parts.texts import GET_MORE, open_path
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -51,7 +51,7 @@ class ToolFinder(QWidget):
     problems_asked = Signal()
     """Somebody wants to see what is wrong with files of the toolboxes."""
     toolboxes_asked = Signal()
-    """Somebody wants to add a toolbox."""
+    """Somebody wants more tools."""
 
     def __init__(
         self, toolbox: Toolbox, favourites: Favourites, parent: QWidget | None = None
@@ -163,7 +163,7 @@ class ToolFinder(QWidget):
         self.message.say(
             f"Searched: {where}. Other toolboxes are searched once they are added.",
             "info",
-            [("Add a toolbox…", self.toolboxes_asked.emit)],
+            [(GET_MORE, self.toolboxes_asked.emit)],
         )
         if alike[1]:
             self.tree.setExpanded(self.model.index(0, 0), True)

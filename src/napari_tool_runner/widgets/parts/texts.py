@@ -16,6 +16,7 @@ from napari_tool_runner.names import unique_names
 from napari_tool_runner.quoting import html_text, one_line
 
 __all__ = [
+    "GET_MORE",
     "copy_text",
     "notice",
     "notify",
@@ -26,6 +27,8 @@ __all__ = [
     "tooltip",
 ]
 
+GET_MORE = "Get more tools…"
+"""The button, wherever it stands."""
 _LONGEST = 5000
 _SHORT = 60
 

@@ -32,28 +32,19 @@ from napari_tool_runner.config import (
     toolbox_texts,
 )
 from napari_tool_runner.errors import ConfigError
-from napari_tool_runner.tools.toolbox.trust import TrustState, trust_state
+from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.parts.background import Task
 from napari_tool_runner.widgets.parts.layouts import filled
 from napari_tool_runner.widgets.parts.messages import MessageLabel
-from napari_tool_runner.widgets.parts.texts import open_path, tooltip
+from napari_tool_runner.widgets.parts.texts import GET_MORE, open_path, tooltip
 from napari_tool_runner.widgets.settings.computer import Computer
 from napari_tool_runner.widgets.settings.config_hub import config_hub
 from napari_tool_runner.widgets.settings.fields import SHOWN, SettingField
-from napari_tool_runner.widgets.settings.trust import TrustDialog
+from napari_tool_runner.widgets.settings.more_tools import MoreToolsDialog
+from napari_tool_runner.widgets.settings.trust import STATE_WORDS, TrustDialog
 
 __all__ = ["SettingsDialog"]
 
-_WORDS = {
-    TrustState.BUNDLED: "approved",
-    TrustState.NAMED: "approved",
-    TrustState.CONFIGURED: "approved by the configuration",
-    TrustState.APPROVED: "approved",
-    TrustState.MINE: "yours: changes are followed",
-    TrustState.CHANGED: "changed since it was approved",
-    TrustState.UNKNOWN: "not approved yet",
-    TrustState.FORBIDDEN: "not allowed by your facility",
-}
 _FOLDER = int(Qt.ItemDataRole.UserRole)
 
 
@@ -76,7 +67,9 @@ class SettingsDialog(QDialog):
         self.remove_button = QPushButton("Remove")
         self.review_button = QPushButton("Review…")
         self.review_button.setToolTip("See what the folder holds, and let its tools run")
-        buttons = self.add_button, self.remove_button, self.review_button
+        self.more_button = QPushButton(GET_MORE)
+        self.more_button.setToolTip("From a zip, a git checkout, or a package of PyPI")
+        buttons = self.add_button, self.remove_button, self.review_button, self.more_button
         row = filled(QHBoxLayout(), *buttons)
         row.addStretch(1)
         layout.addLayout(row)
@@ -105,6 +98,8 @@ class SettingsDialog(QDialog):
         self.add_button.clicked.connect(self._ask_folder)
         self.remove_button.clicked.connect(self.remove_folder)
         self.review_button.clicked.connect(self.review_folder)
+        self.more_button.clicked.connect(self.get_more)
+        self._hub.changed.connect(self._follow)
         self.file_button.clicked.connect(self._open_file)
         self.buttons.accepted.connect(self.save)
         self.buttons.rejected.connect(self.reject)
@@ -184,7 +179,7 @@ class SettingsDialog(QDialog):
                 "Locked by your facility: "
                 + (", ".join(map(str, config.toolbox_dirs)) or "only the tools that ship")
             )
-            for widget in (self.folders, self.add_button):
+            for widget in (self.folders, self.add_button, self.more_button):
                 widget.setEnabled(False)
         elif others:
             names = ", ".join(str(p) for one in others for p in one.own(settings.TOOLBOXES))
@@ -223,6 +218,26 @@ class SettingsDialog(QDialog):
         dialog.accepted.connect(lambda: self._describe(item, path))
         dialog.open()
 
+    def get_more(self) -> MoreToolsDialog:
+        """Open the dialog that gets more tools; what it adds is there at once."""
+        dialog = MoreToolsDialog(self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+        return dialog
+
+    def _follow(self) -> None:
+        """Show the folders that were added or removed elsewhere; what was edited here stays."""
+        config, _ = _read()
+        texts = toolbox_texts(config)
+        for row in reversed(range(self.folders.count())):
+            text = self.folder_paths()[row]
+            if text in self._folders_then and text not in texts:
+                self.folders.takeItem(row)
+        for text, path in zip(texts, config.own(settings.TOOLBOXES), strict=True):
+            if text not in self._folders_then and text not in self.folder_paths():
+                self._add_item(text, path)
+        self._folders_then = texts
+
     def _add_item(self, text: str, path: Path) -> None:
         item = QListWidgetItem()
         item.setData(_FOLDER, text)
@@ -241,7 +256,7 @@ class SettingsDialog(QDialog):
             return
         tell("is being looked at…")
         task = Task(partial(trust_state, path), self)
-        task.done.connect(lambda trust: tell(_WORDS[trust.state]))
+        task.done.connect(lambda trust: tell(STATE_WORDS[trust.state]))
         task.failed.connect(lambda error: tell(str(error)))
         task.start()
 

@@ -48,7 +48,19 @@ if TYPE_CHECKING:
     from napari_tool_runner.errors import ToolRunnerError
     from napari_tool_runner.tools.toolbox.trust import Review
 
-__all__ = ["TrustDialog", "trust_sentence"]
+__all__ = ["STATE_WORDS", "TrustDialog", "trust_sentence"]
+
+STATE_WORDS = {
+    TrustState.BUNDLED: "approved",
+    TrustState.NAMED: "approved",
+    TrustState.CONFIGURED: "approved by the configuration",
+    TrustState.APPROVED: "approved",
+    TrustState.MINE: "yours: changes are followed",
+    TrustState.CHANGED: "changed since it was approved",
+    TrustState.UNKNOWN: "not approved yet",
+    TrustState.FORBIDDEN: "not allowed by your facility",
+}
+"""What is said beside a toolbox."""
 
 _ASKED = frozenset({TrustState.APPROVED, TrustState.MINE, TrustState.CHANGED})
 """States that an answer to this question made."""

@@ -1,0 +1,437 @@
+"""The dialog "Get more tools": toolboxes by folder, zip or package; those added, and Remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_tool_runner.config import load_config
+from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
+from napari_tool_runner.jobs import Getting, Offer, remove_toolbox
+from napari_tool_runner.plugins import Package, Progress
+from napari_tool_runner.quoting import one_line
+from napari_tool_runner.tools.toolbox.added import added_toolboxes, is_fetched
+from napari_tool_runner.tools.toolbox.trust import trust_state
+from napari_tool_runner.widgets.parts.background import Latest, Task, to_the_end
+from napari_tool_runner.widgets.parts.layouts import filled, plain_label, thin_line
+from napari_tool_runner.widgets.parts.messages import MessageBar
+from napari_tool_runner.widgets.parts.texts import GET_MORE, tooltip
+from napari_tool_runner.widgets.settings.config_hub import config_hub
+from napari_tool_runner.widgets.settings.trust import STATE_WORDS, TrustDialog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_tool_runner.plugins import Event
+    from napari_tool_runner.tools.toolbox.added import AddedToolbox
+    from napari_tool_runner.widgets.parts.messages import Button
+
+__all__ = ["MoreToolsDialog"]
+
+_BEAT = 100  # milliseconds
+_ASK = (
+    "Name a package of PyPI that carries tools, or choose a folder (or git checkout) or a zip. "
+    "Nothing of it runs before you approve it."
+)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What is being looked for or fetched, as its thread tells it."""
+
+    progress: Progress = field(default_factory=lambda: Progress("Looking"))
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, Progress):
+            self.progress = event
+
+
+class _Row(NamedTuple):
+    """A toolbox that was added, and whether its tools may run."""
+
+    toolbox: AddedToolbox
+    state: str
+
+
+class MoreToolsDialog(QDialog):
+    """Finds a toolbox, shows what it holds, adds it, and asks whether it may run."""
+
+    changed = Signal()
+    """A toolbox was added, replaced or removed."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(GET_MORE.rstrip("…"))
+        self._getting: Getting | None = None
+        self._offer: Offer | None = None
+        self._work = _Work()
+        self._busy = False
+        self.what = QLineEdit()
+        self.what.setPlaceholderText("cell-tools, or a path")
+        self.what.setClearButtonEnabled(True)
+        self.what.setAccessibleName("A package, a folder or a zip")
+        self.look_button = QPushButton("Look")
+        self.look_button.setToolTip("See what it holds; nothing is added")
+        self.folder_button = QPushButton("Folder…")
+        self.zip_button = QPushButton("Zip…")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.phase = plain_label(shrinks=True)
+        self.cancel_button = QPushButton("Cancel")
+        self.working = QWidget()
+        row = self.phase, (self.progress, 1), self.cancel_button
+        filled(QHBoxLayout(self.working), (row[0], 1), *row[1:])
+        self.facts = plain_label(wrap=True, shrinks=True)
+        self.tools = QListWidget()
+        self.tools.setAccessibleName("Tools in it")
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name of the toolbox")
+        self.name_row = QWidget()
+        filled(QHBoxLayout(self.name_row), plain_label("Add it as"), (self.name, 1))
+        self.message = MessageBar(lines=4)
+        self.offered = QWidget()
+        filled(QVBoxLayout(self.offered), self.facts, (self.tools, 1), self.name_row)
+        self._add_list()
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = filled(
+            QVBoxLayout(self),
+            plain_label(_ASK, wrap=True, shrinks=True),
+            filled(
+                QHBoxLayout(),
+                (self.what, 1), self.folder_button, self.zip_button, self.look_button,
+            ),
+            self.working, (self.offered, 2), self.message, thin_line(), (self.added, 1), buttons,
+            margins=(9, 9, 9, 9),
+            spacing=6,
+        )  # fmt: skip
+        layout.insertStretch(layout.count() - 1)  # what room is left where no list is shown
+        self._timer = QTimer(self)
+        self._timer.setInterval(_BEAT)
+        self._timer.timeout.connect(self._show_progress)
+        self._judged = Latest(self)
+        self._judged.done.connect(self._ask)
+        self.look_button.clicked.connect(self.look)
+        self.folder_button.clicked.connect(self._ask_folder)
+        self.zip_button.clicked.connect(self._ask_zip)
+        self.cancel_button.clicked.connect(self.cancel)
+        self.name.textEdited.connect(self._judge)
+        for button in self.findChildren(QPushButton):
+            button.setAutoDefault(False)
+        self.look_button.setDefault(True)
+        self.what.textChanged.connect(self._typed)
+        self._typed()
+        self._end()
+        self.list_added()
+        self.resize(560, 420)
+
+    def _add_list(self) -> None:
+        self.listed = QListWidget()
+        self.listed.setAccessibleName("Toolboxes that were added")
+        self.listed.setMinimumHeight(4 * self.fontMetrics().lineSpacing())
+        self.listed.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.review_button = QPushButton("Review…")
+        self.review_button.setToolTip("See what its tools would run, and let them run")
+        self.newer_button = QPushButton("Look for another version")
+        self.remove_button = QPushButton("Remove")
+        row = self.review_button, self.newer_button, self.remove_button
+        buttons = filled(QHBoxLayout(), *row)
+        buttons.addStretch(1)
+        self.added = QWidget()
+        title = plain_label("Added so far")
+        filled(QVBoxLayout(self.added), title, (self.listed, 1), buttons)
+        self.listed.itemSelectionChanged.connect(self._selected)
+        self.review_button.clicked.connect(self._review)
+        self.newer_button.clicked.connect(self._look_for_newer)
+        self.remove_button.clicked.connect(self._ask_removal)
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Find what is named, and show what it holds."""
+        what = self.what.text().strip()
+        if not what or self._busy:
+            return
+        self._drop()
+        self._work = _Work()
+        try:
+            self._getting = Getting(what, load_config(), self._work.hear)
+        except ToolRunnerError as error:
+            self._failed(error)
+            return
+        self._begin("Looking")
+        self._run(self._getting, self._getting.find)
+
+    def cancel(self) -> None:
+        """End what is going on; nothing of it is kept."""
+        if self._getting is not None:
+            self._getting.cancel.cancel()
+            self.phase.setText("Cancelling…")
+            self.cancel_button.setEnabled(False)
+            self._timer.stop()
+
+    def reject(self) -> None:
+        """Close; what is being fetched is not."""
+        self.cancel()
+        self._drop()
+        super().reject()
+
+    def _run(self, getting: Getting, work: Callable[[], Offer | Package]) -> None:
+        def done(found: Offer | Package) -> None:
+            self._end()
+            if isinstance(found, Package):
+                self._ask_download(getting, found)
+            else:
+                self._show(found)
+
+        task = Task(work, self)
+        task.done.connect(done)
+        task.failed.connect(self._failed)
+        task.start()
+
+    def _ask_download(self, getting: Getting, package: Package) -> None:
+        self.message.say(
+            f"{package.text}. Download it, to see what it holds?",
+            "info",
+            [("Download", partial(self._download, getting, package)), ("Not now", self._drop)],
+        )
+
+    def _download(self, getting: Getting, package: Package) -> None:
+        self._getting = getting  # which tells its progress to the same work
+        self._begin(f"Downloading {package.name}")
+        self._run(getting, partial(getting.fetch, package))
+
+    def _show(self, offer: Offer) -> None:
+        """Show what could be added."""
+        self._offer = offer
+        self.facts.setText("\n".join([one_line(offer.about.text), *offer.lines()]))
+        self.tools.clear()
+        for entry in offer.entries:
+            item = QListWidgetItem(one_line(entry.name))
+            item.setToolTip(tooltip(one_line(entry.description)))
+            self.tools.addItem(item)
+        self.name.setText(offer.name)
+        self.name_row.setVisible(offer.draft is not None)
+        self.offered.show()
+        self._grow()
+        self._judge()
+
+    def _judge(self) -> None:
+        """Look whether it would take the place of another."""
+        if self._offer is not None:
+            self._judged.ask(partial(_clash, self._offer, self.name.text().strip()))
+
+    def _ask(self, found: tuple[str, str]) -> None:
+        name, clash = found
+        if self._offer is None:
+            return
+        text = f"{clash} Replace it?" if clash else "Add it to your toolboxes?"
+        act = "Replace" if clash else "Add"
+        buttons: list[Button] = [(act, partial(self.add, name)), ("Not now", self._drop)]
+        self.message.say(text, "problem" if clash else "info", buttons)
+
+    def add(self, name: str) -> None:
+        """Add what is shown under a name, of which was told whose place it takes."""
+        if name != self.name.text().strip():
+            self._judge()
+            return
+        offer, self._offer = self._offer, None  # also where the dialog is closed meanwhile
+        if offer is None:
+            return
+        self._begin("Adding it")
+        self.cancel_button.setEnabled(False)  # a moment, which is not broken off
+        task = Task(partial(_add, offer, name), self)
+        task.done.connect(self._added)
+        task.failed.connect(self._failed)
+        task.start()
+
+    def _added(self, toolbox: AddedToolbox) -> None:
+        self._end()
+        self.what.clear()
+        self.message.say(f"“{toolbox.name}” is added.", "done")
+        self._tell()
+        self._trust(toolbox)
+
+    def _failed(self, error: ToolRunnerError) -> None:
+        self._end()
+        if isinstance(error, JobCancelledError):
+            self.message.say("Cancelled; nothing was added.", "info")
+        else:
+            self.message.say(str(error), "failed")
+
+    def _begin(self, phase: str) -> None:
+        self._busy = True
+        self.message.say("")
+        self._work.progress = Progress(phase)
+        self.cancel_button.setEnabled(True)
+        self.working.show()
+        self._show_progress()
+        self._timer.start()
+        self._typed()
+
+    def _end(self) -> None:
+        self._timer.stop()
+        self._busy, self._getting = False, None
+        self.working.hide()
+        self.offered.setVisible(self._offer is not None)
+        self._typed()
+
+    def _drop(self) -> None:
+        """Let go what was found."""
+        offer, self._offer = self._offer, None
+        self.message.say("")
+        self.offered.hide()
+        if offer is not None:
+            to_the_end(offer.drop, "an offer")
+
+    def _show_progress(self) -> None:
+        progress = self._work.progress
+        self.phase.setText(f"{progress.phase}…")
+        self.progress.setMaximum(int(progress.total or 0))
+        self.progress.setValue(int(progress.done))
+
+    def _typed(self) -> None:
+        free = not self._busy
+        self.look_button.setEnabled(free and bool(self.what.text().strip()))
+        for one in (self.folder_button, self.zip_button, self.what, self.listed):
+            one.setEnabled(free)
+        self._selected()
+
+    def _ask_folder(self) -> None:
+        self._take(QFileDialog.getExistingDirectory(self, "A folder with tools"))
+
+    def _ask_zip(self) -> None:
+        self._take(QFileDialog.getOpenFileName(self, "A zip with tools", "", "Zip (*.zip)")[0])
+
+    def _take(self, path: str) -> None:
+        if path:
+            self.what.setText(path)
+            self.look()
+
+    def _grow(self) -> None:
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        self.resize(self.width(), max(self.height(), layout.totalSizeHint().height()))
+
+    # -- those that were added ------------------------------------------------------------------
+
+    def list_added(self) -> None:
+        """Show the toolboxes that were added, with their state."""
+        task = Task(_rows, self)
+        task.done.connect(self._list)
+        task.failed.connect(self._failed)
+        task.start()
+
+    def _list(self, rows: list[_Row]) -> None:
+        chosen = self._chosen()
+        self.listed.clear()
+        for row in rows:
+            item = QListWidgetItem(f"{row.toolbox.name}\n    {row.state}")
+            item.setToolTip(tooltip(one_line(row.toolbox.about.text), str(row.toolbox.folder)))
+            item.setData(Qt.ItemDataRole.UserRole, row.toolbox)
+            self.listed.addItem(item)
+            if chosen is not None and row.toolbox.folder == chosen.folder:
+                self.listed.setCurrentItem(item)
+        self.added.setVisible(bool(rows))
+        self._selected()
+
+    def _chosen(self) -> AddedToolbox | None:
+        item = self.listed.currentItem()
+        found: AddedToolbox | None = item.data(Qt.ItemDataRole.UserRole) if item else None
+        return found
+
+    def _selected(self) -> None:
+        one = self._chosen() if not self._busy else None
+        self.review_button.setEnabled(one is not None and one.shown)
+        self.remove_button.setEnabled(one is not None)
+        self.newer_button.setEnabled(one is not None and one.about.kind in ("package", "zip"))
+
+    def _look_for_newer(self) -> None:
+        if (one := self._chosen()) is not None:
+            self._take(one.about.origin)
+
+    def _review(self) -> None:
+        if (one := self._chosen()) is not None:
+            self._trust(one)
+
+    def _trust(self, toolbox: AddedToolbox) -> None:
+        """Ask whether its tools may run."""
+        dialog = TrustDialog(toolbox.folder, (), parent=self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.accepted.connect(self._tell)
+        dialog.open()
+
+    def _ask_removal(self) -> None:
+        one = self._chosen()
+        if one is None:
+            return
+        files = " and its files" if is_fetched(one.folder) else "; its files stay"
+        self.message.say(
+            f"Remove “{one.name}”{files}?",
+            "problem",
+            [("Remove", partial(self._remove, one)), ("Keep", lambda: None)],
+        )
+
+    def _remove(self, toolbox: AddedToolbox) -> None:
+        def done(said: str) -> None:
+            self.message.say(said, "done")
+            self._tell()
+
+        task = Task(partial(_remove, toolbox), self)
+        task.done.connect(done)
+        task.failed.connect(self._failed)
+        task.start()
+
+    def _tell(self) -> None:
+        config_hub().look()
+        self.changed.emit()
+        self.list_added()
+
+
+def _add(offer: Offer, name: str) -> AddedToolbox:
+    try:
+        return offer.add(name)
+    finally:
+        offer.drop()
+
+
+def _clash(offer: Offer, name: str) -> tuple[str, str]:
+    """Return a name, and in words whose place it would take; nothing where it is free."""
+    before = offer.before(name)
+    if before is None:
+        return name, ""
+    was = one_line(before.about.text)
+    return name, f"“{before.name}” is there already ({was}). {offer.difference(name)}"
+
+
+def _remove(toolbox: AddedToolbox) -> str:
+    return remove_toolbox(str(toolbox.folder), load_config())
+
+
+def _rows() -> list[_Row]:
+    config = load_config()
+    return [_Row(one, _state(one)) for one in added_toolboxes(config)]
+
+
+def _state(one: AddedToolbox) -> str:
+    if not one.folder.is_dir():
+        return "is not there"
+    said = STATE_WORDS[trust_state(one.folder).state] if one.shown else "not shown"
+    return said if one.about.kind == "folder" else f"{one_line(one.about.text)}: {said}"
