@@ -291,6 +291,32 @@ def light(stage: Stage) -> np.ndarray:
     return stage.window()
 
 
+def more_tools(stage: Stage) -> np.ndarray:
+    """A zip of tools was looked at: what it holds, and the question whether to add it."""
+    import contextlib
+    import shutil
+
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    from napari_tool_runner.tools.toolbox.entries import bundled_folder
+
+    place = Path(os.environ["XDG_DATA_HOME"]) / "zips"
+    for name in ("detect_spots", "count_points", "spotiflow_spots", "galaxy_sort_objects"):
+        shutil.copytree(bundled_folder() / name, place / "spot-tools-1.2" / name)
+    shutil.make_archive(str(place / "spot-tools-1.2"), "zip", place, "spot-tools-1.2")
+    dialog = stage.widget.authors.get_more()
+    stage.type_in(dialog.what, "spot-tools-1.2.zip")
+    with contextlib.chdir(place):
+        QTest.mouseClick(dialog.look_button, Qt.MouseButton.LeftButton)
+    stage.until(lambda: len(dialog.message.buttons) > 0)
+    stage.settle(60)
+    picture = stage.dock(dialog)
+    dialog.reject()
+    stage.settle()
+    return picture
+
+
 def _live(page: ToolWidget, on: bool) -> None:
     """Click Live where it is not `on` yet: on a quick computer it switches itself on."""
     from qtpy.QtCore import QPoint, Qt
@@ -442,6 +468,7 @@ SCENES: dict[str, Callable[[Stage], np.ndarray]] = {
         failed,
         history,
         light,
+        more_tools,
         live,
         film,
     )

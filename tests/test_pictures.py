@@ -28,6 +28,7 @@ SCENES = [
     "failed",
     "history",
     "light",
+    "more_tools",
     "live",
     "film",
 ]

@@ -156,6 +156,7 @@ def test_a_git_checkout_tells_its_commit_and_git_is_not_run(tmp_path, monkeypatc
 # -- zips ----------------------------------------------------------------------------------------
 
 GOOD = {"spots-1.2/spots.xml": TOOL.format("spots"), "spots-1.2/run.sh": "echo"}
+SHED = {"spots-1.2/.shed.yml": "categories: [Counting]"}
 
 
 def test_a_zip_is_unpacked_for_us(tmp_path):
@@ -226,12 +227,20 @@ def test_a_zip_that_leads_out_is_refused_whole(name, tmp_path):
 
 
 def test_links_and_odd_names_are_left_out_and_told(tmp_path):
-    odd = {"spots-1.2/link": "/etc/passwd", "spots-1.2/aux.xml": "x", "spots-1.2/a\nb": "x"}
+    odd = {
+        **SHED,
+        "spots-1.2/link": "/etc/passwd",
+        "spots-1.2/aux.xml": "x",
+        "spots-1.2/a\nb": "x",
+    }
     path = zipped(tmp_path / "a.zip", {**GOOD, **odd}, link=stat.S_IFLNK | 0o777)
     offer = Getting(str(path), load_config()).find()
     assert len(offer.left_out) == 3
     assert "link" in "".join(offer.lines())
-    assert sorted(one.name for one in offer.folder.iterdir()) == ["run.sh", "spots.xml"]
+    assert sorted(one.name for one in offer.folder.iterdir()) == [
+        ".shed.yml", "run.sh", "spots.xml"
+    ]  # fmt: skip
+    assert offer.entries[0].categories == ("Counting",)
     offer.drop()
 
 

@@ -176,6 +176,7 @@ class Getting:
     ) -> None:
         self.what, self._config, self._report = what.strip(), config, report
         self.cancel = CancelToken()
+        self._path = Path(os.path.expanduser(self.what)).absolute()
 
     def find(self) -> Offer | Package:
         """Return what a folder or a zip holds, or which package an index has.
@@ -190,7 +191,7 @@ class Getting:
                 f"Your facility says which toolboxes there are ({lock.place}).",
                 hint="Ask those who look after that file.",
             )
-        path = Path(os.path.expanduser(self.what)).absolute()
+        path = self._path
         seps = {"/", os.sep, "\\"} & {*self.what}
         if not self.what:
             raise ToolboxError("Name a folder, a zip, or a package of PyPI.")

@@ -80,7 +80,8 @@ class About:
             case "installed":
                 return f"{self.origin}{version}, installed in napari’s Python"
             case "zip":
-                return f"{Path(self.origin).name}{f', {self.version}' if version else ''}"
+                name = Path(self.origin).name
+                return name if self.version in name else f"{name}, {self.version}"
         return f"{self.origin}{f', {self.version}' if version else ''}"
 
 

@@ -96,7 +96,7 @@ def _unpack(opened: zipfile.ZipFile, name: str, into: Path, stop: Callable[[], N
         mode = info.external_attr >> 16
         kind = stat.S_IFMT(mode)
         plain = kind in (0, stat.S_IFDIR if info.is_dir() else stat.S_IFREG)
-        if not plain or any(part != file_name(part) for part in parts):
+        if not plain or any(map(_is_odd, parts)):
             left.append("/".join(parts))
             continue
         if info.flag_bits & 1:
@@ -115,6 +115,12 @@ def _unpack(opened: zipfile.ZipFile, name: str, into: Path, stop: Callable[[], N
             twice = one_line("/".join(parts))
             raise ToolboxError(f"{name} is damaged: it holds “{twice}” twice.") from error
     return left
+
+
+def _is_odd(part: str) -> bool:
+    """Whether not every system has such a name; a point in front hides, and is no harm."""
+    bare = part.removeprefix(".")
+    return bare != file_name(bare)
 
 
 def _copy(source: IO[bytes], target: IO[bytes], stop: Callable[[], None]) -> None:
