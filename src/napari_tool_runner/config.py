@@ -15,12 +15,13 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_tool_runner import settings
 from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.config_layers import ABSENT, Config
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.names import nearest
 from napari_tool_runner.setting_types import is_blank, is_secret_name
-from napari_tool_runner.settings import OWN_SERVICES, TABLE, TOOLBOXES
+from napari_tool_runner.settings import OWN_SERVICES, TABLE
 from napari_tool_runner.storage import (
     APP,
     JSON_LIMIT,
@@ -247,7 +248,7 @@ def whole_config(config: Config) -> dict[str, object]:
 
 def toolbox_texts(config: Config) -> list[str]:
     """Return the toolbox folders of the highest layer as they are written down."""
-    given = config.raw(TOOLBOXES.key)
+    given = config.raw(settings.TOOLBOXES.key)
     entries = [given] if isinstance(given, str) else list(given) if isinstance(given, list) else []
     return [str(entry) for entry in entries if not is_blank(entry)]
 

@@ -74,7 +74,7 @@ def answer(qtbot, *, approve: bool):
 
 
 def row(box, number=0) -> str:
-    item = box.listed.item(number)
+    item = box.added.rows.item(number)
     return item.text() if item is not None else ""
 
 
@@ -95,8 +95,8 @@ def test_a_package_from_its_name_to_a_tool_that_may_run(qtbot, dialog, index, sh
     answer(qtbot, approve=True)
     qtbot.waitUntil(lambda: row(box).endswith("from PyPI: approved"), timeout=WAIT)
     qtbot.waitUntil(lambda: "count_cells" in dock.toolbox, timeout=WAIT)
-    box.listed.setCurrentRow(0)
-    qtbot.mouseClick(box.remove_button, LEFT)
+    box.added.rows.setCurrentRow(0)
+    qtbot.mouseClick(box.added.remove_button, LEFT)
     press(qtbot, box, "Remove")
     qtbot.waitUntil(lambda: "was removed" in box.message.text(), timeout=WAIT)
     qtbot.waitUntil(lambda: "count_cells" not in dock.toolbox, timeout=WAIT)
@@ -186,10 +186,10 @@ def test_settings_open_it_and_follow_it(qtbot, shown, tmp_path):
     assert trust_state(folder).state is TrustState.APPROVED
     qtbot.waitUntil(lambda: settings.folder_paths() == [str(folder)], timeout=WAIT)
     assert settings.values() == {}
-    box.listed.setCurrentRow(0)
-    qtbot.waitUntil(lambda: box.listed.count() == 1, timeout=WAIT)
-    box.listed.setCurrentRow(0)
-    qtbot.mouseClick(box.remove_button, LEFT)
+    box.added.rows.setCurrentRow(0)
+    qtbot.waitUntil(lambda: box.added.rows.count() == 1, timeout=WAIT)
+    box.added.rows.setCurrentRow(0)
+    qtbot.mouseClick(box.added.remove_button, LEFT)
     press(qtbot, box, "Remove")
     qtbot.waitUntil(lambda: settings.folder_paths() == [], timeout=WAIT)
     assert (folder / "spots" / "spots.xml").is_file()

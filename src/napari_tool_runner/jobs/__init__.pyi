@@ -7,7 +7,7 @@ from .drafts.new_test import MUCH, DraftedTest, drafted_test
 from .drafts.new_tool import RUNS_IT, Making, NewTools, Origin, new_tool
 from .extent import Extent
 from .first import told_first
-from .getting import Getting, Offer, add_toolbox, remove_toolbox
+from .getting import Getting, add_toolbox, remove_toolbox
 from .in_place import is_ours
 from .job import Job, execute
 from .lineage import made_of, relatives
@@ -16,6 +16,7 @@ from .live_layers import PreviewLayers, is_preview
 from .makers import told_maker
 from .manager import JobManager, job_manager, prepare
 from .measured import Measured, has_changed, look_into, measured_of, size_changed
+from .offered import Offer
 from .outputs import JobOutput, JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate

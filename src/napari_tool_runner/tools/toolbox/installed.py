@@ -11,11 +11,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, distributions
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.entry_points import entry_points_of
 from napari_tool_runner.names import real_path
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUP", "InstalledToolbox", "carried_by", "toolboxes_installed"]
 
@@ -45,6 +48,8 @@ def toolboxes_installed() -> list[InstalledToolbox]:
 
 def carried_by(folder: Path) -> list[InstalledToolbox]:
     """Return those of the packages that were unpacked into `folder`; reads only what they tell."""
+    from importlib.metadata import distributions
+
     found = []
     for package in distributions(path=[str(folder)]):
         for entry in package.entry_points.select(group=GROUP):

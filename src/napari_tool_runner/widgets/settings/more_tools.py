@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -23,17 +23,15 @@ from qtpy.QtWidgets import (
 
 from napari_tool_runner.config import load_config
 from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
-from napari_tool_runner.jobs import Getting, Offer, remove_toolbox
+from napari_tool_runner.jobs import Getting, Offer
 from napari_tool_runner.plugins import Package, Progress
 from napari_tool_runner.quoting import one_line
-from napari_tool_runner.tools.toolbox.added import added_toolboxes, is_fetched
-from napari_tool_runner.tools.toolbox.trust import trust_state
 from napari_tool_runner.widgets.parts.background import Latest, Task, to_the_end
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label, thin_line
 from napari_tool_runner.widgets.parts.messages import MessageBar
 from napari_tool_runner.widgets.parts.texts import GET_MORE, tooltip
+from napari_tool_runner.widgets.settings.added_list import AddedList
 from napari_tool_runner.widgets.settings.config_hub import config_hub
-from napari_tool_runner.widgets.settings.trust import STATE_WORDS, TrustDialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,13 +58,6 @@ class _Work:
     def hear(self, event: Event) -> None:
         if isinstance(event, Progress):
             self.progress = event
-
-
-class _Row(NamedTuple):
-    """A toolbox that was added, and whether its tools may run."""
-
-    toolbox: AddedToolbox
-    state: str
 
 
 class MoreToolsDialog(QDialog):
@@ -107,7 +98,7 @@ class MoreToolsDialog(QDialog):
         self.message = MessageBar(lines=4)
         self.offered = QWidget()
         filled(QVBoxLayout(self.offered), self.facts, (self.tools, 1), self.name_row)
-        self._add_list()
+        self.added = AddedList(self.message)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = filled(
@@ -138,28 +129,10 @@ class MoreToolsDialog(QDialog):
         self.what.textChanged.connect(self._typed)
         self._typed()
         self._end()
-        self.list_added()
+        self.added.changed.connect(self._tell)
+        self.added.newer_wanted.connect(self._take)
+        self.added.kept.connect(self._judge)
         self.resize(560, 420)
-
-    def _add_list(self) -> None:
-        self.listed = QListWidget()
-        self.listed.setAccessibleName("Toolboxes that were added")
-        self.listed.setMinimumHeight(4 * self.fontMetrics().lineSpacing())
-        self.listed.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.review_button = QPushButton("Review…")
-        self.review_button.setToolTip("See what its tools would run, and let them run")
-        self.newer_button = QPushButton("Look for another version")
-        self.remove_button = QPushButton("Remove")
-        row = self.review_button, self.newer_button, self.remove_button
-        buttons = filled(QHBoxLayout(), *row)
-        buttons.addStretch(1)
-        self.added = QWidget()
-        title = plain_label("Added so far")
-        filled(QVBoxLayout(self.added), title, (self.listed, 1), buttons)
-        self.listed.itemSelectionChanged.connect(self._selected)
-        self.review_button.clicked.connect(self._review)
-        self.newer_button.clicked.connect(self._look_for_newer)
-        self.remove_button.clicked.connect(self._ask_removal)
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -266,7 +239,7 @@ class MoreToolsDialog(QDialog):
         self.what.clear()
         self.message.say(f"“{toolbox.name}” is added.", "done")
         self._tell()
-        self._trust(toolbox)
+        self.added.ask_trust(toolbox)
 
     def _failed(self, error: ToolRunnerError) -> None:
         self._end()
@@ -309,9 +282,8 @@ class MoreToolsDialog(QDialog):
     def _typed(self) -> None:
         free = not self._busy
         self.look_button.setEnabled(free and bool(self.what.text().strip()))
-        for one in (self.folder_button, self.zip_button, self.what, self.listed):
+        for one in (self.folder_button, self.zip_button, self.what, self.added):
             one.setEnabled(free)
-        self._selected()
 
     def _ask_folder(self) -> None:
         self._take(QFileDialog.getExistingDirectory(self, "A folder with tools"))
@@ -330,79 +302,10 @@ class MoreToolsDialog(QDialog):
         layout.activate()
         self.resize(self.width(), max(self.height(), layout.totalSizeHint().height()))
 
-    # -- those that were added ------------------------------------------------------------------
-
-    def list_added(self) -> None:
-        """Show the toolboxes that were added, with their state."""
-        task = Task(_rows, self)
-        task.done.connect(self._list)
-        task.failed.connect(self._failed)
-        task.start()
-
-    def _list(self, rows: list[_Row]) -> None:
-        chosen = self._chosen()
-        self.listed.clear()
-        for row in rows:
-            item = QListWidgetItem(f"{row.toolbox.name}\n    {row.state}")
-            item.setToolTip(tooltip(one_line(row.toolbox.about.text), str(row.toolbox.folder)))
-            item.setData(Qt.ItemDataRole.UserRole, row.toolbox)
-            self.listed.addItem(item)
-            if chosen is not None and row.toolbox.folder == chosen.folder:
-                self.listed.setCurrentItem(item)
-        self.added.setVisible(bool(rows))
-        self._selected()
-
-    def _chosen(self) -> AddedToolbox | None:
-        item = self.listed.currentItem()
-        found: AddedToolbox | None = item.data(Qt.ItemDataRole.UserRole) if item else None
-        return found
-
-    def _selected(self) -> None:
-        one = self._chosen() if not self._busy else None
-        self.review_button.setEnabled(one is not None and one.shown)
-        self.remove_button.setEnabled(one is not None)
-        self.newer_button.setEnabled(one is not None and one.about.kind in ("package", "zip"))
-
-    def _look_for_newer(self) -> None:
-        if (one := self._chosen()) is not None:
-            self._take(one.about.origin)
-
-    def _review(self) -> None:
-        if (one := self._chosen()) is not None:
-            self._trust(one)
-
-    def _trust(self, toolbox: AddedToolbox) -> None:
-        """Ask whether its tools may run."""
-        dialog = TrustDialog(toolbox.folder, (), parent=self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(self._tell)
-        dialog.open()
-
-    def _ask_removal(self) -> None:
-        one = self._chosen()
-        if one is None:
-            return
-        files = " and its files" if is_fetched(one.folder) else "; its files stay"
-        self.message.say(
-            f"Remove “{one.name}”{files}?",
-            "problem",
-            [("Remove", partial(self._remove, one)), ("Keep", lambda: None)],
-        )
-
-    def _remove(self, toolbox: AddedToolbox) -> None:
-        def done(said: str) -> None:
-            self.message.say(said, "done")
-            self._tell()
-
-        task = Task(partial(_remove, toolbox), self)
-        task.done.connect(done)
-        task.failed.connect(self._failed)
-        task.start()
-
     def _tell(self) -> None:
         config_hub().look()
         self.changed.emit()
-        self.list_added()
+        self.added.look()
 
 
 def _add(offer: Offer, name: str) -> AddedToolbox:
@@ -419,19 +322,3 @@ def _clash(offer: Offer, name: str) -> tuple[str, str]:
         return name, ""
     was = one_line(before.about.text)
     return name, f"“{before.name}” is there already ({was}). {offer.difference(name)}"
-
-
-def _remove(toolbox: AddedToolbox) -> str:
-    return remove_toolbox(str(toolbox.folder), load_config())
-
-
-def _rows() -> list[_Row]:
-    config = load_config()
-    return [_Row(one, _state(one)) for one in added_toolboxes(config)]
-
-
-def _state(one: AddedToolbox) -> str:
-    if not one.folder.is_dir():
-        return "is not there"
-    said = STATE_WORDS[trust_state(one.folder).state] if one.shown else "not shown"
-    return said if one.about.kind == "folder" else f"{one_line(one.about.text)}: {said}"
