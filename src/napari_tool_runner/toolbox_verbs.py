@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner import jobs
 from napari_tool_runner.arguments import agreed, config_of
-from napari_tool_runner.plugins import OutputLine, Package
 from napari_tool_runner.printing import print_json, say, show
 from napari_tool_runner.quoting import one_line, seen
 from napari_tool_runner.tools.toolbox.added import added_toolboxes
@@ -57,6 +56,8 @@ def _list(args: Namespace) -> int:
 
 
 def _add(args: Namespace) -> int:
+    from napari_tool_runner.plugins import Package
+
     getting = jobs.Getting(args.what, config_of(args), _echo)
     found = getting.find()
     if isinstance(found, Package):
@@ -87,5 +88,7 @@ def _add(args: Namespace) -> int:
 
 
 def _echo(event: Event) -> None:
+    from napari_tool_runner.plugins import OutputLine
+
     if isinstance(event, OutputLine):
         say(event.text)

@@ -99,6 +99,17 @@ class MoreToolsDialog(QDialog):
         self.offered = QWidget()
         filled(QVBoxLayout(self.offered), self.facts, (self.tools, 1), self.name_row)
         self.added = AddedList(self.message)
+        self._fill()
+        self._timer = QTimer(self)
+        self._timer.setInterval(_BEAT)
+        self._timer.timeout.connect(self._show_progress)
+        self._judged = Latest(self)
+        self._judged.done.connect(self._ask)
+        self._connect()
+        self._end()
+        self.resize(560, 420)
+
+    def _fill(self) -> None:
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = filled(
@@ -113,26 +124,20 @@ class MoreToolsDialog(QDialog):
             spacing=6,
         )  # fmt: skip
         layout.insertStretch(layout.count() - 1)  # what room is left where no list is shown
-        self._timer = QTimer(self)
-        self._timer.setInterval(_BEAT)
-        self._timer.timeout.connect(self._show_progress)
-        self._judged = Latest(self)
-        self._judged.done.connect(self._ask)
+
+    def _connect(self) -> None:
         self.look_button.clicked.connect(self.look)
         self.folder_button.clicked.connect(self._ask_folder)
         self.zip_button.clicked.connect(self._ask_zip)
         self.cancel_button.clicked.connect(self.cancel)
         self.name.textEdited.connect(self._judge)
-        for button in self.findChildren(QPushButton):
-            button.setAutoDefault(False)
-        self.look_button.setDefault(True)
         self.what.textChanged.connect(self._typed)
-        self._typed()
-        self._end()
         self.added.changed.connect(self._tell)
         self.added.newer_wanted.connect(self._take)
         self.added.kept.connect(self._judge)
-        self.resize(560, 420)
+        for button in self.findChildren(QPushButton):
+            button.setAutoDefault(False)
+        self.look_button.setDefault(True)
 
     # -- looking -------------------------------------------------------------------------------
 
