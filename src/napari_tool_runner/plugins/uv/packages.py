@@ -126,7 +126,7 @@ def _wanted(asked: str, config: Config, folder: Path) -> Wanted:
     if given is None or given.url or given.marker or given.extras:
         raise PreparationError(
             f"“{asked[:80]}” is no name of a package.",
-            hint="Write a name as on PyPI, perhaps with a version (cell-tools==1.2), or choose "
+            hint="Write a name as on PyPI, perhaps with a version (name==1.2), or choose "
             "a folder or a zip.",
         )
     runner: Mapping[str, object] = config.runner

@@ -74,7 +74,7 @@ class MoreToolsDialog(QDialog):
         self._work = _Work()
         self._busy = False
         self.what = QLineEdit()
-        self.what.setPlaceholderText("cell-tools, or a path")
+        self.what.setPlaceholderText("name of a package, or a path")
         self.what.setClearButtonEnabled(True)
         self.what.setAccessibleName("A package, a folder or a zip")
         self.look_button = QPushButton("Look")
