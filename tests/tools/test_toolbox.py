@@ -297,8 +297,8 @@ def test_categories(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "t.png").touch()
     (tmp_path / "tree.json").write_text(json.dumps({"categories": rows}))
     box = box_of(folder, categories_files=[tmp_path / "tree.json"])
+    assert [category.name for category in box.categories] == ["Restoration", "Own words", "Other"]
     top = {category.name: category for category in box.categories}
-    assert set(top) == {"Restoration", "Other", "Own words"}
     restoration = top["Restoration"]
     assert len(restoration) == 2
     assert restoration.doc == ""
@@ -307,6 +307,22 @@ def test_categories(folder: Path, tmp_path: Path) -> None:
     assert [entry.id for entry in deconvolution.tools] == ["wiener"]
     assert deconvolution.doc == "https://d"
     assert [entry.id for entry in top["Other"].tools] == ["alone"]
+
+
+def test_categories_stand_in_the_order_of_their_file_then_by_name(folder: Path) -> None:
+    for number, name in enumerate(("zeta", "Alpha", "measure", "filter")):
+        add(folder / str(number), f"t{number}", category=name)
+    add(folder / "o", "alone")
+    rows = [{"id": "measure"}, {"id": "filter"}]
+    (folder / "toolboxes.json").write_text(json.dumps({"categories": rows}))
+    names = [category.name for category in box_of(folder).categories]
+    assert names == ["measure", "filter", "Alpha", "zeta", "Other"]
+
+
+def test_what_ships_stands_in_the_order_of_work() -> None:
+    names = [category.name for category in load_toolbox().categories]
+    assert names[:4] == ["Filtering", "Segmentation", "Detection", "Measurement"]
+    assert names[-1] == "Deep learning"
 
 
 def test_toolboxes_json_beside_the_tools(folder: Path) -> None:

@@ -68,6 +68,9 @@ def category_tree(
 ) -> tuple[Category, ...]:
     """Return the categories at the top; empty ones are left out.
 
+    They stand as in `files`, what only tools name comes after them by name, and last those of
+    the tools without one.
+
     Parameters
     ----------
     files : sequence of Path
@@ -77,11 +80,14 @@ def category_tree(
     for file in files:
         for category in _read(file, problems):
             known.setdefault(_key(category.id), category)
+    in_files = len(known)
     for entry in sorted(entries, key=lambda entry: entry.name.casefold()):
         for name in entry.categories or (OTHER,):
             known.setdefault(_key(name), Category(name, name)).tools.append(entry)
     top: list[Category] = []
-    for category in known.values():
+    told, named = list(known.values())[:in_files], list(known.values())[in_files:]
+    named.sort(key=lambda category: (category.name == OTHER, category.name.casefold()))
+    for category in (*told, *named):
         parent = known.get(_key(category.parent))
         if parent is None or not _may_hold(parent, category, known):
             top.append(category)

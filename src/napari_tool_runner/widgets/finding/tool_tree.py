@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
-from napari_tool_runner.tools.toolbox.categories import OTHER
 from napari_tool_runner.widgets.finding.badges import needs_of
 from napari_tool_runner.widgets.parts.texts import tooltip
 
@@ -113,7 +112,7 @@ class ToolTreeModel(QAbstractItemModel):
                 entries.sort(key=lambda entry: entry.name.casefold())
                 _add_tools(root.add(_Item(title)), entries)
         else:
-            for category in _by_title(toolbox.categories):
+            for category in toolbox.categories:
                 _add_category(root, category)
         self._take(root)
 
@@ -219,11 +218,6 @@ class ToolTreeModel(QAbstractItemModel):
         return item
 
 
-def _by_title(categories: Sequence[Category]) -> list[Category]:
-    """Return categories by name, that of the tools without one last."""
-    return sorted(categories, key=lambda c: (c.name == OTHER, c.name.casefold()))
-
-
 def _add_tools(group: _Item, entries: Iterable[ToolEntry]) -> None:
     for entry in entries:
         group.add(_Item(entry.name, entry))
@@ -231,6 +225,6 @@ def _add_tools(group: _Item, entries: Iterable[ToolEntry]) -> None:
 
 def _add_category(parent: _Item, category: Category) -> None:
     group = parent.add(_Item(category.name))
-    for child in _by_title(category.children):
+    for child in category.children:
         _add_category(group, child)
     _add_tools(group, category.tools)
