@@ -33,7 +33,7 @@ from napari_tool_runner.plugins.warm.asked import _kind
 from napari_tool_runner.tools.candidate import holds_macros
 from napari_tool_runner.tools.toolbox.entries import ToolEntry
 from napari_tool_runner.tools.toolbox.search import SearchIndex
-from napari_tool_runner.tools.toolbox.words import fold, stem
+from napari_tool_runner.tools.toolbox.stems import fold, stem
 
 MARKS = "\\u0315\\u0300"  # Unicode brings them in order, one by one
 SIGNS = [

@@ -101,7 +101,14 @@ def test_letters_in_order() -> None:
 
 def test_empty_text_is_everything() -> None:
     assert len(names("")) == 7
-    assert names(" -_ ", 2) == ["Gaussian filter", "Median filter"]
+    assert names("  ", 2) == ["Gaussian filter", "Median filter"]
+    assert BOX.search(" -_ ") == ((), False, False, "")  # signs are a question that none answers
+
+
+def test_a_help_has_a_word_from_its_beginning_and_a_short_one_as_it_is() -> None:
+    box = SearchIndex([entry("A", help="Removes pepper, foundOne, a list")])
+    for typed, found in (("pepp", 0), ("peppe", 1), ("undone", 0), ("list", 1), ("lis", 0)):
+        assert len(box.search(typed).entries) == found, typed
 
 
 @given(st.text(max_size=40))

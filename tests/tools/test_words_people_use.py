@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_tool_runner.tools import load_toolbox
-from napari_tool_runner.tools.toolbox.words import _table, apart, meanings, stem, words_of
+from napari_tool_runner.tools.toolbox.stems import stem, words_of
+from napari_tool_runner.tools.toolbox.words import _table, apart, meanings
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.box import Toolbox
@@ -411,6 +412,64 @@ TONGUES = {
 }
 
 
+# core words of the bench: English | German | French | Spanish | Italian | Portuguese | Dutch
+CORE = """
+tally | zählen | compter | contar | contare | contar | tellen
+measure | messen | mesurer | medir | misurare | medir | meten
+segment | segmentieren | segmenter | segmentar | segmentare | segmentar | segmenteren
+separate | trennen | séparer | separar | separare | separar | scheiden
+remove | entfernen | supprimer | eliminar | rimuovere | remover | verwijderen
+align | ausrichten | aligner | alinear | allineare | alinhar | uitlijnen
+track | verfolgen | suivre | seguir | seguire | seguir | volgen
+fill | füllen | remplir | rellenar | riempire | preencher | vullen
+smooth | glätten | lisser | suavizar | smussare | suavizar | gladstrijken
+crop | zuschneiden | rogner | recortar | ritagliare | recortar | bijsnijden
+threshold | Schwellwert | seuil | umbral | soglia | limiar | drempelwaarde
+nuclei | Zellkerne | noyaux | núcleos | nucleo | núcleos | celkernen
+cells | Zellen | cellules | células | cellule | células | cellen
+image | Bild | image | imagen | immagine | imagem | afbeelding
+background | Hintergrund | fond | fondo | sfondo | fundo | achtergrond
+noise | Rauschen | bruit | ruido | rumore | ruído | ruis
+area | Fläche | aire | superficie | area | área | oppervlakte
+perimeter | Umfang | périmètre | perímetro | perimetro | perímetro | omtrek
+roundness | Rundheit | rondeur | redondez | rotondità | redondeza | rondheid
+diameter | Durchmesser | diamètre | diámetro | diametro | diâmetro | middellijn
+length | Länge | longueur | longitud | lunghezza | comprimento | lengte
+intensity | Intensität | intensité | intensidad | intensità | intensidade | intensiteit
+neighbours | Nachbarn | voisins | vecinos | vicini | vizinhos | buren
+displacement | Verlagerung | déplacement | desplazamiento | spostamento | deslocamento | verplaatst
+distance | Abstand | distance | distancia | distanza | distância | afstand
+speed | Geschwindigkeit | vitesse | velocidad | velocità | velocidade | snelheid
+roots | Wurzeln | racines | raíces | radici | raízes | wortels
+leaves | Blätter | feuilles | hojas | foglie | folhas | bladeren
+colours | Farben | couleurs | colores | colori | cores | kleuren
+contrast | Kontrast | contraste | contraste | contrasto | contraste | contrast
+holes | Löcher | trous | agujeros | buchi | buracos | gaten
+spots | Flecken | taches | manchas | macchie | manchas | vlekken
+bacteria | Bakterien | bactéries | bacterias | batteri | bactérias | bacteriën
+muscle | Muskel | musculaire | músculo | muscolo | músculo | spier
+blurry | unscharf | floue | borroso | sfocato | desfocado | onscherp
+sharpen | schärfen | netteté | enfoque | nitidezza | nitidez | verscherpen
+"""
+
+# which no tool is for, because napari does it
+ELSEWHERE = """
+File › Open File(s)… = nd2 | czi | open .lif file | convert czi to tiff | oib | image sequence
+File › Save Screenshot = screenshot | save as jpeg | Bildschirmfoto | export image
+napari-animation = gif | make a movie | mp4
+Scale Bar = scale bar | add a scalebar
+colormap = LUT | false color | transparency
+below the list of layers = orthogonal view | 3d view
+Shapes, Points or Labels = annotation | draw a line | paint
+Plot above their table = scatter plot | histogram | boxplot | export to excel
+Pixel size… = calibration | set scale | Kalibrierung
+napari-tool-runner batch = batch processing | macro | many files
+Open Sample = example data | tutorial
+Right-click a layer = duplicate layer | split stack
+Install/Uninstall = install plugin
+"""
+
+
 @pytest.fixture(scope="module")
 def box() -> Toolbox:
     return load_toolbox()
@@ -499,6 +558,60 @@ def test_what_no_tool_does_is_said_with_the_nearest(box: Toolbox, typed: str) ->
     assert not found.whole
 
 
+@pytest.mark.parametrize("row", CORE.strip().splitlines())
+def test_a_core_word_of_another_tongue_finds_what_the_english_one_does(
+    box: Toolbox, row: str
+) -> None:
+    english, *others = row.split(" | ")
+    first = box.search_entries(english, 1)
+    assert first
+    for word in others:
+        assert box.search_entries(word, 1) == first, word
+
+
+def test_what_napari_does_itself_is_told(box: Toolbox) -> None:
+    for line in ELSEWHERE.strip().splitlines():
+        where, _, typed = line.rpartition(" = ")
+        for text in typed.split(" | "):
+            assert where in box.find(text).elsewhere, text
+    for text in ("nd2", "gif", "screenshot", "calibration"):
+        assert not box.find(text).entries, text
+    for text in ("count cells", "histogram equalization", "nuclei in a movie", "open"):
+        assert not box.find(text).elsewhere, text
+    assert box.search_entries("export to excel", 1)[0].id == "measure_regions"
+
+
+@pytest.mark.parametrize("typed", ["🙂", "???", "help", "what can I do", "hello world", "asdf"])
+def test_where_nothing_is_meant_nothing_is_found(box: Toolbox, typed: str) -> None:
+    assert box.find(typed) == ((), False, False, "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "tool"),
+    [
+        ("germination", "find_objects"),
+        ("minicells", "find_objects"),
+        ("g-ratio", "measure_regions"),
+        ("LC3 puncta", "detect_spots"),
+        ("caiman", "find_objects"),
+        ("microbeJ", "find_objects"),
+        ("only the largest", "remove_small_objects"),
+        ("why is my image black", "enhance_contrast"),
+        ("3d", "find_objects"),
+        ("otzu", "threshold"),
+        ("percentage", "measure_regions"),
+    ],
+)
+def test_a_part_of_a_word_leads_nobody_astray(box: Toolbox, typed: str, tool: str) -> None:
+    assert box.search_entries(typed, 1)[0].id == tool
+
+
+def test_an_unknown_word_is_no_part_of_a_help_nor_one_letter_a_name(box: Toolbox) -> None:
+    assert not box.find("gnosis").entries  # diagnosis
+    assert not box.find("qurt-2").entries
+    assert not box.find("installation").entries or not box.find("installation").whole
+
+
 def test_what_is_worked_on_names_no_tool_by_itself(box: Toolbox) -> None:
     for typed in ("GFP", "mCherry", "STED", "SIM", "DIC", "membranes", "α-tubulin"):
         found = box.find(typed)
@@ -562,7 +675,12 @@ def test_labels_and_options_are_found(box: Toolbox) -> None:
 
 def test_words_that_say_nothing_are_left_out() -> None:
     assert [one.words for one in meanings("how do I count the cells")] == [("count", "cells")]
-    assert [one.words for one in meanings("how do I")] == [("how",), ("do",), ("i",)]
+    assert [one.words for one in meanings("how do I")] == [("how",), ("do",)]
+    assert [one.words for one in meanings("g ratio of t cells")] == [
+        ("g", "ratio"),
+        ("t", "cells"),
+    ]
+    assert [one.words for one in meanings("x threshold 2")] == [("threshold",)]
     assert words_of("Z-Project, Éclat") == ["z", "project", "eclat"]
     assert {stem(word) for word in ("track", "tracks", "tracking", "tracked")} == {"track"}
     assert {stem(word) for word in ("bin", "binning", "binned")} == {"bin"}

@@ -134,7 +134,7 @@ def test_words_that_nobody_knows_lead_to_what_is_spelt_so_the_categories_and_too
     first, *others = groups(finder.model)
     assert first.startswith("Did you mean “threshold”")
     assert finder.model.entry(finder.tree.currentIndex()).id == "threshold"
-    assert others == sorted(category.name for category in toolbox.categories)
+    assert others == [category.name for category in toolbox.categories]
     assert not any(finder.tree.isExpanded(finder.model.index(n, 0)) for n in (1, 2))
     assert "Other toolboxes" in finder.message.label.text()
     with qtbot.waitSignal(finder.toolboxes_asked):
@@ -144,6 +144,17 @@ def test_words_that_nobody_knows_lead_to_what_is_spelt_so_the_categories_and_too
     finder.search.clear()
     assert not finder.message.label.text()
     assert finder.tree.verticalScrollBar().value() == 0
+
+
+def test_what_napari_does_itself_is_told_beside_the_categories(qtbot, finder, toolbox):
+    qtbot.keyClicks(finder.search, "nd2")
+    assert finder.count.text() == "No tool is needed for this."
+    assert "Open File" in finder.message.label.text()
+    assert groups(finder.model) == [category.name for category in toolbox.categories]
+    finder.search.setText("histogram")  # a table has it: how to get there is told with it
+    assert "choose Plot" in finder.message.label.text()
+    finder.search.setText("blur")
+    assert not finder.message.label.text()
 
 
 def test_a_click_opens_a_tool(qtbot, finder):

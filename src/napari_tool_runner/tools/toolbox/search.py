@@ -12,23 +12,24 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_tool_runner.tools.toolbox.spelling import Spelling
+from napari_tool_runner.tools.toolbox.elsewhere import elsewhere
+from napari_tool_runner.tools.toolbox.spelling import LONG, Spelling
+from napari_tool_runner.tools.toolbox.stems import fold, stem, words_of
 from napari_tool_runner.tools.toolbox.words import (
     Meaning,
     apart,
-    fold,
+    is_spelt,
     is_told,
+    is_unsaid,
     meanings,
     spellings,
-    stem,
     told_words,
-    words_of,
 )
 
 if TYPE_CHECKING:
@@ -63,12 +64,14 @@ _NEAR = range(1, 14)
 class Hits(NamedTuple):
     """What a search found, best first; not `whole`: no tool fits every word, these do some.
 
-    `lacks`: it is known that no tool does it; these are the nearest.
+    `lacks`: it is known that no tool does it; these are the nearest. `elsewhere`: a sentence that
+    says where it is done.
     """
 
     entries: tuple[ToolEntry, ...]
     whole: bool = True
     lacks: bool = False
+    elsewhere: str = ""
 
 
 class _Found(NamedTuple):
@@ -87,7 +90,8 @@ class SearchIndex:
         self._postings: dict[str, dict[int, int]] = defaultdict(dict)
         self._stems: dict[str, list[str]] = defaultdict(list)
         self._names: list[str] = []
-        self._helps = [fold(entry.help) for entry in self._entries]
+        self._ids = [fold(entry.id) for entry in self._entries]
+        self._helps = [f" {' '.join(words_of(entry.help))} " for entry in self._entries]
         for number, entry in enumerate(self._entries):
             name = fold(entry.name)
             self._names.append(name)
@@ -104,7 +108,7 @@ class SearchIndex:
             self._stems[stem(word)].append(word)
         # what a word means is made of words that come again, also with the next keystroke
         self._word = lru_cache(maxsize=_KEPT)(self._find_word)
-        self._spelling = Spelling((*self._postings, *spellings()))
+        self._spelling = Spelling((*self._postings, *spellings()), told_words())
         meanings("")  # the table is read now, not at the first keystroke
 
     def search(self, text: str, limit: int | None = None) -> Hits:
@@ -113,20 +117,33 @@ class SearchIndex:
         query = fold(text).strip()
         words = words_of(query)
         exactly = frozenset() if text.isupper() and len(words) > 1 else _acronyms(text)
-        if not words:
-            return Hits(self._entries[:limit])
+        if not words:  # an emoji is no question that all tools answer
+            return Hits((), whole=False) if query else Hits(self._entries[:limit])
         words = self._spelling.mended(words, self._known, self._names_tool)
-        parts = {one: apart(one, self._known) for one in words if not self._known(one)}
+        unsaid = len(query) > 1 and all(map(is_unsaid, words))
+        said, told = elsewhere(words)
+        if said:  # it is no beginning of other words
+            words, exactly = told, exactly.union(told)
+        parts = {one: apart(one, self._is_part) for one in words if not self._known(one)}
         joined = {
             one: pieces for one, (pieces, all_known) in parts.items() if all_known and pieces
         }
         found = self._found(query, words, joined, exactly)
         near = len(parts) < len(words) or any(pieces for pieces, _ in parts.values())
         if not found.scores and near:
-            some = {one: pieces or (one,) for one, (pieces, _) in parts.items()}
+            some = {one: _ends(one, pieces) for one, (pieces, _) in parts.items()}
             found = self._found(query, words, some, exactly, loosely=True)
             found = found._replace(whole=False)
-        return Hits(self._best(query, found.scores, limit), found.whole, found.lacks)
+        if said and not (found.whole or found.lacks):
+            found = _Found({}, whole=False)
+        if unsaid:
+            scores = {n: score for n, score in found.scores.items() if self._is_named(n, words)}
+            found = _Found(scores, whole=bool(scores))
+        elif (said or not found.whole) and max(found.scores.values(), default=0) < _LABEL:
+            found = _Found(
+                {}, whole=False
+            )  # a word of a help, or one that is spelt so, is no tool
+        return Hits(self._best(query, found.scores, limit), found.whole, found.lacks, said)
 
     def alike(self, text: str) -> tuple[tuple[str, ...], tuple[ToolEntry, ...]]:
         """Return words that look like one of `text` that nobody knows, and their tools."""
@@ -174,7 +191,8 @@ class SearchIndex:
             elif best[n] < _DESCRIPTION and most:  # stands in helps, where no word says much
                 found[n] = {number: most * score for number, score in found[n].items()}
         needed = [n for n in acts if most and (meant[n].instead or best[n] >= _TELLING)] or acts
-        each = {number: [one.get(number, 0.0) for one in found] for one in found for number in one}
+        numbers = set[int]().union(*found)
+        each = {number: [one.get(number, 0.0) for one in found] for number in numbers}
         some = {number: sum(scores) for number, scores in each.items()}
         whole = {number: some[number] for number in each if all(each[number][n] for n in needed)}
         if max(whole.values(), default=0) < _WEAK * max(some.values(), default=0):
@@ -191,9 +209,19 @@ class SearchIndex:
         """Whether a tool or the table has a word."""
         return is_told(word) or bool(self._stems.get(stem(word)))
 
+    def _is_part(self, word: str) -> bool:
+        """Whether a word may be a part of another one: as it is spelt, or nearly so."""
+        spelt = word in self._postings or is_spelt(word)
+        near = _SHORT <= len(word) <= 2 * len(stem(word))
+        return (spelt or near) and self._known(word)
+
     def _names_tool(self, word: str) -> bool:
         """Whether a word is one of a tool's name."""
         return max(self._postings.get(word, {0: 0}).values()) >= _ID
+
+    def _is_named(self, number: int, words: Iterable[str]) -> bool:
+        """Whether a tool is named with, or begins with, one of `words`."""
+        return any(self._word(word, False).get(number, 0) >= _TELLING for word in words)
 
     def _has(self, words: Sequence[str]) -> bool:
         """Whether a tool says itself that it does what `words` are."""
@@ -204,7 +232,7 @@ class SearchIndex:
     ) -> tuple[ToolEntry, ...]:
         for number in scores:
             name = self._names[number]
-            if name == query or fold(self._entries[number].id) == query:
+            if query in (name, self._ids[number]):
                 scores[number] += 3 * _NAME
             elif name.startswith(query):
                 scores[number] += _NAME
@@ -260,8 +288,9 @@ class SearchIndex:
         if exactly:
             return scores
         if len(word) > 1:
+            begun = word if not word.isascii() else f" {word}" + " " * (len(word) <= _SHORT)
             for number, text in enumerate(self._helps):
-                if word in text and number not in scores:
+                if begun in text and number not in scores:
                     scores[number] = _HELP
         if len(scores) < _FEW and len(word) > _SHORT and word.isalpha():
             for known, likeness in self._misspelt(word):
@@ -283,7 +312,7 @@ class SearchIndex:
         from rapidfuzz.distance import OSA
         from rapidfuzz.process import extract
 
-        allowed = 1 if len(word) < 7 else 2
+        allowed = 1 if len(word) < LONG else 2
         least = len(word) - allowed
         likely = [known for known in self._postings if len(known) >= least]
         best: dict[str, int] = {}
@@ -306,6 +335,12 @@ class SearchIndex:
             if in_order.match(name) and (length := _length(name, letters)):
                 found[number] = 10 * len(letters) / length
         return found
+
+
+def _ends(word: str, pieces: Sequence[str]) -> tuple[str, ...]:
+    """Return those `pieces` of a word that nobody knows that say what it is; none: itself."""
+    ends = (one for one in pieces if len(one) >= _SHORT or not one.isascii())
+    return tuple(one for one in ends if word.startswith(one) or word.endswith(one)) or (word,)
 
 
 def _acronyms(text: str) -> frozenset[str]:

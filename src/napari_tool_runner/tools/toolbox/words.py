@@ -2,56 +2,32 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from napari_tool_runner.tools.toolbox.stems import LEAST, fold, stem, words_of
+
 __all__ = [
     "Meaning",
     "apart",
-    "fold",
+    "is_spelt",
+    "is_subject",
     "is_told",
+    "is_unsaid",
     "meanings",
     "spellings",
-    "stem",
     "told_words",
-    "words_of",
 ]
 
-_WORD = re.compile(r"[^\W_]+")
-_GREEK = re.compile("(?<![α-ω])[αβγδεκλστω](?![α-ω])")  # not μ, which is a unit's
-_ENDING = re.compile(
-    r"(?:i[sz]ations?|[ai][st]ions?|(?<=[cp]t)ions?|acion(?:es)?|ierung(?:en)?|ieren|ments?|ings?|ers?|ies|y|ed|es|s|e)$"
-)
-_DOUBLED = re.compile(r"(?:([bdgmnprt])\1|(?<=\w{3})(l)l)$")
-_ROUNDS = 3
-_COMPARED = frozenset(
-    [
-        "bigger",
-        "larger",
-        "smaller",
-        "brighter",
-        "darker",
-        "thicker",
-        "thinner",
-        "dice",
-        "blender",
-        "grainy",
-    ]
-)
-"""What something shall become, which is not what it is; dice are no DIC, grainy is no grain."""
 _HEAD = "~"
 """Before a word that stands for others, so that *number objects* is not *number of cells*."""
-_PIECE = 100
 _MOST_LETTERS = 40
 """Of a word that is taken apart."""
-_LEAST = 3
-"""Letters that are left of a word without its ending."""
 # a name that has the word somewhere counts half as much again, one that begins with it twice:
 # what a word most means goes between them
 _WORD_MEANS, _PHRASE_MEANS, _NEXT, _LESS, _BEGUN = 1.6, 1.2, 0.9, 0.08, 0.9
@@ -79,40 +55,6 @@ class Meaning(NamedTuple):
     lacks: bool = False
 
 
-def fold(text: str) -> str:
-    """Return `text` with neither accents nor capital letters."""
-    if text.isascii():
-        return text.lower()
-    # by pieces: how long it takes to bring accents in order grows with the square of their number
-    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
-    plain = "".join(unicodedata.normalize("NFKD", piece) for piece in pieces)
-    return "".join(ch for ch in plain if not unicodedata.combining(ch)).casefold()
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text, folded; a Greek letter (γH2AX) is the word for it."""
-    folded = fold(text)
-    if not folded.isascii():
-        folded = _GREEK.sub(lambda letter: f"{_letter(letter[0])} ", folded)
-    return _WORD.findall(folded)
-
-
-def _letter(greek: str) -> str:
-    return unicodedata.name(greek).rpartition(" ")[2].lower().replace("lamda", "lambda")
-
-
-@cache
-def stem(word: str) -> str:
-    """Return an English word without its endings, so that *trackers* are *track*."""
-    for _ in range(_ROUNDS if word not in _COMPARED else 0):
-        cut = _ENDING.sub("", word, count=1)
-        if cut == word or len(cut) < _LEAST:
-            break
-        doubled = len(cut) > _LEAST and not word.endswith("y")
-        word = _DOUBLED.sub(r"\1\2", cut) if doubled else cut
-    return word
-
-
 _Tools = tuple[tuple[str, ...], ...]
 
 
@@ -120,7 +62,8 @@ class _Table(NamedTuple):
     same: dict[str, str]
     means: dict[tuple[str, ...], _Tools]
     lacks: frozenset[tuple[str, ...]]
-    by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]]
+    by_length: dict[int, list[tuple[str, ...]]]
+    by_first: dict[str, list[tuple[str, ...]]]
     unsaid: frozenset[str]
     tells: dict[str, float]
     joins: frozenset[str]
@@ -137,33 +80,31 @@ def _table() -> _Table:
     told = tomllib.loads((here / "words.toml").read_text(encoding="utf-8"))
     tongues = tomllib.loads((here / "tongues.toml").read_text(encoding="utf-8"))
     unsaid = frozenset(map(fold, told["unsaid"] + tongues["small"]))
+    also, names = (
+        {
+            " ".join(one.split()): tools.split(", ")
+            for tools, several in told[key].items()
+            for one in several.split(",")
+        }
+        for key in ("also", "names")
+    )
+    leads = told["means"] | also | names
     same = {
         _plain(words_of(word)): _HEAD + stem(name)
         for name, words in told["same"].items()
         for word in (name, *words)
     }
-    means: dict[tuple[str, ...], _Tools] = {}
-    lacks = set[tuple[str, ...]]()
-    for phrase, tools in (told["means"] | told["lacks"]).items():
-        known = tuple(tuple(words_of(tool)) for tool in tools)
-        plain = tuple(map(_plain, _said(words_of(phrase), same, unsaid)))
-        head = tuple(same.get(word, word) for word in plain)
-        if phrase in told["lacks"]:
-            lacks.update({plain} if head in means else {plain, head})
-        means[plain] = known
-        # two words for objects are no “label objects”; a name of several words is not its kind
-        if len(set(head)) == len(head) and not (
-            " " in plain[0] and len(plain) == 1 and head != (_HEAD + plain[0],)
-        ):
-            means.setdefault(head, known)
+    means, lacks = _phrases(leads, told["lacks"], frozenset(names), same, unsaid)
     tells = {
         same.get(stem(word), stem(word)): much
         for much, key in ((_BRAND, "brands"), (_SUBJECT, "subjects"), (_GENERAL, "general"))
         for word in told[key]
     }
-    by_length: dict[int, list[tuple[frozenset[str], tuple[str, ...]]]] = {}
+    by_length = defaultdict[int, list[tuple[str, ...]]](list)
+    by_first = defaultdict[str, list[tuple[str, ...]]](list)
     for phrase in means:
-        by_length.setdefault(len(phrase), []).append((frozenset(phrase), phrase))
+        by_length[len(phrase)].append(phrase)
+        by_first[phrase[0]].append(phrase)
     english = {
         fold(word): words_of(name) for name, words in tongues["english"].items() for word in words
     }
@@ -174,13 +115,14 @@ def _table() -> _Table:
         for name, several in told["endings"].items()
         for ending in several
     }
-    typed = {one for one in told["means"] if one.isalpha()} | english.keys()
-    texts = (*told["means"], *told["lacks"], *told["same"], *chain(*told["same"].values()))
+    typed = {one for one in leads if one.isalpha()} | english.keys()
+    texts = (*leads, *told["lacks"], *told["same"], *chain(*told["same"].values()))
     return _Table(
         same,
         means,
-        frozenset(lacks),
-        by_length,
+        lacks,
+        dict(by_length),
+        dict(by_first),
         unsaid,
         tells,
         joins,
@@ -190,6 +132,33 @@ def _table() -> _Table:
         frozenset(typed),
         frozenset(one for text in texts for one in words_of(text)),
     )
+
+
+def _phrases(
+    leads: Mapping[str, Sequence[str]],
+    lacking: Mapping[str, Sequence[str]],
+    names: frozenset[str],
+    same: Mapping[str, str],
+    unsaid: frozenset[str],
+) -> tuple[dict[tuple[str, ...], _Tools], frozenset[tuple[str, ...]]]:
+    """Return the tools of each phrase, as typed and as the kinds of its words; which lack one."""
+    means: dict[tuple[str, ...], _Tools] = {}
+    lacks = set[tuple[str, ...]]()
+    for phrase, tools in {**leads, **lacking}.items():
+        known = tuple(tuple(words_of(tool)) for tool in tools)
+        plain = tuple(map(_plain, _said(words_of(phrase), same, unsaid)))
+        head = tuple(same.get(word, word) for word in plain)
+        if phrase in lacking:
+            lacks.update({plain} if head in means else {plain, head})
+        means[plain] = known
+        # two words for objects are no “label objects”; a name of several words is not its kind,
+        # nor is a program's (worm lab); what a kind means is said by its own name, if it is there
+        several = " " in plain[0] and len(plain) == 1
+        if head == (_HEAD + plain[0],):
+            means[head] = known
+        elif len(set(head)) == len(head) and not several and phrase not in names:
+            means.setdefault(head, known)
+    return means, frozenset(lacks)
 
 
 @cache
@@ -208,6 +177,31 @@ def is_told(word: str) -> bool:
         or _in_english(word) is not None
         or bool(_by_ending(stem(word)))
     )
+
+
+def is_spelt(word: str) -> bool:
+    """Return whether the table has `word` as it is, not another form of it."""
+    return word in _table().spellings or _in_english(word) is not None
+
+
+def is_unsaid(word: str) -> bool:
+    """Return whether `word` says nothing of a tool."""
+    return word in _table().unsaid
+
+
+def is_subject(word: str) -> bool:
+    """Return whether `word` says little of a tool: what is worked on, whose it is, or nothing."""
+    plain, table = stem(word), _table()
+    return (
+        _is_letter(word)
+        or word in table.unsaid
+        or table.tells.get(table.same.get(plain, plain), 1.0) <= _SUBJECT
+    )
+
+
+def _is_letter(word: str) -> bool:
+    """Return whether a word is one letter or digit, which says nothing beside words."""
+    return len(word) == 1 and word.isascii()
 
 
 def _by_ending(word: str) -> str:
@@ -269,9 +263,11 @@ def meanings(
     free = set(range(len(said)))
     open_end = bool(said) and said[-1][-1] not in exactly
     found: dict[tuple[int, ...], Meaning] = {}
+    there = {*plain, *known}
+    each = [one for word in there for one in table.by_first.get(word, ()) if there.issuperset(one)]
     for count in range(min(max(table.by_length), len(said)), 1, -1):
-        fits = (one for words, one in table.by_length.get(count, ()) if words <= {*plain, *known})
-        for _, phrase, places in sorted(_as_typed(one, plain, known) for one in fits):
+        fits = (_as_typed(one, plain, known) for one in each if len(one) == count)
+        for _, phrase, places in sorted(fits):
             if free.issuperset(places):
                 free.difference_update(places)
                 found[places] = _meant(table, _flat(said[at] for at in places), phrase)
@@ -279,7 +275,8 @@ def meanings(
         if open_end and free.issuperset(last) and (phrase := _begun(table, _flat(said[-count:]))):
             free.difference_update(last)
             found[tuple(last)] = _meant(table, _flat(said[-count:]), phrase, _BEGUN)
-    for place in free:
+    words = {place for place in free if not _is_letter("".join(said[place]))}
+    for place in words if words or found else free:
         own, head, sure = (plain[place],), (known[place],), 1.0
         phrase = next((one for one in (own, head) if one in table.means), ())
         if not phrase and open_end and place == len(said) - 1:
@@ -309,7 +306,7 @@ def apart(word: str, known: Callable[[str], bool]) -> tuple[tuple[str, ...], boo
             left, count, pieces = best[at]
             if piece in joins or (piece in links and pieces and not left and end < len(word)):
                 fits.append((left, count + 1, pieces))
-            elif end - at >= (_LEAST if piece.isascii() else 1) and known(piece):
+            elif end - at >= (LEAST if piece.isascii() else 1) and known(piece):
                 fits.append((left, count + 1, (*pieces, piece)))
         best.append(min(fits))
     left, _, pieces = best[-1]
@@ -355,10 +352,10 @@ def _meant(
 def _begun(table: _Table, words: Sequence[str]) -> tuple[str, ...]:
     """Return the first phrase that begins with `words`, of which the last is cut; else none."""
     *whole, last = words
-    if len(last) < _LEAST - bool(whole):
+    if len(last) < LEAST - bool(whole):
         return ()
     before = tuple(map(stem, whole))
-    for _, phrase in table.by_length.get(len(words), ()):
+    for phrase in table.by_length.get(len(words), ()):
         if phrase[:-1] == before and phrase[-1].startswith(last):
             return phrase
     return ()

@@ -135,10 +135,12 @@ class ToolFinder(QWidget):
                 missing = "does just that" if hits.lacks else "fits all the words"
                 said = f"No tool {missing}. Nearest:"
             self.count.setText(said)
+            if hits.elsewhere:
+                self.message.say(hits.elsewhere, "info")
             self.tree.setCurrentIndex(self.model.first_tool())
             return
         if searching:
-            self._show_nearest(text)
+            self._show_nearest(text, hits.elsewhere)
             return
         self.count.setText("")
         grouping = Grouping(self.grouping.currentData() or Grouping.CATEGORY)
@@ -153,10 +155,18 @@ class ToolFinder(QWidget):
             self.tree.setExpanded(self.model.index(row, 0), True)
         self.tree.scrollToTop()
 
-    def _show_nearest(self, text: str) -> None:
-        """Show what is spelt nearly so, the categories to choose from, and the way to more."""
-        alike = self._toolbox.alike(text)
+    def _show_nearest(self, text: str, elsewhere: str) -> None:
+        """Show what is spelt nearly so, the categories to choose from, and the way to more.
+
+        `elsewhere`: where it is done, if napari does it; then no word of it is a slip.
+        """
+        alike = self._toolbox.alike("" if elsewhere else text)
         self.model.show_groups(self._toolbox, starred=self._favourites.starred, alike=alike)
+        self.tree.scrollToTop()
+        if elsewhere:
+            self.count.setText("No tool is needed for this.")
+            self.message.say(elsewhere, "info")
+            return
         self.count.setText("No tool has these words. Choose:")
         boxes = [folder.name for folder in self._toolbox.folders if not folder.bundled]
         where = f"what ships and {', '.join(boxes)}" if boxes else "what ships with the plugin"
@@ -168,7 +178,6 @@ class ToolFinder(QWidget):
         if alike[1]:
             self.tree.setExpanded(self.model.index(0, 0), True)
             self.tree.setCurrentIndex(self.model.first_tool())
-        self.tree.scrollToTop()
 
     def _redraw(self) -> None:
         viewport = self.tree.viewport()
