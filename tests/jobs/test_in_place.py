@@ -118,12 +118,16 @@ def test_results_of_other_layers_and_tools_are_not_replaced(
     assert [run(tool, 3).layers, run(tool, 3, "other").layers, run(another, 3).layers] == made
 
 
+@pytest.mark.parametrize("how", ["by hand", "in place"])
 def test_what_was_changed_by_hand_is_kept_and_told(
-    viewer: ViewerModel, make_tool: MakeTool, run: Run
+    viewer: ViewerModel, make_tool: MakeTool, run: Run, how: str
 ) -> None:
     tool = tool_of(make_tool, TIMES, LABELS)
     (edited,) = run(tool, 1).layers
-    edited.paint((0, 0), 7)
+    if how == "by hand":
+        edited.paint((0, 0), 7)
+    else:
+        edited.data[0, 0] = 7  # as in a console: napari is told nothing
     added = run(tool, 2)
     assert added.replaced == []
     assert f"“{edited.name}” was changed by hand" in added.sentence()
@@ -132,6 +136,16 @@ def test_what_was_changed_by_hand_is_kept_and_told(
     assert viewer.layers.index(fresh) == viewer.layers.index(edited) + 1
     assert run(tool, 3).replaced == [fresh]
     assert edited.data[0, 0] == 7
+
+
+def test_what_was_written_in_place_is_not_taken_back(
+    viewer: ViewerModel, make_tool: MakeTool, run: Run
+) -> None:
+    added = run(tool_of(make_tool, TIMES, LABELS), 2)
+    (layer,) = added.layers
+    layer.data[2:4] = 9
+    assert take_back(viewer, added) == [f"“{layer.name}” was changed by hand and stays."]
+    assert layer in viewer.layers
 
 
 def test_a_contrast_that_somebody_chose_stays(

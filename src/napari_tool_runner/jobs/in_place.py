@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import numpy as np
 
-from napari_tool_runner.exchange import PLACE
+from napari_tool_runner.exchange import PLACE, was_written_to
 from napari_tool_runner.tools.model import LayerKind
 
 if TYPE_CHECKING:
@@ -100,8 +100,15 @@ def is_ours(layer: object) -> bool:
 
 
 def was_edited(layer: object) -> bool:
-    """Whether somebody changed the content of a layer of ours since it was made."""
-    return layer in _made and _made[layer].edited
+    """Whether somebody changed the content of a layer of ours since it was made; reads all.
+
+    Pixels that are written to in place are told by no event.
+    """
+    if layer not in _made:
+        return False
+    made = _made[layer]
+    made.edited = made.edited or was_written_to(getattr(layer, "data", None))
+    return made.edited
 
 
 def newest(layers: _Layers, origin: object) -> object | None:
