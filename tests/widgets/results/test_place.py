@@ -68,7 +68,7 @@ def test_who_makes_the_dock_lower_still_reads_the_plot(qtbot, window, tables):
     tables.plot_button.click()
     qtbot.waitUntil(lambda: tables.plots.axes is not None)
     window.resizeDocks([dock_of(tables)], [50], Qt.Orientation.Vertical)
-    qtbot.waitUntil(lambda: tables.height() < 300)
+    qtbot.waitUntil(lambda: tables.height() < 320)
     assert tables.plots.canvas.height() >= 130
     assert tables.plots.hint.isVisible()
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backend_bases import MouseEvent
+from napari.utils.colormaps import ensure_colormap
 from qtpy.QtCore import Qt
 
-from napari_tool_runner.widgets.results.chosen import chosen_words
+from napari_tool_runner.widgets.results.chosen import chosen_words, group_words
 from napari_tool_runner.widgets.results.dock import ToolTablesWidget
 from napari_tool_runner.widgets.results.plots import HISTOGRAM, LINE, LOWEST, SCATTER
 from napari_tool_runner.widgets.results.rows import rows_of_columns, rows_of_layers
@@ -83,12 +84,50 @@ def test_a_click_on_the_last_bar_chooses_the_largest(dock, labels):
         ([1], "mean", "Label 2: mean 1, the smallest of 5."),
         ([3], "mean", "Label 4: mean 3."),
         ([5], "area_um2", ""),
+        ([0], "all", "Label 1: all 0; all 5 have the same."),
+        ([0, 1], "all", "2 objects, all 0."),
+        ([3], "two", "Label 4: two 7, the largest of 5, as large as label 5."),
+        ([0], "two", "Label 1: two 1, the smallest of 5; 2 others are as small."),
+        ([0, 3, 4], "two", "3 objects, two 1–7; the largest are label 4 and label 5."),
+        ([0, 1, 2, 3], "three", "4 objects, three 1–7; 3 have the largest."),
+        (
+            [4],
+            "near",
+            "Label 5: near 100.0, the largest of 5 (label 4 has nearly the same: 99.9).",
+        ),
     ],
 )
 def test_what_is_chosen_is_told(labels, chosen, name, said):
+    more = {"all": 0, "two": [1, 1, 1, 7, 7, 0], "three": [1, 7, 7, 7, 1, 0]}
+    labels.features = labels.features.assign(**more, near=[1.5, 2, 3, 99.9, 100, 0])
     rows = rows_of_layers([labels])
-    told = chosen_words(rows, np.arange(5), np.array(chosen), name)
-    assert told.startswith(said) if said else told == ""
+    assert chosen_words(rows, np.arange(5), np.array(chosen), name) == said
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ([4, 5], "Frame 2 (2 objects): mean mean 5.0, the largest of 3."),
+        ([2, 3], "Frame 1 (2 objects): mean mean 2.5, the smallest of 3."),
+        ([0, 1], "Frame 0 (2 objects): mean mean 3.0."),
+        ([0, 1, 2, 3], "4 objects, frame 0–1, mean mean 2.5–3.0; the largest is frame 0."),
+        ([0], ""),
+        ([0, 1, 2], ""),
+        ([], ""),
+    ],
+)
+def test_what_is_chosen_in_a_line_is_told_by_its_means(labels, chosen, said):
+    rows = rows_of_layers([labels])
+    told = group_words(rows, np.arange(6), np.array(chosen, int), "frame", "mean")
+    assert told == said
+
+
+def test_days_and_words_of_a_line_are_told_as_such(strange):
+    rows = rows_of_layers([strange])
+    told = group_words(rows, np.arange(6), np.array([3, 4, 5]), "day", "area")
+    assert told == "Day 2024-02-01 (3 objects): mean area 5, the largest of 3."
+    told = group_words(rows, np.arange(6), np.array([1]), "class", "area")
+    assert told == "Class long (1 object): mean area 2, the smallest of 3."
 
 
 def test_the_names_of_chosen_rows(labels, model_viewer):
@@ -97,7 +136,7 @@ def test_the_names_of_chosen_rows(labels, model_viewer):
     )
     both = np.arange(2)
     assert chosen_words(rows_of_layers([other]), both, both, "size") == (
-        "2 objects, size 1–2,500; the largest is object 1."
+        "2 objects, size 1–2500; the largest is object 1."
     )
     many = rows_of_layers([labels, other])
     told = chosen_words(many, np.arange(len(many)), np.array([4]), "area_um2")
@@ -145,14 +184,15 @@ def test_what_is_chosen_is_in_sight_below_three_notes_on_a_small_screen(
     assert all(part.isVisible() for part in told)
     top = dock.view.body.y()
     plots.largest.click()
-    qtbot.waitUntil(lambda: "nearly the same" in plots.hint.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "as large as" in plots.hint.text(), timeout=20_000)
 
     def is_whole():
         hint, canvas = plots.hint, plots.canvas.geometry()
         return (
-            all(plots.rect().contains(part.geometry()) for part in (hint, plots.largest))
+            all(plots.rect().contains(part.geometry()) for part in (hint, plots.bar))
             and hint.height() >= hint.heightForWidth(hint.width())
-            and canvas.bottom() < min(hint.y(), plots.largest.y())
+            and plots.bar.geometry().bottom() < canvas.top()
+            and canvas.bottom() < hint.y()
         )
 
     qtbot.waitUntil(is_whole, timeout=20_000)
@@ -194,6 +234,102 @@ def test_a_line_shows_the_mean_of_each_frame(dock):
     assert dock.view.chosen.tolist() == [2, 3]
 
 
+def test_a_line_begins_with_frames_whatever_was_across(dock):
+    plots = dock.plots
+    plots.across.setCurrentIndex(plots.across.findData("mean"))
+    for kind in (SCATTER, LINE):
+        plots.kind.setCurrentText(kind)
+        plots.kind.activated.emit(plots.kind.currentIndex())
+    assert (plots.across.currentData(), plots.up.currentData()) == ("frame", "mean")
+    plots.kind.setCurrentText(HISTOGRAM)
+    plots.kind.activated.emit(0)
+    assert plots.across.currentData() == "mean"
+    draw(dock, LINE)
+    dock.add_table(rows_of_columns("Next", {"frame": [0, 1], "area": [3.0, 2.0]}))
+    assert (plots.across.currentData(), plots.up.currentData()) == ("frame", "area")
+
+
+def test_the_largest_goes_by_what_is_upwards(dock):
+    plots = dock.plots
+    plots.up.setCurrentIndex(plots.up.findData("mean"))
+    draw(dock, SCATTER)
+    plots.largest.click()
+    assert dock.view.chosen.tolist() == [5]
+    plots._draw()
+    assert plots.hint.text().startswith("Label 6: mean 6, the largest of 6")
+    plots.across.setCurrentIndex(plots.across.findData("frame"))
+    draw(dock, LINE)
+    plots.smallest.click()
+    assert dock.view.chosen.tolist() == [2, 3]
+    plots._draw()
+    assert plots.hint.text() == "Frame 1 (2 objects): mean mean 2.5, the smallest of 3."
+    assert [line.get_xydata().tolist() for line in plots.axes.lines[1:2]] == [[[1, 2.5]]]
+    assert "mean “mean”" in plots.smallest.toolTip()
+    dock.view.choose(np.array([4]))
+    dock._chosen(np.array([4]))
+    plots._draw()
+    assert plots.hint.text().startswith("Label 5: mean 4")
+
+
+def test_where_all_are_the_same_none_is_the_largest(dock, labels, qtbot):
+    labels.features = labels.features.assign(same=0)
+    qtbot.waitUntil(lambda: dock.plots.across.findData("same") >= 0)
+    plots = across(dock, labels, "same")
+    assert not plots.largest.isEnabled()
+    assert "All are the same" in plots.largest.toolTip()
+    plots.color_button.click()
+    colors = labels.colormap.map(np.arange(1, 7))
+    assert np.allclose(colors, ensure_colormap("viridis").map(0.5), atol=0.02)
+    assert plots.scale.isVisible()
+    assert plots.scale.high.text() == "all the same, 0"
+
+
+def test_numbers_along_a_plot_are_whole_and_nothing_is_added_to_them(dock):
+    table = {"frame": [0, 1, 2], "mean": [180.01, 180.05, 180.02]}
+    dock.add_table(rows_of_columns("Means", table))
+    dock.plots.across.setCurrentIndex(0)
+    dock.plots.up.setCurrentIndex(1)
+    draw(dock, LINE)
+    axes = dock.plots.axes
+    assert axes.yaxis.get_offset_text().get_text() == ""
+    assert all("180.0" in one.get_text() for one in axes.get_yticklabels()[1:-1])
+    ticks = [tick for tick in axes.get_xticks() if 0 <= tick <= 2]
+    assert ticks == [0, 1, 2]
+
+
+def test_what_is_pressed_above_a_plot_stands_still_and_names_are_whole(
+    shown, qtbot, model_viewer, labels
+):
+    names = {"intensity_mean": 0.5, "centroid_y (µm)": 1.5}
+    labels.features = labels.features.assign(**names)
+    dock = shown(ToolTablesWidget(model_viewer), 780, 400)
+    dock.plot_button.click()
+    plots = dock.plots
+    qtbot.waitUntil(lambda: plots.axes is not None, timeout=20_000)
+    plots.kind.setCurrentText(LINE)
+    plots.kind.activated.emit(2)
+    for box, name in ((plots.across, "frame"), (plots.up, "intensity_mean")):
+        box.setCurrentIndex(box.findData(name))
+        box.activated.emit(box.currentIndex())
+    boxes = (plots.kind, plots.across, plots.up)
+    qtbot.waitUntil(lambda: all(b._shortened() == b.currentText() for b in boxes))
+    places = [one.mapTo(dock, one.rect().topLeft()) for one in (plots.largest, plots.smallest)]
+    plots.hint.setText("Some words that are told. " * 20)
+    qtbot.waitUntil(lambda: plots.hint.height() > 60)
+    after = [one.mapTo(dock, one.rect().topLeft()) for one in (plots.largest, plots.smallest)]
+    assert after == places
+
+
+def test_a_long_name_beside_a_low_plot_is_not_cut_by_its_edge(dock):
+    dock.plots.across.setCurrentIndex(dock.plots.across.findData("frame"))
+    dock.add_table(rows_of_columns("Long", {"frame": [0, 1], "x" * 55: [1.0, 2]}))
+    dock.plots.up.setCurrentIndex(1)
+    draw(dock, LINE)
+    label, canvas = dock.plots.axes.yaxis.label, dock.plots.canvas
+    assert label.get_text().startswith("mean\nxx")
+    assert label.get_window_extent(canvas.get_renderer()).height <= canvas.height()
+
+
 def test_only_what_the_filter_leaves_is_plotted_and_chosen(dock):
     dock.view.filter.setText("area < 5")
     dock.view._apply_filter()
@@ -230,6 +366,40 @@ def test_a_column_colours_the_objects(dock, labels):
     assert low[2] > low[0]
     assert high[0] > high[2]
     assert none[3] < 1
+
+
+def test_what_the_colours_mean_is_told_and_they_are_taken_off(dock, labels, model_viewer):
+    scale, before = dock.plots.scale, labels.colormap
+    assert scale.isHidden()
+    dock.plots.color_button.click()
+    assert scale.isVisible()
+    told = [part.text() for part in (scale.column, scale.low, scale.high)]
+    assert told == ["Colours: area (µm²)", "1", "10"]
+    dock.view.choose(np.array([4]))
+    dock._chosen(np.array([4]))
+    assert labels.colormap is not before
+    assert scale.isVisible(), "they are there below what stands out"
+    scale.off.click()
+    assert scale.isHidden()
+    dock.link.choose(np.zeros(0, int))
+    assert labels.colormap is before
+    dock.plots.color_button.click()
+    labels.colormap = before
+    assert scale.isHidden(), "somebody else coloured them"
+
+
+def test_several_layers_have_one_scale(dock, labels, model_viewer):
+    spots = model_viewer.add_points([[1, 1], [2, 2]], features={"area_um2": [1.0, 28.0]})
+    model_viewer.layers.selection = {labels, spots}
+    dock.show_layers(labels, spots)
+    assert dock.plots._rows.layers == (labels, spots)
+    own = spots.face_color.copy()
+    dock.plots.color_button.click()
+    assert dock.plots.scale.high.text() == "28"
+    assert np.allclose(labels.colormap.map(1), spots.face_color[0])
+    assert not np.allclose(labels.colormap.map(5), spots.face_color[1])
+    dock.plots.scale.off.click()
+    assert np.allclose(spots.face_color, own)
 
 
 def test_a_table_of_words_has_bars_and_no_scatter(dock):
@@ -273,7 +443,8 @@ def test_long_names_are_cut_and_whole_in_their_tooltips(dock):
     draw(dock, SCATTER)
     shown = dock.plots.across.currentText()
     assert len(shown) == 60
-    assert shown == dock.plots.axes.get_xlabel() == dock.plots.axes.get_ylabel()
+    assert shown == dock.plots.axes.get_xlabel()
+    assert shown.startswith(dock.plots.axes.get_ylabel().removesuffix("…"))
     assert dock.view.model.headerData(0, Qt.Orientation.Horizontal) == shown
     whole = dock.view.model.headerData(0, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
     assert whole == dock.plots.across.toolTip()

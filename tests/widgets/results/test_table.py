@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QAbstractButton, QFileDialog, QMenu
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.widgets.results import saving
 from napari_tool_runner.widgets.results.filtering import matching
-from napari_tool_runner.widgets.results.looks import FADED, color_by
+from napari_tool_runner.widgets.results.looks import FADED, color_by, scale_over
 from napari_tool_runner.widgets.results.measures import cut_in
 from napari_tool_runner.widgets.results.model import TableModel, cell_text, sorted_rows
 from napari_tool_runner.widgets.results.rows import Rows, rows_of_columns, rows_of_layers
@@ -535,7 +535,7 @@ def test_cells_of_any_kind_are_filtered(cells, text, rows):
 @pytest.mark.parametrize("wide", [[1.5, np.inf, 2.0], [1e308, -1e308, 0.0], [-np.inf] * 3])
 def test_objects_are_coloured_by_numbers_of_any_size(wide):
     layer = Labels(np.array([[1, 2], [3, 3]]))
-    color_by(layer, np.arange(1, 4), np.array(wide))
+    color_by(layer, np.arange(1, 4), np.array(wide), scale_over("n", np.array(wide)))
     finite = np.isfinite(wide)
     faded = [np.allclose(layer.get_color(number), FADED) for number in (1, 2, 3)]
     assert faded == [not one for one in finite]

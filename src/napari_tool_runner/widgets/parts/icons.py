@@ -101,6 +101,12 @@ SHAPES = {
         f'<path d="M4 17l5-5 4 4 3-3 4 4" {_LINE}/>'
         '<circle cx="15.5" cy="9.5" r="1.5" fill="{c}"/>'
     ),
+    "colors": (
+        f'<path d="M12 3a9 9 0 1 0 0 18c1.6 0 2.2-1 1.7-2.3-.6-1.7.3-2.9 2-2.9h2.2'
+        f'c2 0 3.1-1.5 3.1-3.8C21 7 17 3 12 3z" {_LINE}/><circle cx="7.5" cy="11.5" r="1.5" '
+        'fill="{c}"/><circle cx="11" cy="7.5" r="1.5" fill="{c}"/><circle cx="15.8" cy="8.5" '
+        'r="1.5" fill="{c}"/>'
+    ),
     "plot": f'<path d="M4 4v16h16" {_LINE}/><path d="M8 16v-5M12 16V7M16 16v-3" {_LINE}/>',
     "pin": f'<path d="M9 4h6M10 4v6l-3 4h10l-3-4V4M12 14v6" {_LINE}/>',
     "grid": f'<path d="M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z" {_LINE}/>',

@@ -22,12 +22,12 @@ from napari_tool_runner.widgets.parts.inputs import NarrowCombo
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
 from napari_tool_runner.widgets.parts.texts import short, tooltip
 from napari_tool_runner.widgets.results.again import Looking, again_buttons, what_changed
-from napari_tool_runner.widgets.results.looks import color_by
-from napari_tool_runner.widgets.results.measures import is_measured, plotted
+from napari_tool_runner.widgets.results.measures import is_measured
 from napari_tool_runner.widgets.results.objects import ObjectLink, forget
 from napari_tool_runner.widgets.results.pixel_size import Sizing
 from napari_tool_runner.widgets.results.plots import PlotPanel
 from napari_tool_runner.widgets.results.rows import Rows, has_table, rows_of_layers
+from napari_tool_runner.widgets.results.scale import color_rows
 from napari_tool_runner.widgets.results.scene import Fitting
 from napari_tool_runner.widgets.results.view import TableView
 from napari_tool_runner.widgets.running.run_bar import RunBar
@@ -47,7 +47,7 @@ NOTHING = (
 )
 WIDE = 520
 """A dock that is so wide has its plot beside the table."""
-PLOTTED = 320
+PLOTTED = 350
 """So high a dock below the canvas becomes when it shows a plot."""
 FLOATING = QSize(760, 380)
 RULE = "Without it the table is that of what was measured or selected last."
@@ -303,6 +303,7 @@ class ToolTablesWidget(QWidget):
             heard: dict[str, Callable[..., None]] = {
                 "features": partial(self._features_changed, layer),
                 "name": self._layers_changed,
+                **dict.fromkeys(("colormap", "face_color"), self.plots.tell_scale),
                 "scale": self.sizing.look,
                 "units": self.sizing.look,
                 **dict.fromkeys(_EDITED, partial(self._edited, layer)),
@@ -360,13 +361,10 @@ class ToolTablesWidget(QWidget):
         self.plots.show_rows(view.rows, view.model.shown, view.chosen, view.filter.text())
 
     def _color(self, name: str) -> None:
-        rows = self.view.rows
         self.link.choose(np.zeros(0, int))
-        for place, layer in enumerate(rows.layers):
-            own = rows.owners == place
-            values = plotted(rows.frame[name]).values[own]
-            color_by(layer, rows.numbers[own], values)
+        color_rows(self.view.rows, name)
         self.link.choose(self.view.chosen)
+        self.plots.tell_scale()
 
     def _hear(self, event: Any, heard: Callable[..., None]) -> None:
         event.connect(heard)

@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from napari.utils.colormaps import Colormap, DirectLabelColormap
 
-__all__ = ["CHOSEN", "Highlight", "color_by", "compile_ahead"]
+__all__ = [
+    "CHOSEN",
+    "Highlight",
+    "Scale",
+    "color_by",
+    "compile_ahead",
+    "own_colors",
+    "scale_colors",
+    "scale_of",
+    "scale_over",
+]
 
 CHOSEN = "#ff9f1c"
 """The colour of what is chosen, in plots and images."""
@@ -110,22 +120,84 @@ def _distinct(numbers: np.ndarray) -> np.ndarray:
     return distinct
 
 
-def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray) -> None:
-    """Colour the objects of a layer by a value of each, from low (blue) to high (yellow)."""
+class Scale(NamedTuple):
+    """Of which column the colours of objects are, and the values of its first and last."""
+
+    column: str
+    low: float
+    high: float
+
+
+_SCALES: weakref.WeakKeyDictionary[Layer, tuple[Scale, object, object]] = (
+    weakref.WeakKeyDictionary()
+)
+"""What the colours of a layer tell, what these are, and what was there before."""
+
+
+def scale_over(column: str, values: np.ndarray) -> Scale:
+    """Return the scale on which the `values` of a column lie."""
+    known = values[np.isfinite(values)]
+    low, high = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
+    return Scale(column, float(low), float(high))
+
+
+def scale_colors(share: np.ndarray) -> np.ndarray:
+    """Return the colours of shares of a scale, from low (blue, 0) to high (yellow, 1)."""
     from napari.utils.colormaps import ensure_colormap
 
+    palette = ensure_colormap("viridis").map(np.linspace(0, 1, 256))
+    colors: np.ndarray = palette[(share * 255).astype(int)]
+    return colors
+
+
+def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray, scale: Scale) -> None:
+    """Colour the objects of a layer by a value of each; all the same: by the middle of it."""
     there = np.isfinite(values)
     # halves: the largest numbers there are may lie further apart than one of them
-    known = values[there] / 2
-    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
-    share = (known - low) / ((high - low) or 1.0)
-    palette = ensure_colormap("viridis").map(np.linspace(0, 1, 256))
-    colors = np.full((len(values), 4), FADED, palette.dtype)
-    colors[there] = palette[(share * 255).astype(int)]
+    wide = scale.high / 2 - scale.low / 2
+    share = (values[there] / 2 - scale.low / 2) / wide if wide else np.full(there.sum(), 0.5)
+    colors = np.full((len(values), 4), FADED, np.float32)
+    colors[there] = scale_colors(share)
+    before = own if (own := _own_colors(layer)) is not None else _colors(layer)
     if layer_kind(layer) is LayerKind.LABELS:
         layer.colormap = _colored(numbers, colors)
     elif hasattr(layer, "face_color"):
         layer.face_color = colors
+    _SCALES[layer] = scale, _colors(layer), before
+
+
+def scale_of(layer: Layer) -> Scale | None:
+    """Return what the colours of a layer tell; None: they are not by a column, or not any more."""
+    scale, ours, _ = _SCALES.get(layer, (None, None, None))
+    now = _colors(layer)
+    if isinstance(now, np.ndarray) and isinstance(ours, np.ndarray):
+        return scale if np.array_equal(now, ours) else None
+    return scale if now is ours else None
+
+
+def own_colors(layer: Layer) -> None:
+    """Give a layer the colours back that it had before it was coloured by a column."""
+    before = _own_colors(layer)
+    if before is None:
+        return
+    if layer_kind(layer) is LayerKind.LABELS:
+        layer.colormap = before
+    else:
+        layer.face_color = before
+    _SCALES.pop(layer)
+
+
+def _own_colors(layer: Layer) -> object:
+    return _SCALES[layer][2] if scale_of(layer) is not None else None
+
+
+def _colors(layer: Layer) -> object:
+    """Return the colours of a layer, as they are when nothing stands out in it."""
+    if layer_kind(layer) is LayerKind.LABELS:
+        before, ours = _LOOKS.get(layer, (None, None))
+        out = before is not None and ours is not None and layer.colormap is ours.colormap
+        return before.colormap if out and before is not None else layer.colormap
+    return np.array(getattr(layer, "face_color", None))
 
 
 def compile_ahead(layer: Layer) -> None:

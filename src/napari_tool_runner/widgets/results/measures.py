@@ -15,7 +15,9 @@ from napari_tool_runner.exchange import (
     least_size,
     pixel_column,
 )
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.model import LayerKind
+from napari_tool_runner.widgets.results.digits import decimals_of, number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +33,11 @@ __all__ = [
     "cut_in",
     "giants_of",
     "is_measured",
+    "means_by",
     "number_columns",
     "plotted",
     "specks_of",
+    "value_text",
 ]
 
 _BEST = ("area_um2", "volume_um3")
@@ -74,6 +78,25 @@ def plotted(column: pd.Series[float]) -> Plotted:
         return Plotted(np.asarray(days, float), dates=True)
     codes, kinds = pd.factorize(column.astype(str).where(column.notna()), sort=True)
     return Plotted(np.where(codes < 0, np.nan, codes), tuple(map(str, kinds)))
+
+
+def value_text(column: Plotted, value: float) -> str:
+    """Return a value of a column as a person reads it: a word, a date, a number."""
+    if column.kinds:
+        return one_line(column.kinds[int(value)], 20)
+    if column.dates:
+        day = np.datetime64(0, "s") + np.timedelta64(round(value * 86400), "s")
+        return str(day).replace("T", " ").removesuffix(" 00:00:00")
+    return number_text(value, decimals_of(column.values))
+
+
+def means_by(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the values of `x`, the mean of `y` at each, and at which each row is (−1: none)."""
+    known = np.isfinite(x) & np.isfinite(y)
+    places, inverse = np.unique(x[known], return_inverse=True)
+    groups = np.full(len(x), -1)
+    groups[known] = inverse
+    return places, np.bincount(inverse, y[known]) / np.bincount(inverse), groups
 
 
 def best_size(frame: pd.DataFrame) -> str:

@@ -6,27 +6,28 @@ import importlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_tool_runner.exchange import column_title
 from napari_tool_runner.names import count_text
-from napari_tool_runner.quoting import one_line
 from napari_tool_runner.widgets.parts.background import Task, soon
-from napari_tool_runner.widgets.parts.icons import IconButton, Themed, text_color
-from napari_tool_runner.widgets.parts.inputs import NarrowCombo
+from napari_tool_runner.widgets.parts.icons import Themed, text_color
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import short, tooltip
-from napari_tool_runner.widgets.results.chosen import chosen_words
-from napari_tool_runner.widgets.results.looks import CHOSEN
-from napari_tool_runner.widgets.results.measures import (
-    Plotted,
-    best_size,
-    bright_column,
-    number_columns,
-    plotted,
+from napari_tool_runner.widgets.parts.texts import short
+from napari_tool_runner.widgets.results.axes import (
+    bins,
+    name_up,
+    number_across,
+    paint,
+    plain_numbers,
+    space_across,
 )
+from napari_tool_runner.widgets.results.chosen import chosen_words, group_words
+from napari_tool_runner.widgets.results.looks import CHOSEN, scale_of
+from napari_tool_runner.widgets.results.measures import Plotted, means_by, plotted
+from napari_tool_runner.widgets.results.plot_bar import HISTOGRAM, LINE, SCATTER, PlotBar
+from napari_tool_runner.widgets.results.scale import ColorScale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,21 +37,17 @@ if TYPE_CHECKING:
     from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
     from matplotlib.widgets import LassoSelector, SpanSelector
 
+    from napari_tool_runner.widgets.parts.inputs import NarrowCombo
     from napari_tool_runner.widgets.results.rows import Rows
 
 __all__ = ["PlotPanel"]
 
-HISTOGRAM, SCATTER, LINE = "Histogram", "Scatter", "Line of means"
 HINTS = {
     HISTOGRAM: "Click on a bar, or drag across several.",
     SCATTER: "Click on a point, or circle several.",
     LINE: "Click, or drag across a part.",
 }
-FRAMES = ("frame", "t", "time_s")
-"""Columns of which each value has several objects."""
-BINS = 50
-BY = "the column that is plotted across, of the rows that are shown"
-LOWEST, TITLED = 56, 110
+LOWEST, TITLED = 56, 140
 """So low a plot becomes before its words give way; a lower one does not name what is across."""
 MOST_KINDS = 40
 """So many bars of words can be told apart."""
@@ -74,27 +71,23 @@ class PlotPanel(Themed, QWidget):
         self._selector: LassoSelector | SpanSelector | None = None
         self._edges = np.zeros(0)
         self._start, self._dragged = (0.0, 0.0), False
-        self.kind, self.across, self.up = NarrowCombo(), NarrowCombo(), NarrowCombo()
-        self.kind.addItems([HISTOGRAM, SCATTER, LINE])
-        for box, name in ((self.kind, "Kind of plot"), (self.across, "Across"), (self.up, "Up")):
-            box.setAccessibleName(name)
-            box.activated.connect(self._turn if box is self.kind else self._draw)
-        self.color_button = IconButton("picture", "Colour the objects by this column")
+        self.bar = bar = PlotBar()
+        self.kind, self.across, self.up = bar.kind, bar.across, bar.up
+        self.largest, self.smallest = bar.largest, bar.smallest
+        self.color_button = bar.color_button
         self.color_button.clicked.connect(self._want_color)
+        bar.changed.connect(self._draw)
+        self.scale = ColorScale()
+        self.scale.taken_off.connect(lambda: self.color_wanted.emit(""))
         self.hint = plain_label("Loading plots…", wrap=True)
         # a plot that moves when its words do would be clicked beside
         self.hint.setMinimumHeight(2 * self.hint.fontMetrics().lineSpacing())
-        row = filled(QHBoxLayout(), self.kind, (self.across, 1), (self.up, 1), self.color_button)
-        self.largest, self.smallest = QPushButton("Largest"), QPushButton("Smallest")
-        below = filled(QHBoxLayout(), (self.hint, 1), self.largest, self.smallest, spacing=4)
         for button, pick in ((self.largest, np.nanargmax), (self.smallest, np.nanargmin)):
-            button.setToolTip(tooltip(f"Choose and show the {button.text().lower()} by {BY}."))
             button.clicked.connect(lambda _=False, pick=pick: self._choose_one(pick))
-            below.setAlignment(button, Qt.AlignmentFlag.AlignTop)
-        self._column = filled(QVBoxLayout(self), row, below, spacing=4)
+        self._column = filled(QVBoxLayout(self), bar, self.scale, self.hint, spacing=4)
         self._soon = soon(self._draw, 30, self)
         self._loading: Task | None = None
-        self.setMinimumSize(260, 170)
+        self.setMinimumSize(260, 196)
 
     def sizeHint(self) -> QSize:
         """Return a size beside a table."""
@@ -105,25 +98,27 @@ class PlotPanel(Themed, QWidget):
     ) -> None:
         """Plot those rows that are shown, which a filter leaves; the chosen ones stand out."""
         if self._rows is None or list(rows.frame.columns) != list(self._rows.frame.columns):
-            self._offer(rows)
+            self.bar.offer(rows)
         self._rows, self._shown, self._chosen = rows, shown, chosen
         self._filtered = filtered.strip()
+        self.tell_scale()
         if self.isVisible():
             self.load()
             self._soon.start()
 
     def utmost(self, rows: np.ndarray) -> int:
-        """Return which of `rows` has the largest value across; −1: there is none."""
-        values = self._values(self.across)[rows] if len(rows) else rows
+        """Return which of `rows` has the largest value; −1: there is none."""
+        values = self._values(self.bar.judged)[rows] if len(rows) else rows
         known = np.isfinite(values)
         return int(rows[known][np.argmax(values[known])]) if known.any() else -1
 
     def _choose_one(self, pick: Callable[[np.ndarray], np.intp]) -> None:
-        """Choose the row that `pick` takes by the values across."""
-        values = self._values(self.across)[self._shown]
+        """Choose the row that `pick` takes by its value; in a line those of which the mean is."""
+        values, groups = self._values(self.bar.judged)[self._shown], np.arange(len(self._shown))
+        if self.kind.currentText() == LINE:
+            _, values, groups = means_by(self._values(self.across)[self._shown], values)
         if np.isfinite(values).any():
-            at = int(pick(values))
-            self.chosen.emit(self._shown[at : at + 1])
+            self.chosen.emit(self._shown[groups == pick(values)])
 
     def load(self) -> None:
         """Import what draws, in the background, once."""
@@ -134,34 +129,19 @@ class PlotPanel(Themed, QWidget):
             self._loading.start()
 
     def _want_color(self) -> None:
-        if self.across.currentIndex() >= 0:
-            self.color_wanted.emit(self.across.currentData())
+        if self.bar.judged.currentIndex() >= 0:
+            self.color_wanted.emit(self.bar.judged.currentData())
 
     def follow_theme(self) -> None:
         """Draw in other colours."""
         self._soon.start()
 
-    def _offer(self, rows: Rows) -> None:
-        numbers, first = number_columns(rows.frame), best_size(rows.frame)
-        bright = bright_column(rows.frame, first)
-        every = [*map(str, rows.frame.columns)]
-        for box, names, chosen in ((self.across, every, first), (self.up, numbers, bright)):
-            box.clear()
-            for at, name in enumerate(names):
-                title = column_title(name, of_objects=bool(rows.layers))
-                box.addItem(short(title), name)
-                box.setItemData(at, tooltip(title), Qt.ItemDataRole.ToolTipRole)
-            box.setCurrentIndex(names.index(chosen) if chosen else len(names) - 1)
-
-    def _turn(self, _: int) -> None:
-        """Let a line begin with means of frames, unless another column was chosen."""
-        assert self._rows is not None
-        names = number_columns(self._rows.frame)
-        usual, frames = best_size(self._rows.frame), next((n for n in FRAMES if n in names), "")
-        before, now = (usual, frames) if self.kind.currentText() == LINE else (frames, usual)
-        if frames and self.across.currentData() == before:
-            self.across.setCurrentIndex(self.across.findData(now))
-        self._draw()
+    def tell_scale(self, _: object = None) -> None:
+        """Tell what the colours of the objects mean, where they are by a column."""
+        if self._rows is not None:
+            scales = {scale_of(layer) for layer in self._rows.layers}
+            one = scales.pop() if len(scales) == 1 else None
+            self.scale.tell(self._rows, one)
 
     def _ready(self, _: object) -> None:
         from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
@@ -171,7 +151,7 @@ class PlotPanel(Themed, QWidget):
         self.canvas.mpl_connect("button_press_event", self._pressed)
         self.canvas.mpl_connect("motion_notify_event", self._moved)
         self.canvas.mpl_connect("button_release_event", self._released)
-        self.canvas.mpl_connect("resize_event", self._name_across)
+        self.canvas.mpl_connect("resize_event", self._name_axes)
         self.canvas.setMinimumHeight(LOWEST)
         self._column.insertWidget(1, self.canvas, 1)
         self._draw()
@@ -198,9 +178,7 @@ class PlotPanel(Themed, QWidget):
 
     def _draw(self, *_: object) -> None:
         kind = self.kind.currentText()
-        self.up.setVisible(kind != HISTOGRAM)
-        for box in (self.across, self.up):
-            box.setToolTip(box.currentData(Qt.ItemDataRole.ToolTipRole) or "")
+        self.bar.arrange()
         if self.canvas is None or self._rows is None or not self.isVisible():
             return
         figure = self.canvas.figure
@@ -209,47 +187,56 @@ class PlotPanel(Themed, QWidget):
         figure.clear()
         self._selector = None
         why_none = self._why_none(kind)
-        across = Plotted(np.zeros(0)) if why_none else self._plotted(self.across)
-        for button in (self.largest, self.smallest):
-            button.setEnabled(not why_none and across.measures)
+        self._offer_utmost("" if why_none else kind)
         if why_none:
             self.axes = None
             self.hint.setText(why_none)
             self.canvas.draw_idle()
             return
-        name = self.across.currentData()
-        said = chosen_words(self._rows, self._shown, self._chosen, name)
-        self.hint.setText(said or HINTS[kind])
+        self.hint.setText(self._said() or HINTS[kind])
         self.axes = figure.add_subplot()
+        plain_numbers(self.axes)
         {HISTOGRAM: self._histogram, SCATTER: self._scatter, LINE: self._line}[kind](self.axes)
-        self._number_across(self.axes, across)
-        self._name_across()
+        number_across(self.axes, self._plotted(self.across))
         if len(self._shown) < len(self._rows):
             of = count_text(len(self._rows), "object" if self._rows.layers else "row")
             told = f"{len(self._shown):,} of {of}: {short(self._filtered)}"
             self.axes.set_title(told, fontsize="small")
-        self._paint(self.axes)
+        paint(self.axes, text_color(self), self.palette().color(QPalette.ColorRole.Window))
+        self._name_axes()
         self.canvas.draw_idle()
 
-    def _number_across(self, axes: Axes, across: Plotted) -> None:
-        """Write words or dates below the plot, where those are across."""
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    def _said(self) -> str:
+        """Return what the chosen rows are."""
+        assert self._rows is not None
+        rows, across, name = self._rows, self.across.currentData(), self.bar.judged.currentData()
+        line = self.kind.currentText() == LINE
+        told = group_words(rows, self._shown, self._chosen, across, name) if line else ""
+        return told or chosen_words(rows, self._shown, self._chosen, name)
 
-        if across.dates:
-            locator = AutoDateLocator(minticks=3)
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        if across.kinds:
-            words = [one_line(kind, 20) for kind in across.kinds]
-            axes.set_xticks(range(len(words)), words, parse_math=False)
-            if sum(map(len, words)) > 30:
-                axes.tick_params("x", rotation=40, labelsize="small")
+    def _offer_utmost(self, kind: str) -> None:
+        """Let the largest and the smallest be chosen where there is one; no `kind`: nowhere."""
+        column = self._plotted(self.bar.judged) if kind else Plotted(np.zeros(0))
+        values = column.values[self._shown] if kind else column.values
+        if kind == LINE:
+            values = means_by(self._values(self.across)[self._shown], values)[1]
+        values = values[np.isfinite(values)]
+        differ = column.measures and len(values) > 0 and bool(values.min() < values.max())
+        self.bar.offer_utmost(differ, all_same=bool(kind) and column.measures and not differ)
 
-    def _name_across(self, _: object = None) -> None:
+    def _name_axes(self, _: object = None) -> None:
         """Name what is across below the plot, where that is high enough: the list names it too."""
         if self.axes is not None and self.canvas is not None:
             room = self.canvas.height() >= TITLED
             self.axes.set_xlabel(self.across.currentText() if room else "")
+            space_across(self.axes, self.canvas.width())
+            name_up(self.axes, self._up_words(), self.canvas, self.canvas.height())
+
+    def _up_words(self) -> str:
+        kind = self.kind.currentText()
+        if kind == HISTOGRAM:
+            return "objects" if self._rows is not None and self._rows.layers else "rows"
+        return f"mean {self.up.currentText()}" if kind == LINE else self.up.currentText()
 
     def _histogram(self, axes: Axes) -> None:
         from matplotlib.ticker import MaxNLocator
@@ -257,7 +244,7 @@ class PlotPanel(Themed, QWidget):
         values, kinds, _ = self._plotted(self.across)
         shown = values[self._shown]
         shown = shown[np.isfinite(shown)]
-        self._edges = _bins(shown, len(kinds))
+        self._edges = bins(shown, len(kinds))
         color, part = text_color(self).name(), 0.8 if kinds else None
         axes.hist(shown, self._edges.tolist(), color=color, alpha=0.6, rwidth=part)
         if len(self._chosen):
@@ -266,7 +253,6 @@ class PlotPanel(Themed, QWidget):
             # of a high bar one object is less than a pixel
             axes.plot(chosen, np.zeros(len(chosen)), "^", color=CHOSEN, ms=7, clip_on=False)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.set_ylabel("objects" if self._rows is not None and self._rows.layers else "rows")
         self._span(axes)
 
     def _scatter(self, axes: Axes) -> None:
@@ -276,16 +262,20 @@ class PlotPanel(Themed, QWidget):
         for rows, color in ((self._shown, text_color(self).name()), (self._chosen, CHOSEN)):
             alpha = 1.0 if color == CHOSEN else 0.6
             axes.plot(x[rows], y[rows], "o", color=color, alpha=alpha, mew=0, ms=4)
-        axes.set_ylabel(self.up.currentText())
         self._selector = LassoSelector(axes, self._circled, props={"color": CHOSEN})
 
     def _line(self, axes: Axes) -> None:
         x, y = self._values(self.across)[self._shown], self._values(self.up)[self._shown]
-        known = np.isfinite(x) & np.isfinite(y)
-        places, groups = np.unique(x[known], return_inverse=True)
-        means = np.bincount(groups, y[known]) / np.bincount(groups)
+        places, means, groups = means_by(x, y)
         axes.plot(places, means, color=text_color(self).name(), marker="o", markersize=3)
-        axes.set_ylabel(f"mean {self.up.currentText()}")
+        held = np.isin(self._shown, self._chosen) & (groups >= 0)
+        part = np.isin(np.arange(len(places)), groups[held])
+        # of one of which not all is chosen the mean is another
+        whole = part & ~np.isin(np.arange(len(places)), groups[~held])
+        axes.plot(places[whole], means[whole], "o", color=CHOSEN, ms=7, clip_on=False)
+        base, ends = axes.get_xaxis_transform(), places[part & ~whole]
+        zeros = np.zeros(len(ends))
+        axes.plot(ends, zeros, "^", color=CHOSEN, ms=7, clip_on=False, transform=base)
         self._edges = np.append(places - np.append(0, np.diff(places)) / 2, places[-1:])
         self._span(axes)
 
@@ -295,19 +285,6 @@ class PlotPanel(Themed, QWidget):
         axes.set_xlim(axes.get_xlim())  # the selector begins at 0, which may lie far away
         props = {"color": CHOSEN, "alpha": 0.3}
         self._selector = SpanSelector(axes, self._crossed, "horizontal", props=props, minspan=0)
-
-    def _paint(self, axes: Axes) -> None:
-        color = text_color(self).name()
-        back = self.palette().color(QPalette.ColorRole.Window).name()
-        axes.figure.set_facecolor(back)
-        axes.set_facecolor(back)
-        axes.tick_params(colors=color)
-        for label in (axes.xaxis.label, axes.yaxis.label, axes.title):
-            label.set_color(color)
-            label.set_parse_math(False)  # names of strangers
-        for side, line in axes.spines.items():
-            line.set_edgecolor(color)
-            line.set_visible(side in ("left", "bottom"))
 
     # -- chosen in the plot ----------------------------------------------------------
 
@@ -359,17 +336,6 @@ class PlotPanel(Themed, QWidget):
         points = np.column_stack([self._values(self.across), self._values(self.up)])
         shown: np.ndarray = points[self._shown]
         return shown
-
-
-def _bins(values: np.ndarray, kinds: int = 0) -> np.ndarray:
-    """Return the edges of bars: one for each word, one for numbers that no digits tell apart."""
-    if kinds:
-        return np.arange(kinds + 1) - 0.5
-    try:
-        return np.histogram_bin_edges(values, min(BINS, max(5, int(len(values) ** 0.5))))
-    except ValueError:
-        ends = np.nextafter(values.min(), -np.inf), np.nextafter(values.max(), np.inf)
-        return np.array(ends)
 
 
 def _imported() -> object:
