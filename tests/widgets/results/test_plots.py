@@ -374,7 +374,7 @@ def test_what_the_colours_mean_is_told_and_they_are_taken_off(dock, labels, mode
     dock.plots.color_button.click()
     assert scale.isVisible()
     told = [part.text() for part in (scale.column, scale.low, scale.high)]
-    assert told == ["Colours: area (µm²)", "1", "10"]
+    assert told == ["area (µm²):", "1", "10"]
     dock.view.choose(np.array([4]))
     dock._chosen(np.array([4]))
     assert labels.colormap is not before

@@ -10,9 +10,10 @@ from qtpy.QtGui import QColor, QLinearGradient, QPainter, QPaintEvent
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from napari_tool_runner.exchange import column_title
+from napari_tool_runner.quoting import one_line
 from napari_tool_runner.widgets.parts.icons import IconButton
 from napari_tool_runner.widgets.parts.layouts import filled, plain_label
-from napari_tool_runner.widgets.parts.texts import short, tooltip
+from napari_tool_runner.widgets.parts.texts import tooltip
 from napari_tool_runner.widgets.results.looks import color_by, own_colors, scale_colors, scale_over
 from napari_tool_runner.widgets.results.measures import plotted, value_text
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ColorScale", "color_rows"]
 
 STOPS = 9
+MOST = 18
+"""So many letters of a name leave room for the strip."""
 
 
 class ColorScale(QWidget):
@@ -48,7 +51,7 @@ class ColorScale(QWidget):
         if scale is None or not told:
             return
         title = column_title(scale.column, of_objects=bool(rows.layers))
-        self.column.setText(f"Colours: {short(title)}")
+        self.column.setText(f"{one_line(title, MOST)}:")
         self.column.setToolTip(tooltip(f"The objects are coloured by “{title}”."))
         column = plotted(rows.frame[scale.column])
         known = scale.low == scale.low
