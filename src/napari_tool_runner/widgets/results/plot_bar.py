@@ -71,8 +71,8 @@ class PlotBar(QWidget):
             name = box.fontMetrics().horizontalAdvance(box.currentText())
             row.setStretchFactor(box, min(name, WIDE) + ARROW)
             box.setToolTip(box.currentData(Qt.ItemDataRole.ToolTipRole) or "")
-        name = self.judged.currentText()
-        self.color_button.setToolTip(tooltip(f"Colour the objects by “{name}”."))
+        by = f"Colour the objects by “{self.judged.currentText()}”."
+        self.color_button.setToolTip(tooltip(by))
         self._row.setStretchFactor(self.kind, 0 if row is self._row else 1)
 
     def offer(self, rows: Rows) -> None:
