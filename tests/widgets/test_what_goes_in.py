@@ -75,6 +75,11 @@ LAYERS = {
 }  # fmt: skip
 
 
+UNSAID = ("deconvolve, psf", "register_images")
+"""What no form says yet: of a blur that it has further axes or no bright spot. Movies for Register
+are cut into slices by the window, which this walk has not."""
+
+
 def beside(layer):
     """Return an image, objects and points of the same size, for the other inputs."""
     data = layer.data[0] if getattr(layer, "multiscale", False) else layer.data
