@@ -12,9 +12,14 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import load_config
-from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.errors import ParameterError, PreparationError, ToolFailedError
 from napari_tool_runner.jobs import Readiness, readiness
-from napari_tool_runner.jobs.weights import fetch_command, has_network, weights_folder
+from napari_tool_runner.jobs.weights import (
+    check_weights,
+    fetch_command,
+    has_network,
+    weights_folder,
+)
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.storage import user_data
 from napari_tool_runner.tools.checker import check_tool
@@ -232,3 +237,27 @@ def test_a_fetch_that_is_killed_is_asked_for_again(fetcher: Tool, config_file: P
     assert again.plan.fetches
     again.make(lambda event: None)
     assert not readiness_of(fetcher, config_file).plan.fetches
+
+
+def test_a_run_without_its_model_is_refused_before_anything_is_made(
+    fetcher: Tool, config: Config
+) -> None:
+    with pytest.raises(ParameterError) as told:
+        ntr.run(fetcher, i=IMAGE, config=config)
+    assert told.value.name == "fetch"
+    assert "The model is not on this computer: tick “fetch”" in str(told.value)
+    assert not list(Path(str(config["workspace"])).rglob("record.json"))
+    with pytest.raises(ToolFailedError):  # it is the program's own turn now
+        ntr.run(fetcher, i=IMAGE, fetch=True, config=config)
+    weights_folder(fetcher).mkdir(parents=True, exist_ok=True)
+    (weights_folder(fetcher) / "cyto").write_text("weights")
+    with pytest.raises(ToolFailedError):
+        ntr.run(fetcher, i=IMAGE, config=config)
+
+
+def test_a_model_that_is_given_needs_no_other(tmp_path: Path) -> None:
+    shipped = ntr.read_tool(bundled_folder() / "stardist_2d")
+    with pytest.raises(ParameterError, match="or give “Model file”"):
+        check_weights(shipped, {"fetch": False, "file": None})
+    check_weights(shipped, {"fetch": False, "file": tmp_path / "model.zip"})
+    check_weights(shipped, {"fetch": True, "file": None})

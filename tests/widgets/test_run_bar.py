@@ -156,6 +156,10 @@ def test_a_first_download_is_announced_before_run(qtbot, page, tmp_path):
     widget.service_lookup.found.emit()
     assert widget.run_bar.run_button.isEnabled()
     assert "The first run fetches 31 packages (120 MB)." in widget.run_bar.message.text()
+    widget.run()
+    widget.cancel()
+    qtbot.waitUntil(lambda: widget.services.choice == "LOCAL", timeout=WAIT)  # it is looked again
+    assert not any(one.fetches for one in widget.services.plans.values())
 
 
 def test_slices_are_counted_once(bar):

@@ -18,6 +18,7 @@ from napari_tool_runner.errors import JobCancelledError
 from napari_tool_runner.jobs.job import Job, execute
 from napari_tool_runner.jobs.listeners import Listeners
 from napari_tool_runner.jobs.request import make_request
+from napari_tool_runner.jobs.weights import check_weights
 
 if TYPE_CHECKING:
     from psygnal import SignalInstance
@@ -44,7 +45,9 @@ def prepare(tool: ToolLike, values: Mapping[str, object], **options: Unpack[RunO
     UnsupportedLayerError, ConfigError, UnknownRunnerError
         Nothing was started.
     """
-    return Job(make_request(tool, values, **options))
+    request = make_request(tool, values, **options)
+    check_weights(request.tool, request.values)
+    return Job(request)
 
 
 class JobManager:

@@ -16,7 +16,9 @@ from napari_tool_runner.storage import private_folder, short_digest, user_data, 
 from napari_tool_runner.tools.isolation.rendering import render
 from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.tools.toolbox.entries import ships
+from napari_tool_runner.tools.tree import leaves
 from napari_tool_runner.tools.values import check_value, coerce
+from napari_tool_runner.tools.wording import label_of
 
 if TYPE_CHECKING:
     from napari_tool_runner.tools.dialect import JobPaths
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.tools.tree import BoundValues
 
 __all__ = [
+    "check_weights",
     "fetch_command",
     "forget_weights",
     "has_network",
@@ -42,6 +45,34 @@ _FETCHED = ".fetched"
 def has_network(tool: Tool, values: BoundValues) -> bool:
     """Whether a run with `values` may use the network: always, or as somebody ticked."""
     return tool.network and (not tool.network_if or values.get(tool.network_if) is True)
+
+
+def check_weights(tool: Tool, values: BoundValues) -> None:
+    """Refuse a run that could only fail, before an environment is made for it.
+
+    Raises
+    ------
+    ParameterError
+        There are no weights, none were given, and nobody ticked that they may be fetched.
+    """
+    if not (tool.prepare and tool.weights and tool.network_if) or has_network(tool, values):
+        return
+    own = [
+        leaf
+        for leaf in leaves(tool.inputs, values)
+        if isinstance(leaf.parameter, DataParameter) and leaf.parameter.optional
+    ]
+    if any(leaf.value is not None for leaf in own):
+        return
+    with suppress(OSError):
+        if any(weights_folder(tool).iterdir()):
+            return
+    tick = next(one for one in tool.parameters() if one.name == tool.network_if)
+    others = "".join(f", or give “{label_of(leaf.parameter)}”" for leaf in own)
+    raise ParameterError(
+        f"The model is not on this computer: tick “{label_of(tick)}”{others}.",
+        name=tool.network_if,
+    )
 
 
 def weights_folder(tool: Tool) -> Path:

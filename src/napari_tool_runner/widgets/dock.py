@@ -214,7 +214,9 @@ class ToolRunnerWidget(QWidget):
             values = page.form.values()
             self._drop(key)
             page = None
-        if page is None:
+        if page is not None:
+            page.service_lookup.refresh()  # another tool may have made what both need
+        else:
             page = ToolWidget(
                 tool,
                 self._viewer,

@@ -62,7 +62,9 @@ def open_tool_dock(
         window.remove_dock_widget(page)
         page.deleteLater()
         page = None
-    if page is None:
+    if page is not None:
+        page.service_lookup.refresh()
+    else:
         page = ToolWidget(
             tool,
             viewer,

@@ -283,6 +283,7 @@ class ToolWidget(Footed):
             text = str(job.error) if job.error is not None else "The tool failed."
             self.run_bar.say(text, "failed", job_buttons(job, self._show_log))
         self._show_progress()
+        self.service_lookup.refresh()
         self.job_finished.emit(job)
 
     def _loaded(self, bridge: JobBridge) -> None:
@@ -314,8 +315,7 @@ class ToolWidget(Footed):
 
     def _judge(self) -> None:
         """Enable Run, or disable it and say why, with a button that helps."""
-        runner, problems = self.run_bar.runner(), self.form.problems()
-        why = ""
+        runner, problems, why = self.run_bar.runner(), self.form.problems(), ""
         buttons: list[Button] = []
         if self.tool.problems:
             why = f"This tool cannot be run: {self.tool.problems[0].what}"

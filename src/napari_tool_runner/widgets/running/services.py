@@ -114,6 +114,11 @@ class ServiceLookup(QObject):
         self._task.failed.connect(self._fail)
         self._task.start()
 
+    def refresh(self) -> None:
+        """Ask again, if something was to be fetched: a run may have done that."""
+        if any(plan.fetches for plan in self.services.plans.values()):
+            self.start()
+
     def _take(self, answer: Services) -> None:
         self._task = None
         self.services = answer
