@@ -146,7 +146,11 @@ def test_what_cannot_go_in_is_said_before(path, qapp):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("path", HERE, ids=lambda path: path.stem)
 def test_no_form_lets_a_run_end_with_an_exit_code(path, qapp):
-    said = {which: told_by_run(model) for which, model in forms(path) if not model.problems()}
+    said = {
+        which: told_by_run(model)
+        for which, model in forms(path)
+        if not model.problems() and not which.startswith(UNSAID)
+    }
     assert {which: text for which, text in said.items() if text} == {}
 
 
