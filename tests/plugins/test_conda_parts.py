@@ -31,7 +31,8 @@ from napari_tool_runner.plugins import environments as store
 from napari_tool_runner.plugins.conda import activation, apart, bounds, maker
 from napari_tool_runner.plugins.conda.activation import Activation, activate
 from napari_tool_runner.plugins.conda.channels import Channels
-from napari_tool_runner.plugins.conda.failures import cause_of
+from napari_tool_runner.plugins.conda.failures import NETWORK_HINT, cause_of
+from napari_tool_runner.plugins.conda.index_size import read_bounded
 from napari_tool_runner.plugins.conda.orders import (
     Limits,
     LinkScript,
@@ -393,7 +394,7 @@ def test_what_has_no_content_takes_room(
     """Folders, links and empty files are written by nobody, and fill a disk."""
     free = [10**6 if told else 0]
     monkeypatch.setattr(bounds, "_free_files", lambda _: free[0])
-    monkeypatch.setattr(bounds, "_written", lambda: 0)
+    monkeypatch.setattr(bounds, "written", lambda: 0)
     (tmp_path / "before").mkdir()
     writing = bounds.Writing(tmp_path, tmp_path, Limits(written=2**16), 0, lambda: 0)
     for number in range(20):
@@ -418,7 +419,7 @@ def test_a_system_that_tells_less_of_what_is_written(
     told = [SimpleNamespace(), SimpleNamespace(io_counters=lambda: SimpleNamespace(write_bytes=5))]
     monkeypatch.setattr(bounds, "Path", lambda _: tmp_path / "none")
     monkeypatch.setattr(psutil, "Process", lambda: told.pop(0))
-    assert [bounds._written(), bounds._written()] == [0, 5]
+    assert [bounds.written(), bounds.written()] == [0, 5]
 
 
 @pytest.mark.parametrize("many", [0, 1])
@@ -744,20 +745,46 @@ def test_a_server_that_cannot_be_reached_is_told_in_one_sentence(end: str, told:
         "Request failed after 3 retries\nCaused by:\n  error sending request for url "
         f"(https://bob:hush@conda.example.org/chan/noarch/repodata.json.zst)\n  {end}"
     )
-    said = cause_of(error)
+    said, hint = cause_of(error)
+    assert hint == NETWORK_HINT
     assert said.startswith("conda.example.org ")
     assert said.endswith(told)
     assert len(said) < 80
-    assert "400 Bad Request" in cause_of(OSError("https://conda.example.org/x\n400 Bad Request"))
+    refused = OSError("https://conda.example.org/x\n400 Bad Request")
+    assert "400 Bad Request" in cause_of(refused)[0]
+    named = "404 Not Found for url (https://conda.example.org/ca-certificates-1.conda)"
+    assert "404" in cause_of(OSError(named))[0]
+
+
+def test_a_channel_that_says_nothing_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "_SILENT", 0.3)
+
+    async def slow(pieces: int) -> int:
+        for piece in range(pieces):
+            await asyncio.sleep(0.2)
+            (tmp_path / "shards" / str(piece)).write_bytes(b"x")
+        if not pieces:
+            await asyncio.sleep(600)
+        return pieces
+
+    (tmp_path / "shards").mkdir()
+    assert asyncio.run(read_bounded(slow(6), tmp_path, "https://conda.example.org/x", 10)) == 6
+    with pytest.raises(TimeoutError, match=r"conda\.example\.org"):
+        asyncio.run(read_bounded(slow(0), tmp_path, "https://conda.example.org/x", 10))
 
 
 def test_a_proxy_that_takes_no_connections_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "http://bob:hu/sh@192.0.2.9:3128")
     monkeypatch.setenv("no_proxy", "inside.example.org")
     error = "error for url (https://{}/chan/x)\nConnection refused (os error 111)"
-    assert cause_of(OSError(error.format("conda.example.org"))) == (
+    told, hint = cause_of(OSError(error.format("conda.example.org")))
+    assert told == (
         "conda.example.org cannot be reached: the proxy 192.0.2.9:3128, which is set here, "
         "takes no connections"
     )
+    assert hint.startswith("The proxy is set by the variable https_proxy: correct it there")
+    assert "hu" not in hint
     told = cause_of(OSError(error.format("inside.example.org")))
-    assert told == "inside.example.org takes no connections"
+    assert told == ("inside.example.org takes no connections", NETWORK_HINT)

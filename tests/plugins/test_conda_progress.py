@@ -5,7 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from napari_tool_runner.plugins import Progress
+from napari_tool_runner.plugins.conda import bounds
 from napari_tool_runner.plugins.conda.progress import InstallReporter
 
 if TYPE_CHECKING:
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
 
 def reporter(sizes: dict[str, int | None], download: int) -> tuple[InstallReporter, list[Event]]:
     records = [
-        SimpleNamespace(name=SimpleNamespace(normalized=name), size=size)
+        SimpleNamespace(
+            name=SimpleNamespace(normalized=name), size=size, url=f"https://example.org/{name}"
+        )
         for name, size in sizes.items()
     ]
     told: list[Event] = []
@@ -57,3 +62,18 @@ def test_more_bytes_than_were_told_are_no_more_than_all() -> None:
     entry = made.on_populate_cache_start(0, "a")
     made.on_download_progress(made.on_download_start(entry), 25, None)
     assert told == [Progress("Downloading packages", 10, 10, "bytes")]
+
+
+def test_packages_that_do_not_come_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "_SILENT", 0.0)
+    made, _ = reporter({"big": 900}, 900)
+    monkeypatch.setattr("napari_tool_runner.plugins.conda.progress.written", lambda: 0)
+    made.on_populate_cache_start(0, "big")
+    made.on_download_start(0)
+    made.hear()
+    made.on_download_progress(0, 10, 900)
+    made.hear()
+    with pytest.raises(TimeoutError, match=r"https://example\.org/big: timed out"):
+        made.hear()
+    made.on_populate_cache_complete(0)
+    made.hear()

@@ -765,7 +765,7 @@ def test_an_event_of_another_kind_is_passed_on(tmp_path: Path) -> None:
     [
         (
             "dial tcp: lookup reg.example on 127.0.0.11:53: no such host",
-            "is not known to this network",
+            "is not known to the network here",
         ),
         ("dial tcp: lookup reg.example on 10.0.0.2:53: server misbehaving", "is not known to"),
         ("dial tcp 192.0.2.1:443: connect: connection refused", "takes no connections"),
@@ -773,10 +773,22 @@ def test_an_event_of_another_kind_is_passed_on(tmp_path: Path) -> None:
             "proxyconnect tcp: dial tcp 192.0.2.9:3128: connect: connection refused",
             "cannot be reached: the proxy of the engine, 192.0.2.9:3128, takes no connections",
         ),
-        ("x509: certificate signed by unknown authority", "shows a certificate that the engine"),
+        ("x509: certificate signed by unknown authority", "shows a certificate that is not"),
         ("dial tcp 192.0.2.1:443: i/o timeout", "does not answer in time"),
         ("dial tcp 192.0.2.1:443: connect: network is unreachable", "cannot be reached from this"),
         ("unexpected end: EOF", "cannot be reached"),
+        (
+            'Get "https://reg.example/v2/": Proxy Authentication Required',
+            "cannot be reached: the proxy of the engine wants a name and a password",
+        ),
+        (
+            'Get "https://reg.example/v2/": Forbidden',
+            "cannot be reached: the proxy of the engine does not let it through",
+        ),
+        (
+            "proxyconnect tcp: EOF",
+            "cannot be reached: the proxy of the engine closes the connection",
+        ),
     ],
 )
 def test_a_registry_that_cannot_be_reached_is_one_sentence(said: str, why: str) -> None:

@@ -172,6 +172,13 @@ def test_a_job_says_that_nobody_watches(tmp_path: Path, monkeypatch: pytest.Monk
     assert events.lines("runner") == ["No watchdog."]
 
 
+def test_a_cancel_before_the_program_says_what_was_done(tmp_path: Path) -> None:
+    process, _ = make_process(tmp_path)
+    process.context.cancel.cancel()
+    with pytest.raises(JobCancelledError, match="made ready; its program had not begun"):
+        program.run_program(["true"], process.context, dict(os.environ))
+
+
 # -- process trees -------------------------------------------------------------------------------
 
 

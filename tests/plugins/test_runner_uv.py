@@ -242,8 +242,7 @@ def test_no_network(uv, index, tmp_path):
     index.stop()
     with pytest.raises(PreparationError) as caught:
         run(uv, tmp_path)
-    assert "could not be reached: " in str(caught.value)
-    assert "Check the network" in str(caught.value)
+    assert "takes no connections. Check the network" in str(caught.value)
     assert "127.0.0.1" in uv.plan(make_tool(TINY)).problems[0]
     offline = UvRunnerService({**uv.config, "offline": True})
     with pytest.raises(PreparationError, match="'offline' is set"):
@@ -564,7 +563,7 @@ def test_prepare_makes_it_ahead(index, tmp_path, envs, capsys):
     assert ntr.run(folder / "own.xml", config=config).outputs
     shutil.rmtree(envs)
     assert main([*line, "--yes"]) == 1
-    assert "could not be reached" in capsys.readouterr().err
+    assert "takes no connections" in capsys.readouterr().err
     assert main(["prepare", "no-such-tool", "--config", str(config)]) == 1
 
 

@@ -290,7 +290,8 @@ class _DockerSession:
         environment = self._environment()
         grace = settings.GRACE.of(self._config)
         if context.cancel.requested:
-            raise JobCancelledError(f"{argv[0]} was cancelled before it started.")
+            text = "The job was cancelled while it was made ready; its program had not begun."
+            raise JobCancelledError(text)
         try:
             self._follow_inputs()
             for attempts_left in (2, 1, 0):

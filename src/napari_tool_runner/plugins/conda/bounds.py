@@ -18,7 +18,7 @@ from napari_tool_runner.names import size_text
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.conda.orders import Limits
 
-__all__ = ["BoundError", "Writing", "watched"]
+__all__ = ["BoundError", "Silence", "Writing", "watched", "written"]
 
 _T = TypeVar("_T")
 
@@ -26,6 +26,8 @@ _PAUSE = 0.1  # seconds
 _LEFT = 2**30  # bytes that stay free on a disk, or a twentieth of what was
 _FILES_LEFT = 2**17  # files that still can be made there, or a twentieth
 _ENTRY = 2**12  # bytes that a folder, a link or a file without content takes on a disk
+_SILENT = 120.0  # seconds in which nothing comes from a server
+_COUNTED = 5.0  # seconds after which it is looked again whether something came
 _MANY = 20_000  # new files on the disk after which those that are ours are counted
 
 
@@ -33,17 +35,45 @@ class BoundError(PreparationError):
     """A bound was passed; rattler's threads go on until their process ends."""
 
 
-async def watched(work: Awaitable[_T], look: Callable[[], None]) -> _T:
-    """Return what `work` does; `look` is called meanwhile, and at its end, and may raise."""
+async def watched(work: Awaitable[_T], *looks: Callable[[], None]) -> _T:
+    """Return what `work` does; `looks` are called meanwhile, and at its end, and may raise."""
     task = asyncio.ensure_future(work)
     try:
         done = False
         while not done:
             done = bool((await asyncio.wait({task}, timeout=_PAUSE))[0])
-            look()
+            for look in looks:
+                look()
         return await task
     finally:
         task.cancel()
+
+
+class Silence:
+    """Ends what waits for a server that says nothing: rattler itself would wait for ever.
+
+    Parameters
+    ----------
+    count : callable
+        Returns another number each time when something has come.
+    """
+
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+        self._last, self._since = -1, 0.0
+        self._next = 0.0
+
+    def look(self, told: str) -> None:
+        """Raise TimeoutError with what is `told`, if it was silent for so long."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + min(_COUNTED, _SILENT)
+        count = self._count()
+        if count != self._last:
+            self._last, self._since = count, now
+        elif now - self._since >= _SILENT:
+            raise TimeoutError(told)
 
 
 class Writing:
@@ -69,7 +99,7 @@ class Writing:
         self._free = shutil.disk_usage(folder).free
         self._files = _free_files(folder)
         self._made = _Made(packages)
-        self._most = _written() + limits.written + known
+        self._most = written() + limits.written + known
 
     def look(self) -> None:
         """Look at what was written, and at the disk.
@@ -80,7 +110,7 @@ class Writing:
             It is too much.
         """
         most = self._most + self._limits.times * self._arrived()
-        if _written() + _ENTRY * self._made.count() > most:
+        if written() + _ENTRY * self._made.count() > most:
             raise BoundError(
                 "The packages could not be installed: what they unpack to is more than "
                 f"{size_text(self._limits.written)} and {self._limits.times} times their "
@@ -146,7 +176,7 @@ def _free_files(folder: Path) -> int:
     return 0
 
 
-def _written() -> int:
+def written() -> int:
     """Return the bytes that this process has written; 0 where the system does not tell."""
     try:
         lines = Path("/proc/self/io").read_bytes().split()

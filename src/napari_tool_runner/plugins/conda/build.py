@@ -125,7 +125,7 @@ class Builder:
         except rattler_errors.GatewayError as error:
             if self.offline:
                 raise PreparationError(
-                    f"Working offline, and a channel was not read before: {cause_of(error)}.",
+                    f"Working offline, and a channel was not read before: {cause_of(error)[0]}.",
                     hint="Take 'offline' out of the runner section of the configuration.",
                 ) from error
             records = await self._solve_again(wanted, report, error)
@@ -211,7 +211,7 @@ class Builder:
             reporter=reporter,
         )
         try:
-            await watched(installing, writing.look)
+            await watched(installing, writing.look, reporter.hear)
         except INSTALL_ERRORS as error:
             if not paths.problem:
                 raise install_error(error, prefix) from error
@@ -295,9 +295,8 @@ class Builder:
             # what was read on another day may be enough
             records = await self._solve(specs, report, "force-cache-only")
         except (rattler_errors.GatewayError, PreparationError):
-            raise PreparationError(
-                f"A channel cannot be read: {cause_of(error)}.", hint=NETWORK_HINT
-            ) from error
+            why, hint = cause_of(error)
+            raise PreparationError(f"A channel cannot be read: {why}.", hint=hint) from error
         text = "A channel cannot be read now; its index of an earlier day was used."
         report(OutputLine(text, "runner"))
         return records
@@ -363,6 +362,8 @@ class Builder:
             channel = public_url(source.base_url)
             try:
                 await read_bounded(reading, self.repodata, channel, self.limits.index)
+            except TimeoutError as error:
+                raise rattler_errors.GatewayError(f"{channel}: timed out") from error
             except BaseException as error:
                 if not is_panic(error):
                     raise

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rattler import exceptions as rattler_errors
 
-from napari_tool_runner.addresses import proxy_for, without_credentials
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.unreached import proxy_hint, set_proxy, why_unreached
 
 __all__ = ["INSTALL_ERRORS", "NETWORK_HINT", "cause_of", "install_error", "solver_error"]
 
@@ -16,15 +17,6 @@ NETWORK_HINT = (
     "Check the network, and the channels in the runner section of the configuration "
     "('channels', 'channel_alias', 'mirrors')."
 )
-
-# what rattler's chain of causes ends with -> what it means for a person
-_UNREACHED = {
-    "dns error|failed to lookup": "is not known to the network here",
-    "connection refused": "takes no connections",
-    "network is unreachable|no route to host": "cannot be reached from this network",
-    "certificate": "shows a certificate that is not accepted here",
-    "timed out|deadline": "does not answer in time",
-}
 
 INSTALL_ERRORS = (
     rattler_errors.InstallerError,
@@ -45,7 +37,7 @@ def solver_error(error: Exception) -> PreparationError:
 
 def install_error(error: Exception, prefix: Path) -> PreparationError:
     """Return the error for packages that cannot be fetched or written, with what to do."""
-    words = cause_of(error)
+    words, hint = cause_of(error)
     low = words.lower()
     if "os error 28" in low or "no space left" in low or "os error 122" in low:
         hint = f"The disk of {prefix} is full: free some room, or set 'environments_dir'."
@@ -53,22 +45,19 @@ def install_error(error: Exception, prefix: Path) -> PreparationError:
         hint = "Set 'environments_dir' in the runner section to a folder that can be written."
     elif "checksum" in low or "mismatch" in low or "hash" in low:
         hint = "The archive of the package is damaged; try again, or ask whoever runs the channel."
-    else:
-        hint = NETWORK_HINT
     return PreparationError(f"The packages could not be installed: {words}.", hint=hint)
 
 
-def cause_of(error: Exception) -> str:
-    """Return why something failed in one line, without credentials.
+def cause_of(error: Exception) -> tuple[str, str]:
+    """Return why something failed in one line, without credentials, and what to do about it.
 
     That a server cannot be reached is told in our words, anything else in rattler's.
     """
     parts = [part.strip(" .") for part in str(error).replace("Caused by:", "\n").splitlines()]
     text = without_credentials(": ".join(dict.fromkeys(part for part in parts if part)))
     asked = re.search(r"[a-z][a-z0-9+]{0,20}://([^\s/)`'\"]+)", text)
-    for words, why in _UNREACHED.items():
-        if asked and re.search(words, text, re.IGNORECASE):
-            proxy = "" if words == "certificate" else proxy_for(asked[0])  # it has answered
-            by = f"cannot be reached: the proxy {proxy}, which is set here, " if proxy else ""
-            return f"{asked[1]} {by}{why}"
-    return text
+    if asked:
+        why, by_proxy = why_unreached(text, set_proxy(asked[0]))
+        if why:
+            return f"{asked[1]} {why}", proxy_hint(asked[0]) if by_proxy else NETWORK_HINT
+    return text, NETWORK_HINT

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_tool_runner.names import size_text
-from napari_tool_runner.plugins.conda.bounds import BoundError, watched
+from napari_tool_runner.plugins.conda.bounds import BoundError, Silence, watched
 from napari_tool_runner.quoting import one_line
 
 __all__ = ["read_bounded"]
@@ -34,6 +34,8 @@ async def read_bounded(reading: Awaitable[_T], folder: Path, channel: str, most:
     ------
     BoundError
         The index is larger than any that is known; what was unpacked is deleted.
+    TimeoutError
+        Nothing has come for a long time.
     """
 
     def look() -> None:
@@ -47,7 +49,20 @@ async def read_bounded(reading: Awaitable[_T], folder: Path, channel: str, most:
                 hint="No sound channel has such an index: use another.",
             )
 
+        silence.look(channel)
+
+    silence = Silence(lambda: _arrived(folder))
     return await watched(reading, look)
+
+
+def _arrived(folder: Path) -> int:
+    """Return the bytes of all that lies in the cache, also of what is half there."""
+    count = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # rattler gives it another name
+                count += os.lstat(os.path.join(place, name)).st_size
+    return count
 
 
 def _too_large(folder: Path, most: int) -> list[str]:

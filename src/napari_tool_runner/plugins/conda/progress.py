@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import rattler
 
+from napari_tool_runner.plugins.conda.bounds import Silence, written
 from napari_tool_runner.plugins.process import Event, Progress
 
 __all__ = ["InstallReporter"]
@@ -19,7 +20,7 @@ class InstallReporter(rattler.InstallerReporter):
 
     Parameters
     ----------
-    records : iterable
+    records : collection
         rattler's records of all packages.
     download_size : int
         Bytes of those that are not in the cache.
@@ -33,13 +34,16 @@ class InstallReporter(rattler.InstallerReporter):
 
     def __init__(
         self,
-        records: Iterable[Any],
+        records: Collection[Any],
         download_size: int,
         look: Callable[[str], None],
         report: Callable[[Event], None],
     ) -> None:
         self._look, self._report = look, report
         self._sizes = {record.name.normalized: int(record.size or 0) for record in records}
+        self._urls = {record.name.normalized: str(record.url) for record in records}
+        self._asked = ""
+        self._silence = Silence(lambda: self.arrived + written())
         self._names: dict[int, str] = {}
         self._fetched: dict[int, int] = {}  # or what the index says, once it is there
         self._came: dict[int, int] = {}
@@ -55,6 +59,13 @@ class InstallReporter(rattler.InstallerReporter):
         with self._lock:
             return sum(self._came.values())
 
+    def hear(self) -> None:
+        """Raise TimeoutError when packages are still to come, and nothing does."""
+        with self._lock:
+            waits = sum(self._fetched.values()) < self._total
+        if waits:
+            self._silence.look(f"{self._asked}: timed out")
+
     def on_transaction_start(self, total_operations: int) -> None:
         """Show the whole size before the first byte."""
         with self._lock:
@@ -69,6 +80,8 @@ class InstallReporter(rattler.InstallerReporter):
 
     def on_download_start(self, cache_entry: int) -> int:
         """Give the download the number of its cache entry."""
+        with self._lock:
+            self._asked = self._urls.get(self._names.get(cache_entry, ""), "")
         return cache_entry
 
     def on_download_progress(self, download_idx: int, progress: int, total: int | None) -> None:

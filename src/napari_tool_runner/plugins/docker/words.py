@@ -11,6 +11,7 @@ import docker.errors
 from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker.client import CONTROL_TIMEOUT
+from napari_tool_runner.plugins.unreached import why_unreached
 
 if TYPE_CHECKING:
     import requests
@@ -93,32 +94,21 @@ def why_no_image(said: str) -> tuple[str, str]:
     where our words do not tell all of it.
     """
     lowered = said.lower()
-    for signs, sentence, hint in _WORDS:
-        if any(sign in lowered for sign in signs):
-            return f"{sentence} The engine said: {{said}}", hint
-    for signs, why in _UNREACHED:
-        if any(sign in lowered for sign in signs):
-            if proxy := re.search(
-                r"proxyconnect tcp: dial tcp:? (?:lookup )?([\w.:-]+\w)", lowered
-            ):
-                why = f"cannot be reached: the proxy of the engine, {proxy[1]}, {why}"
-            return f"The registry {{registry}}, which has the image {{image}}, {why}.", _NETWORK
+    proxy = re.search(r"proxyconnect tcp: dial tcp:? (?:lookup )?([\w.:-]+\w)", lowered)
+    asked = f"the proxy of the engine, {proxy[1]}," if proxy else ""
+    why, by_proxy = why_unreached(said, asked)
+    if not by_proxy:  # a registry's own words
+        for signs, sentence, hint in _WORDS:
+            if any(sign in lowered for sign in signs):
+                return f"{sentence} The engine said: {{said}}", hint
+    if why:
+        why = why.replace("the proxy of this network", "the proxy of the engine")
+        return f"The registry {{registry}}, which has the image {{image}}, {why}.", _NETWORK
     sentence = "The image {image} cannot be pulled. The engine said: {said}"
     return sentence, "Try `docker pull` by hand."
 
 
 _NETWORK = "Check the network (and the engine’s proxy), then try again."
-_UNREACHED = (
-    (("no such host", "server misbehaving", "name resolution"), "is not known to this network"),
-    (("connection refused",), "takes no connections"),
-    (("x509", "certificate"), "shows a certificate that the engine does not accept"),
-    (("unreachable", "no route to host"), "cannot be reached from this network"),
-    (("timeout", "deadline exceeded", "timed out"), "does not answer in time"),
-    (("dial tcp", "eof"), "cannot be reached"),
-)
-"""What an engine says, as Go does, when it cannot reach a registry, and what it means."""
-
-
 _WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("no space left on device",),

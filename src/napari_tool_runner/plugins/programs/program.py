@@ -100,7 +100,9 @@ def run_program(
         The call was not; nothing has begun.
     """
     if context.cancel.requested:
-        raise JobCancelledError("The job was cancelled before its program started.")
+        raise JobCancelledError(
+            "The job was cancelled while it was made ready; its program had not begun."
+        )
     mark = new_mark()
     watchdog.ensure()  # it finds by its mark what has just begun when we are killed
     program = _start(list(args), context.work_dir, {**environment, MARK: mark}, enclosure, how)

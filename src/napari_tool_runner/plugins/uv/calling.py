@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.addresses import proxy_for, without_credentials
+from napari_tool_runner.addresses import without_credentials
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.process import Event, OutputLine
 from napari_tool_runner.plugins.programs.environment import host_environment
 from napari_tool_runner.plugins.programs.process_tree import describe_exit
 from napari_tool_runner.plugins.programs.program import run_program
+from napari_tool_runner.plugins.unreached import proxy_hint, set_proxy, why_unreached
 from napari_tool_runner.plugins.uv.pythons import uv_program
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ _FULL = r"os error 28|os error 122|no space left|quota exceeded"
 _UNREACHED = (
     r"error sending request|dns error|failed to lookup|connection refused|timed out|tcp connect"
     r"|network is unreachable|certificate|connection (closed|reset)|error decoding response"
+    r"|tunnel error|corrupt message"
 )
 
 
@@ -145,9 +147,11 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
     if re.search(_UNREACHED, low):
         asked = re.search(r"https?://([^\s/)`'\"]+)", said)
         server = asked[1] if asked else _asked(wanted)
-        proxy = proxy_for(asked[0] if asked else server)
-        by = f" by the proxy {proxy}, which is set here" if proxy else ""
-        return PreparationError(f"{server} could not be reached{by}: {words}", hint=_NETWORK)
+        url = asked[0] if asked else server
+        why, by_proxy = why_unreached(said, set_proxy(url))
+        hint = proxy_hint(url) if by_proxy else _NETWORK
+        why = why or f"could not be reached: {words.rstrip('.')}"
+        return PreparationError(f"{server} {why}.", hint=hint)
     if "no solution found" in low:
         return PreparationError(f"The packages cannot be solved: {words}")
     return PreparationError(f"The packages could not be installed: {words}")
