@@ -119,6 +119,40 @@ def test_what_is_as_it_was_is_told_as_broken_no_longer(qtbot, dock, folder):
     assert not dock.message.text(), "no form is there"
 
 
+def test_a_form_follows_its_tool_to_another_place(qtbot, shown, model_viewer, manager, folder):
+    model_viewer.add_image(np.zeros((8, 8), np.uint8))
+    inner = folder / "inner"
+    inner.mkdir()
+    for path in [one for one in folder.iterdir() if one != inner]:
+        path.rename(inner / path.name)
+    dock = shown(ToolRunnerWidget(model_viewer, manager=manager))
+    page = opened(qtbot, dock, "invert")
+    page.form.model.leaf("n").set(9)
+    inner.rename(folder / "moved")
+    qtbot.waitUntil(lambda: dock.page.tool.path.parent.name == "moved", timeout=WAIT)
+    assert dock.page.form.values()["n"] == 9
+    qtbot.waitUntil(dock.page.run_bar.run_button.isEnabled, timeout=WAIT)
+    with qtbot.waitSignal(dock.page.job_finished, timeout=WAIT):
+        dock.page.run()
+    assert len(model_viewer.layers) == 2
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_tool_that_is_gone_is_told_until_it_is_back(qtbot, dock, folder, tmp_path, whole):
+    page = opened(qtbot, dock, "invert")
+    path = folder / "invert.xml"
+    place = folder if whole else path
+    qtbot.waitUntil(lambda: str(folder) in dock.authors._watcher.watched, timeout=WAIT)
+    place.rename(tmp_path / "away")
+    told = dock.message.text
+    qtbot.waitUntil(lambda: "“Invert” is gone" in told(), timeout=WAIT)
+    assert f"put {path} back" in told()
+    assert dock.page is page
+    (tmp_path / "away").rename(place)
+    qtbot.waitUntil(lambda: not told(), timeout=WAIT)
+    assert dock.page is page
+
+
 def test_run_names_the_file_of_the_author_and_not_its_copy(qtbot, dock, folder, model_viewer):
     model_viewer.add_image(np.zeros((8, 8), np.uint8))
     page = opened(qtbot, dock, "invert")
@@ -230,7 +264,7 @@ def test_only_so_much_is_watched(qtbot, dock, folder, monkeypatch):
     assert len(watcher.watched) <= 3
     with qtbot.waitSignal(watcher.followed, timeout=WAIT):
         watcher.follow(Toolbox([ToolboxFolder("none", folder / "none")]))
-    assert watcher.watched == []
+    assert watcher.watched == [str(folder)]  # where it would appear
 
 
 # -- problems ------------------------------------------------------------------------------

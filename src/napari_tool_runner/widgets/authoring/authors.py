@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -174,18 +175,25 @@ def _read(toolbox: Toolbox, opened: Mapping[str, Tool]) -> dict[str, Tool | str]
         try:
             tool = toolbox[key]
         except KeyError:
-            if before.path in told:  # else it is gone, or was never of this toolbox
-                found[key] = _unread(before, told[before.path])
+            if before.path in told or _is_gone(before):  # else it was never of this toolbox
+                found[key] = _unread(before, told.get(before.path, ""))
             continue
         except ToolRunnerError as error:
             found[key] = _unread(before, str(error))
             continue
-        if _form(before) != _form(tool):
+        if _form(before) != _form(tool) or _is_gone(before):  # it lies in another place now
             found[key] = tool
     return found
 
 
+def _is_gone(tool: Tool) -> bool:
+    return not os.path.lexists(tool.path)
+
+
 def _unread(tool: Tool, why: str) -> str:
+    if _is_gone(tool):
+        what = f"put {tool.path} back, or open the tool where it is now"
+        return f"“{tool.name}” is gone, its form is that of before: {what}."
     return f"“{tool.name}” cannot be read, its form is that of before: {why}"
 
 

@@ -47,6 +47,10 @@ class ToolboxWatcher(QObject):
         self._soon = soon(self._tell, _SETTLE_MS, self)
         self._paths = Latest(self)
         self._paths.done.connect(self._watch)
+        self._roots: list[Path] = []
+        self._present: frozenset[Path] | None = None
+        self._looks = Latest(self)
+        self._looks.done.connect(self._compare)
 
     @property
     def watched(self) -> list[str]:
@@ -56,14 +60,18 @@ class ToolboxWatcher(QObject):
 
     def follow(self, toolbox: Toolbox) -> None:
         """Watch the folders of `toolbox`, and nothing else, when they were walked through."""
-        folders = [one.path for one in toolbox.folders if not one.bundled]
-        self._paths.ask(partial(_first, folders))
+        roots = [one.path for one in toolbox.folders if not one.bundled]
+        if roots != self._roots:
+            self._roots, self._present = roots, None
+        self._paths.ask(partial(_first, self._roots))
 
-    def _watch(self, wanted: set[str]) -> None:
+    def _watch(self, found: tuple[set[str], frozenset[Path]]) -> None:
+        wanted, there = found
+        self._compare(there)
         if self._watcher is None and wanted:
             self._watcher = QFileSystemWatcher(self)
             self._watcher.fileChanged.connect(self.touch)
-            self._watcher.directoryChanged.connect(self.touch)
+            self._watcher.directoryChanged.connect(self._changed)
         if self._watcher is not None:
             present = {*self.watched}
             if gone := present - wanted:
@@ -72,6 +80,18 @@ class ToolboxWatcher(QObject):
             if new and {*self._watcher.addPaths([*new])} != new:
                 self.touch()  # what changed between the reading and the watch is not told
         self.followed.emit()
+
+    def _changed(self, folder: str) -> None:
+        """Tell that a folder changed; above a toolbox, only if that is gone, or there again."""
+        if any(Path(folder).is_relative_to(root) for root in self._roots):
+            self.touch()
+        else:
+            self._looks.ask(partial(_present, self._roots))
+
+    def _compare(self, present: frozenset[Path]) -> None:
+        before, self._present = self._present, present
+        if before is not None and before != present:
+            self.touch()
 
     def touch(self, _: object = None) -> None:
         """Tell soon that something changed."""
@@ -86,13 +106,19 @@ class ToolboxWatcher(QObject):
         self.changed.emit()
 
 
-def _first(roots: Sequence[Path]) -> set[str]:
-    found: set[str] = set()
+def _present(roots: Sequence[Path]) -> frozenset[Path]:
+    return frozenset(root for root in roots if root.is_dir())
+
+
+def _first(roots: Sequence[Path]) -> tuple[set[str], frozenset[Path]]:
+    present = _present(roots)
+    # the system does not tell that a folder which it watches has got another name
+    found = {str(root.parent) for root in roots if root.parent.is_dir()}
     for path in _paths(roots):  # toolboxes may lie in one another
-        if len(found) == _MOST:
+        if len(found) >= _MOST:
             break
         found.add(path)
-    return found
+    return found, present
 
 
 def _paths(roots: Iterable[Path]) -> Iterator[str]:
