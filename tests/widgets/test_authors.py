@@ -130,6 +130,7 @@ def test_a_form_follows_its_tool_to_another_place(qtbot, shown, model_viewer, ma
     page.form.model.leaf("n").set(9)
     inner.rename(folder / "moved")
     qtbot.waitUntil(lambda: dock.page.tool.path.parent.name == "moved", timeout=WAIT)
+    assert f"“Invert” lies in {folder / 'moved'} now: its form follows." in dock.message.text()
     assert dock.page.form.values()["n"] == 9
     qtbot.waitUntil(dock.page.run_bar.run_button.isEnabled, timeout=WAIT)
     with qtbot.waitSignal(dock.page.job_finished, timeout=WAIT):

@@ -248,7 +248,7 @@ class ToolRunnerWidget(QWidget):
                 continue
             made = self._show_page(key, tool)
             seen = made if page is shown else seen
-            self.authors.tell(f"“{tool.name}” was saved: its form follows.")
+            self.authors.tell_followed(page.tool, tool)
         if seen is not None and seen is not self.stack.currentWidget():
             self.stack.setCurrentWidget(seen)
 

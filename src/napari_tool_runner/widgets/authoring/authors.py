@@ -103,6 +103,12 @@ class Authors(QObject):
         self.said = text
         self.told.emit(text, kind)
 
+    def tell_followed(self, before: Tool, tool: Tool) -> None:
+        """Say that the form of a tool is that of now, and why."""
+        moved = before.path != tool.path
+        what = f"lies in {tool.path.parent} now" if moved else "was saved"
+        self.tell(f"“{tool.name}” {what}: its form follows.")
+
     def _looked(self, found: Mapping[str, Tool | str]) -> None:
         """Tell which tools are others now, and of which the form is that of before."""
         unread = [why for why in found.values() if isinstance(why, str)]
@@ -192,8 +198,7 @@ def _is_gone(tool: Tool) -> bool:
 
 def _unread(tool: Tool, why: str) -> str:
     if _is_gone(tool):
-        what = f"put {tool.path} back, or open the tool where it is now"
-        return f"“{tool.name}” is gone, its form is that of before: {what}."
+        return f"“{tool.name}” is gone: put {tool.path} back, or open the tool where it is now."
     return f"“{tool.name}” cannot be read, its form is that of before: {why}"
 
 
