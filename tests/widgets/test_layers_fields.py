@@ -343,6 +343,53 @@ def test_brightness_is_measured_in_the_original(form, model_viewer):
     assert plain.row(IMAGE.name).message() == "", "nothing is measured"
 
 
+@pytest.fixture
+def measure(form, model_viewer):
+    """A form that measured objects of one of two images, which know their objects."""
+    images, objects = [], []
+    for name in ("control", "treated"):
+        images.append(model_viewer.add_image(RAW, name=name))
+        numbers = MASK * np.arange(64, dtype=np.uint8)
+        objects.append(model_viewer.add_labels(numbers, name=f"{name} · Objects"))
+        note_made_of(objects[-1], images[-1:])
+    widget = form(measuring(OBJECTS_ONLY, replace(IMAGE, kinds=KINDS)))
+    widget.set_values({"mask": objects[0]})
+    widget.chooser.give(objects[0], "mask")
+    widget.chooser.pin()
+    return widget, images, objects
+
+
+@pytest.mark.parametrize("by", ["button", "hand"])
+def test_other_objects_are_measured_in_their_own_image(measure, by):
+    widget, (control, treated), objects = measure
+    assert widget.values()[IMAGE.name] is control
+    if by == "button":
+        widget.chooser.give(objects[1], "mask")
+    else:
+        combo = widget.row("mask").field.combo
+        combo.setCurrentIndex(combo.findText("treated · Objects"))
+        combo.activated.emit(combo.currentIndex())
+    assert widget.values() == {"mask": objects[1], IMAGE.name: treated}
+    assert widget.row(IMAGE.name).field.combo.currentText() == "treated"
+    assert widget.row(IMAGE.name).message() == ""
+
+
+def test_an_image_that_a_hand_chose_stays_and_is_told(measure, model_viewer):
+    widget, (control, treated), objects = measure
+    other = model_viewer.add_image(RAW, name="channel 2")
+    widget.set_values({IMAGE.name: other})
+    widget.chooser.pin()
+    widget.chooser.give(objects[1], "mask")
+    assert widget.values()[IMAGE.name] is other
+    row = widget.row(IMAGE.name)
+    assert row.message() == "“treated · Objects” was made of “treated”, not of “channel 2”."
+    (take,) = row._message.buttons
+    assert take.text() == "Take “treated”"
+    take.click()
+    assert widget.values()[IMAGE.name] is treated
+    assert control is not treated
+
+
 RESULT = {"napari_tool_runner": {"id": "1", "output": "o"}}
 
 

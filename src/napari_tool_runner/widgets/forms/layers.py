@@ -21,11 +21,12 @@ from napari_tool_runner.exchange import (
     takes_features,
     wants_objects,
 )
-from napari_tool_runner.jobs import is_preview, made_of
+from napari_tool_runner.jobs import is_preview, made_of, relatives
 from napari_tool_runner.tools.model import DataParameter, LayerKind
 from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.followed import Followed
 from napari_tool_runner.widgets.forms.given import as_list, path_of, told
+from napari_tool_runner.widgets.forms.joined import Joined
 from napari_tool_runner.widgets.forms.known_axes import axes_of
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.forms.sentences import kinds_text, undrawn
@@ -122,6 +123,7 @@ class LayerChooser:
         """Whether the tool will get slices; `judge` after a change."""
         self._known: dict[int, Takes] = {}
         self._followed = Followed(self)
+        self._joined = Joined(self)
 
     def takes(self, parameter: DataParameter) -> Takes:
         """Return what `parameter` takes (remembered: it never changes)."""
@@ -187,7 +189,16 @@ class LayerChooser:
             )
         made = [one for one in self.candidates(parameter) if self.original(one) is layer]
         images = [told(one)[0] for one in made if layer_kind(one) is LayerKind.IMAGE]
-        return (f"Measured in the original, not in “{images[0]}”." if images else ""), None
+        if images:
+            return f"Measured in the original, not in “{images[0]}”.", None
+        joined = {one.join for one in self.model.tool.outputs}
+        objects = [leaf.value for leaf in self.model.leaves() if leaf.parameter.name in joined]
+        for one in objects:
+            source = self.original(one)
+            if source is not None and not relatives(layer, [source]):
+                name, own = told(layer)[0], told(source)[0]
+                return f"“{told(one)[0]}” was made of “{own}”, not of “{name}”.", source
+        return "", None
 
     def unsegmented(self, leaf: LeafNode) -> list[object]:
         """Return the open images, the top first, where objects are wanted and none are open."""
@@ -232,7 +243,7 @@ class LayerChooser:
         if not chosen:
             present = [] if parameter.optional else self._best(leaf, fitting, taken)
         value = (present or None) if parameter.multiple else (present[0] if present else None)
-        leaf.take(value, chosen=chosen, extra_problem=self._wrong(leaf, value))
+        leaf.take(value, chosen=chosen, extra_problem=self.wrong(leaf, value))
 
     def suits(self, parameter: DataParameter, layer: object) -> bool:
         """Whether a layer can be chosen, and is not objects for intensities or the other way."""
@@ -244,7 +255,12 @@ class LayerChooser:
         data = [leaf for leaf in self.model.leaves() if leaf.is_data]
         for leaf in ([one for one in data if one.name == place] or data)[:1]:
             leaf.set(layer)
+            self.rejoin(leaf)
             self._followed.stay(leaf)
+
+    def rejoin(self, leaf: LeafNode) -> None:
+        """Choose what belongs to the new layer of an input, where no hand chose another one."""
+        self._joined.rejoin(leaf)
 
     def follow(self) -> None:
         """Choose a picture that was opened since, in the place of one that nobody's hand chose."""
@@ -258,7 +274,7 @@ class LayerChooser:
         """Say at each input when no open layer fits it, or what is chosen cannot go in."""
         for leaf in list(self.model.leaves()):
             if isinstance(leaf.parameter, DataParameter):
-                leaf.set_extra_problem(self._wrong(leaf, leaf.value))
+                leaf.set_extra_problem(self.wrong(leaf, leaf.value))
 
     def _undrawn(self, parameter: DataParameter, layer: object) -> str:
         """Return a sentence when shapes are to be drawn, and no input tells how large."""
@@ -287,7 +303,7 @@ class LayerChooser:
         )
         return next(filter(None, said), "")
 
-    def _wrong(self, leaf: LeafNode, value: object) -> str | None:
+    def wrong(self, leaf: LeafNode, value: object) -> str | None:
         """Return why what is chosen cannot go in, or that a required input has nothing."""
         parameter, chosen = leaf.parameter, as_list(value)
         assert isinstance(parameter, DataParameter)
@@ -326,6 +342,8 @@ class LayerChooser:
             assert isinstance(parameter, DataParameter)
             unlike = any(self.hardly_fits(parameter, one) for one in as_list(leaf.value))
             by_hand = leaf.chosen and not self._followed.holds(leaf)
+            if not leaf.chosen:
+                self._joined.keep(leaf)
             leaf.chosen = leaf.chosen or not unlike
             if len(data) == 1:
                 self._followed.stay(None if by_hand else leaf)

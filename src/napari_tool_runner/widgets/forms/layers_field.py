@@ -287,6 +287,7 @@ class LayerField(_DataField):
             if paths:
                 self.edited(self._resolve(paths[0]))
         self.show(self.node.value)
+        self.context.chooser.rejoin(self.node)
         self.context.chooser.judge()
 
 
