@@ -49,6 +49,19 @@ def test_labels_are_counted_by_their_numbers() -> None:
     assert count(np.zeros((4, 4), np.uint8)) == Counted(0)
 
 
+@pytest.mark.parametrize("axes", [("c", "y", "x"), ("y", "channel", "x")])
+def test_channels_are_counted_one_by_one(axes: tuple[str, ...]) -> None:
+    pixels = np.stack([labels_of(10, 12, 14), 5 * (labels_of(10, 12, 0) == 1)])
+    pixels = np.moveaxis(pixels, 0, [name[0] for name in axes].index("c"))
+    told = counted(LoadedOutput(pixels, LayerKind.LABELS, {"axis_labels": axes}), numbered=True)
+    assert told is not None
+    assert (told.count, told.channels) == (4, (3, 1))
+    movie = {"axis_labels": ("t", "y", "x")}
+    told = counted(LoadedOutput(pixels, LayerKind.LABELS, movie), numbered=True)
+    assert told is not None
+    assert told.channels == ()
+
+
 def test_specks_are_much_smaller_than_what_most_pixels_belong_to() -> None:
     found = count(labels_of(20, 22, 21, 1, 2, 1, 1, 2, 1))
     assert found == Counted(9, 6, 23)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import middle_plane
+from napari_tool_runner.exchange.model import items
 from napari_tool_runner.exchange.noise import MEDIAN_OF_NORMAL
 from napari_tool_runner.exchange.snapshots import layer_kind, snapshot
 from napari_tool_runner.tools.model import LayerKind
@@ -45,6 +46,7 @@ _LOOKED_AT = 2**22
 """Pixels of a layer that are looked at while a person waits."""
 _SPECK = 20
 """A speck is so many times smaller than the objects that most pixels belong to."""
+_CHANNELS = 8
 _FEW = 3
 """Of fewer objects none is a speck: nobody knows how large they are usually."""
 _GIANT, _SOME = 2, 8
@@ -71,6 +73,8 @@ class Counted:
     unnumbered : bool
         They are pieces of a mask that lie apart and have one number; of a stack or a movie those
         of the middle plane.
+    channels : tuple of int
+        How many there are in each of several channels; empty: there are no channels.
     """
 
     count: int
@@ -81,6 +85,7 @@ class Counted:
     largest: int = 0
     middle: int = 0
     unnumbered: bool = False
+    channels: tuple[int, ...] = ()
 
     @property
     def noisy(self) -> bool:
@@ -104,19 +109,31 @@ def counted(loaded: LoadedOutput, *, numbered: bool = False) -> Counted | None:
     if not isinstance(pixels, np.ndarray) or not 0 < pixels.size <= _MOST:
         return None
     pieces = None if numbered else _pieces(pixels)
-    numbers, sizes = _sizes(pixels if pieces is None else pieces)
+    pixels = pixels if pieces is None else pieces
+    numbers, sizes = _sizes(pixels)
     if not len(sizes):
         return Counted(0)
-    least = least_size(sizes)
+    channels, least = _in_channels(loaded, pixels), least_size(sizes)
     specks = int((sizes < least).sum()) if len(sizes) >= _FEW else 0
     found = len(sizes), specks, least
     if pieces is not None:
-        return Counted(*found, unnumbered=True)
+        return Counted(*found, unnumbered=True, channels=channels)
     giants, middle = giants_among(sizes)
     if not giants.any():
-        return Counted(*found)
+        return Counted(*found, channels=channels)
     at = int(sizes.argmax())
-    return Counted(*found, int(giants.sum()), int(numbers[at]), int(sizes[at]), middle)
+    largest = int(numbers[at]), int(sizes[at])
+    return Counted(*found, int(giants.sum()), *largest, middle, channels=channels)
+
+
+def _in_channels(loaded: LoadedOutput, pixels: np.ndarray) -> tuple[int, ...]:
+    """Return how many objects there are in each channel, where there are some."""
+    axes = [str(one).lower() for one in items(loaded.attributes.get("axis_labels", ()))]
+    if len(axes) != pixels.ndim or not {"c", "channel"} & {*axes}:
+        return ()
+    at = next(i for i, name in enumerate(axes) if name in ("c", "channel"))
+    planes = np.moveaxis(pixels, at, 0)
+    return tuple(len(_sizes(one)[0]) for one in planes) if 1 < len(planes) <= _CHANNELS else ()
 
 
 def least_size(sizes: np.ndarray) -> int:

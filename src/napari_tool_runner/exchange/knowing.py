@@ -193,7 +193,9 @@ def with_known_sizes(snap: LayerSnapshot) -> tuple[LayerSnapshot, tuple[str, ...
     note = f"“{snap.name}” has no pixel size. The tool is given the one of {whose}: "
     geometry = replace(own, scale=told.scale, units=told.units)
     remarks = (*snap.remarks, f"{note}{', '.join(sizes)}.")
-    return replace(snap, geometry=geometry, behind=None), remarks
+    # of what a job of ours made, and nobody changed, it is known and not supposed
+    sure = snap.made_by and not read
+    return replace(snap, geometry=geometry, behind=None), snap.remarks if sure else remarks
 
 
 def asks_file(snap: LayerSnapshot) -> bool:

@@ -151,7 +151,9 @@ def _number(layer: object, found: Counted) -> str:
     if found.unnumbered:
         return f": a mask of {count_text(found.count, 'piece')}"
     noun = "object" if layer_kind(layer) is LayerKind.LABELS else layer_kind(layer).value[:-1]
-    return f": {count_text(found.count, noun)}"
+    each = [f"{count} in channel {number}" for number, count in enumerate(found.channels)]
+    # several channels show the same things more often than not: the sum is no number of them
+    return f": {count_text(found.count, noun)}" + (f" ({', '.join(each)})" if each else "")
 
 
 class _Objects(NamedTuple):
