@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tempfile
 from pathlib import Path
@@ -24,11 +25,12 @@ from napari_tool_runner.exchange import (
     load,
     merge_parts,
     open_snapshot,
+    refused_beside,
     snapshot,
     snapshot_from_record,
 )
 from napari_tool_runner.jobs import Extent
-from napari_tool_runner.tools.model import DataOutput, LayerKind
+from napari_tool_runner.tools.model import DataOutput, LayerKind, Likeness
 
 TIFF = parameter("imagetiff")
 IMAGE = DataOutput(name="o", kind=LayerKind.IMAGE)
@@ -217,3 +219,42 @@ def test_shapes_go_with_their_slice(tmp_path: Path, order: str) -> None:
         if z != 1:
             wanted[1:3, 1 + z : 3 + z] = 1
         np.testing.assert_array_equal(tifffile.imread(written.file.path), wanted)
+
+
+@pytest.mark.parametrize("order", ["czyx", "zcyx"])
+def test_the_slice_of_a_longer_axis_is_where_the_grid_has_one(order: str) -> None:
+    """Labels of one channel or slice are measured in that one of the image."""
+    shape = [{"c": 3, "z": 4}.get(axis, 5) for axis in order]
+    scale = [{"z": 2.0}.get(axis, 1.0) for axis in order]
+    image = snapshot(
+        Image(np.arange(np.prod(shape)).reshape(shape), axis_labels=order, scale=scale)
+    )
+    for axis, size in enumerate(shape[:2]):
+        for at in range(size):
+            one = [slice(None)] * 4
+            one[axis] = slice(at, at + 1)
+            place = [at * scale[axis] if i == axis else 0.0 for i in range(4)]
+            grid = snapshot(
+                Labels(
+                    np.ones(np.empty(shape)[tuple(one)].shape, np.uint8),
+                    axis_labels=order,
+                    scale=scale,
+                    translate=place,
+                )
+            ).geometry
+            index = tuple(0 if i == axis else slice(None) for i in range(4))
+            part = cut(image, grid, index)
+            np.testing.assert_array_equal(part.data, np.take(image.data, at, axis))
+            between = tuple(p + (0.4 if i == axis else 0) for i, p in enumerate(place))
+            off = dataclasses.replace(grid, translate=between)
+            assert cut(image, off, index).geometry.ndim == 4, "nothing lies there"
+
+
+def test_what_lies_in_one_slice_goes_with_that_of_a_stack() -> None:
+    image = snapshot(Image(np.zeros((2, 5, 6)), axis_labels=("c", "y", "x"))).geometry
+    one = snapshot(Labels(np.ones((1, 5, 6), np.uint8), axis_labels=("c", "y", "x"))).geometry
+    plane = snapshot(Labels(np.ones((5, 6), np.uint8), axis_labels=("y", "x"))).geometry
+    like = parameter("imagetiff", like="labels", likeness=Likeness.SIZE)
+    assert "or work on each slice" in refused_beside(like, "i", image, "l", one)
+    assert refused_beside(like, "i", image, "l", one, cut=True) == ""
+    assert refused_beside(like, "i", image, "l", plane, cut=True), "no slice of it is meant"

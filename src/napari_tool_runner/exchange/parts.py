@@ -45,7 +45,8 @@ def cut(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     """Return the part of `snap` that lies at `index` of the grid; nothing is read.
 
     Axes are matched as `counterparts` says; pixels are cut along an axis where their size
-    is the grid's. Tracks, vectors, surfaces and tables pass whole.
+    is the grid's, or where a single slice of the grid lies on one of theirs. Tracks, vectors,
+    surfaces and tables pass whole.
 
     Parameters
     ----------
@@ -216,9 +217,13 @@ def _aligned(own: Geometry, grid: Geometry, index: Index) -> list[tuple[int, int
 
 def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     array = snap.pixels
-    aligned = zip(_aligned(snap.geometry, grid, index), snap.geometry.shape, strict=True)
+    own, axes = snap.geometry, counterparts(snap.geometry, grid)
+    aligned = zip(_aligned(own, grid, index), own.shape, strict=True)
     picked = [
-        range(size)[entry if size == length else slice(None)] for (length, entry), size in aligned
+        range(size)[
+            entry if size == length else _at_same_place(own, axis, grid, axes[axis], entry)
+        ]
+        for axis, ((length, entry), size) in enumerate(aligned)
     ]
     ranges = [p if isinstance(p, range) else range(p, p + 1) for p in picked]
     kept = [axis for axis, p in enumerate(picked) if isinstance(p, range)]
@@ -234,6 +239,24 @@ def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
         path=None,
         key=f"{snap.key}{index}",
     )
+
+
+def _at_same_place(
+    own: Geometry, axis: int, grid: Geometry, other: int, entry: int | slice
+) -> int | slice:
+    """Return the index along an axis of another size that lies where `entry` of the grid does.
+
+    All of it where that is no single slice, or the axes have no names or lie askew.
+    """
+    whole = slice(None)
+    askew = own.affine is not None or grid.affine is not None
+    if isinstance(entry, slice) or other < 0 or askew or not (own.labels and grid.labels):
+        return whole
+    place = grid.translate[other] + grid.scale[other] * entry
+    index = (place - own.translate[axis]) / own.scale[axis]
+    found = round(index)
+    is_there = 0 <= found < own.shape[axis] and abs(index - found) < 1e-3
+    return found if is_there and own.units[axis] == grid.units[other] else whole
 
 
 def _cut_coordinates(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:

@@ -86,7 +86,9 @@ def refused_beside(
         fits = both if cut else len(mine) == len(rest) and (both or not known)
         wanted = "take images with the same axes"
     elif cut:
-        fits, wanted = both and all(a == b for a, b in shared), "take images of one size"
+        # where the other one has a single step, that slice is taken of this one
+        meet = all(axis in dict(rest) or axis in theirs.axes for axis, _ in mine)
+        fits, wanted = meet and all(a == b for a, b in shared), "take images of one size"
     elif parameter.likeness is Likeness.PART:
         last = zip(sizes[::-1], others[::-1], strict=False)
         along = shared if both else last
