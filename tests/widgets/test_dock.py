@@ -54,6 +54,14 @@ def test_a_newcomer_is_offered_a_sample(qtbot, dock, model_viewer):
     assert dock.welcome.isVisible()
 
 
+def test_the_keyboard_stays_in_the_search_when_a_button_goes(qtbot, dock):
+    dock.finder.search.setFocus()
+    qtbot.waitUntil(dock.finder.search.hasFocus)
+    qtbot.mouseClick(dock.welcome.try_button, Qt.MouseButton.LeftButton)
+    assert not dock.welcome.isVisible()
+    assert dock.finder.search.hasFocus()
+
+
 def test_open_back_and_again(qtbot, dock):
     page = dock.open_tool("invert")
     assert dock.page is page

@@ -240,6 +240,8 @@ class TextIconButton(_ThemedButton, QPushButton):
 
     def __init__(self, name: str, text: str, parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
+        # one that goes when it is pressed would leave the keyboard to the cross of the dock
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setIconSize(QSize(14, 14))
         if name:
             self.show_icon(name)

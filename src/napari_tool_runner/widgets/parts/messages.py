@@ -154,6 +154,7 @@ class MessageBar(QWidget):
         self._buttons = []
         for label, action in buttons:
             button = QPushButton(label)
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # it goes; the keyboard stays
             button.clicked.connect(lambda _=False, action=action: self._answer(action))
             self._row.addWidget(button)
             self._buttons.append(button)
