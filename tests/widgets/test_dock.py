@@ -57,7 +57,9 @@ def test_a_newcomer_is_offered_a_sample(qtbot, dock, model_viewer):
 def test_the_keyboard_stays_in_the_search_when_a_button_goes(qtbot, dock):
     dock.finder.search.setFocus()
     qtbot.waitUntil(dock.finder.search.hasFocus)
-    qtbot.mouseClick(dock.welcome.try_button, Qt.MouseButton.LeftButton)
+    qtbot.mousePress(dock.welcome.try_button, Qt.MouseButton.LeftButton)
+    assert dock.finder.search.hasFocus()
+    qtbot.mouseRelease(dock.welcome.try_button, Qt.MouseButton.LeftButton)
     assert not dock.welcome.isVisible()
     assert dock.finder.search.hasFocus()
 
