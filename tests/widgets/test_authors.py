@@ -198,6 +198,23 @@ def test_a_form_leaves_the_look_at_rights_to_the_run(qtbot, dock, folder, model_
     qtbot.waitUntil(lambda: "Move that out of the folder" in told(), timeout=WAIT)
 
 
+def test_what_kept_a_folder_from_running_is_gone(qtbot, dock, folder, model_viewer, tmp_path):
+    """An environment in it, whose links lead out: its author moves it away."""
+    model_viewer.add_image(np.zeros((8, 8), np.uint8), name="cells")
+    page = opened(qtbot, dock, "invert")
+    button = page.run_bar.run_button
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT)
+    venv = folder / ".venv"
+    venv.mkdir()
+    (venv / "pyvenv.cfg").write_text("home = /usr/bin")
+    (venv / "bin").mkdir()
+    (venv / "bin" / "python").symlink_to("/usr/bin/env")
+    qtbot.waitUntil(lambda: not button.isEnabled(), timeout=WAIT)
+    assert "environment of Python" in page.run_bar.message.text()
+    venv.rename(tmp_path / "moved")
+    qtbot.waitUntil(button.isEnabled, timeout=WAIT)
+
+
 def test_a_form_with_an_open_question_stays(qtbot, dock, folder):
     page = opened(qtbot, dock, "invert")
     page.review_toolbox()

@@ -90,6 +90,7 @@ class Authors(QObject):
                 continue
             if toolbox.folder_of(toolbox.entry(key)).bundled:
                 continue
+            page.trust.look()  # what beside the tool decides whether it may run
             if holders := holding(page):
                 for ended in holders:
                     ended.connect(self._watcher.touch)  # which has the form looked at again
