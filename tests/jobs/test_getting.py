@@ -454,7 +454,7 @@ def test_packages_that_cannot_be_had_are_a_sentence_each(index, tmp_path, monkey
         with pytest.raises(ToolRunnerError, match=why):
             add_toolbox(name)
     index.stop()
-    with pytest.raises(PreparationError, match="could not be reached"):
+    with pytest.raises(PreparationError, match="takes no connections"):
         add_toolbox("plain")
     assert names() == left() == []
 

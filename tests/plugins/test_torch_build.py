@@ -84,7 +84,7 @@ def test_a_folder_of_wheels_is_an_index_of_torch(pypi, envs, card, tmp_path):  #
 def test_an_index_that_the_settings_name_is_the_only_one(pypi, own, envs, card, tmp_path):  # noqa: F811
     own.stop()
     uv = UvRunnerService({"environments_dir": str(envs), "torch_index": own.url})
-    with pytest.raises(PreparationError, match="could not be reached"):
+    with pytest.raises(PreparationError, match="takes no connections"):
         run(uv, tmp_path)
 
 
