@@ -374,6 +374,17 @@ def test_other_objects_are_measured_in_their_own_image(measure, by):
     assert widget.row(IMAGE.name).message() == ""
 
 
+def test_without_objects_nothing_is_told_of_them(form, model_viewer, tmp_path):
+    raw = model_viewer.add_image(RAW, name="raw")
+    widget = form(measuring(OBJECTS_ONLY, replace(IMAGE, kinds=KINDS)))
+    row = widget.row(IMAGE.name)
+    assert (widget.values()["mask"], widget.values()[IMAGE.name]) == (None, raw)
+    assert row.message() == ""
+    tifffile.imwrite(tmp_path / "mask.tif", MASK)
+    widget.set_values({"mask": tmp_path / "mask.tif"})
+    assert row.message() == ""
+
+
 def test_an_image_that_a_hand_chose_stays_and_is_told(measure, model_viewer):
     widget, (control, treated), objects = measure
     other = model_viewer.add_image(RAW, name="channel 2")

@@ -192,8 +192,8 @@ class LayerChooser:
         if images:
             return f"Measured in the original, not in “{images[0]}”.", None
         joined = {one.join for one in self.model.tool.outputs}
-        objects = [leaf.value for leaf in self.model.leaves() if leaf.parameter.name in joined]
-        for one in objects:
+        into = [leaf.value for leaf in self.model.leaves() if leaf.parameter.name in joined]
+        for one in [each for value in into for each in as_list(value) if _is_picture(each)]:
             source = self.original(one)
             if source is not None and not relatives(layer, [source]):
                 name, own = told(layer)[0], told(source)[0]
