@@ -51,7 +51,7 @@ def why_unreached(said: str, proxy: str) -> tuple[str, bool]:
     tuple of str and bool
         Nothing, where something else has failed.
     """
-    low = re.sub(r"://[^\s)`'\"]+", "", said.lower())  # which may name “certificates”
+    low = re.sub(r"https?://[^\s)`'\"]+", "url", said.lower())  # which may name “certificates”
     for signs, why in _PROXY.items():
         if re.search(signs, low):
             return f"cannot be reached: {proxy or 'the proxy of this network'} {why}", True
