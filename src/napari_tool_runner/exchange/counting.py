@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.exchange.blocks import middle_plane
-from napari_tool_runner.exchange.model import items
+from napari_tool_runner.exchange.geometry import geometry_of
 from napari_tool_runner.exchange.noise import MEDIAN_OF_NORMAL
 from napari_tool_runner.exchange.snapshots import layer_kind, snapshot
 from napari_tool_runner.tools.model import LayerKind
@@ -128,12 +128,11 @@ def counted(loaded: LoadedOutput, *, numbered: bool = False) -> Counted | None:
 
 def _in_channels(loaded: LoadedOutput, pixels: np.ndarray) -> tuple[int, ...]:
     """Return how many objects there are in each channel, where there are some."""
-    axes = [str(one).lower() for one in items(loaded.attributes.get("axis_labels", ()))]
-    if len(axes) != pixels.ndim or not {"c", "channel"} & {*axes}:
+    labels = loaded.attributes.get("axis_labels")
+    at = geometry_of(pixels.ndim, pixels.shape, axis_labels=labels).axes.find("C")
+    if at < 0 or not 1 < pixels.shape[at] <= _CHANNELS:
         return ()
-    at = next(i for i, name in enumerate(axes) if name in ("c", "channel"))
-    planes = np.moveaxis(pixels, at, 0)
-    return tuple(len(_sizes(one)[0]) for one in planes) if 1 < len(planes) <= _CHANNELS else ()
+    return tuple(len(_sizes(one)[0]) for one in np.moveaxis(pixels, at, 0))
 
 
 def least_size(sizes: np.ndarray) -> int:

@@ -217,13 +217,11 @@ def _aligned(own: Geometry, grid: Geometry, index: Index) -> list[tuple[int, int
 
 def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnapshot:
     array = snap.pixels
-    own, axes = snap.geometry, counterparts(snap.geometry, grid)
-    aligned = zip(_aligned(own, grid, index), own.shape, strict=True)
     picked = [
-        range(size)[
-            entry if size == length else _at_same_place(own, axis, grid, axes[axis], entry)
-        ]
-        for axis, ((length, entry), size) in enumerate(aligned)
+        range(size)[_index_along(snap.geometry, axis, grid, other, index)]
+        for axis, (size, other) in enumerate(
+            zip(snap.geometry.shape, counterparts(snap.geometry, grid), strict=True)
+        )
     ]
     ranges = [p if isinstance(p, range) else range(p, p + 1) for p in picked]
     kept = [axis for axis, p in enumerate(picked) if isinstance(p, range)]
@@ -241,21 +239,27 @@ def _cut_pixels(snap: LayerSnapshot, grid: Geometry, index: Index) -> LayerSnaps
     )
 
 
-def _at_same_place(
-    own: Geometry, axis: int, grid: Geometry, other: int, entry: int | slice
+def _index_along(
+    own: Geometry, axis: int, grid: Geometry, other: int, index: Index
 ) -> int | slice:
-    """Return the index along an axis of another size that lies where `entry` of the grid does.
+    """Return what of an axis of pixels goes with the grid's axis `other` (-1: none) at `index`.
 
-    All of it where that is no single slice, or the axes have no names or lie askew.
+    Where their sizes differ: what lies in the place of a single slice, if the axes have names and
+    none lies askew; else all of it.
     """
     whole = slice(None)
+    if other < 0:
+        return whole
+    entry = index[other]
+    if own.shape[axis] == grid.shape[other]:
+        return entry
     askew = own.affine is not None or grid.affine is not None
-    if isinstance(entry, slice) or other < 0 or askew or not (own.labels and grid.labels):
+    if isinstance(entry, slice) or askew or not (own.labels and grid.labels):
         return whole
     place = grid.translate[other] + grid.scale[other] * entry
-    index = (place - own.translate[axis]) / own.scale[axis]
-    found = round(index)
-    is_there = 0 <= found < own.shape[axis] and abs(index - found) < 1e-3
+    at = (place - own.translate[axis]) / own.scale[axis]
+    found = round(at)
+    is_there = 0 <= found < own.shape[axis] and abs(at - found) < 1e-3
     return found if is_there and own.units[axis] == grid.units[other] else whole
 
 

@@ -78,16 +78,16 @@ def refused_beside(
         Whether the tool gets slices: then only axes that both have tell that they differ.
     """
     mine, rest = _long(own), _long(theirs)
-    sizes, others = [size for _, size in mine], [size for _, size in rest]
-    shared = [(size, dict(rest)[axis]) for axis, size in mine if axis in dict(rest)]
-    names = ["".join(axis for axis, _ in axes) for axes in (mine, rest)]
-    known, both = "Q" not in "".join(names), len(shared) == len(mine)
+    sizes, others, along_rest = [size for _, size in mine], [size for _, size in rest], dict(rest)
+    shared = [(size, along_rest[axis]) for axis, size in mine if axis in along_rest]
+    known = "Q" not in {axis for axis, _ in (*mine, *rest)}
+    both = len(shared) == len(mine)
     if parameter.likeness is Likeness.AXES:
         fits = both if cut else len(mine) == len(rest) and (both or not known)
         wanted = "take images with the same axes"
     elif cut:
         # where the other one has a single step, that slice is taken of this one
-        meet = all(axis in dict(rest) or axis in theirs.axes for axis, _ in mine)
+        meet = all(axis in along_rest or axis in theirs.axes for axis, _ in mine)
         fits, wanted = meet and all(a == b for a, b in shared), "take images of one size"
     elif parameter.likeness is Likeness.PART:
         last = zip(sizes[::-1], others[::-1], strict=False)

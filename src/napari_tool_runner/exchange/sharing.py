@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from napari_tool_runner._lazy import np
 from napari_tool_runner.errors import OutputError
@@ -146,7 +146,7 @@ def as_its_file(snap: LayerSnapshot) -> LayerSnapshot:
 
 def note_values(data: object) -> None:
     """Remember the values of an array that anybody can write to, as long as it is there."""
-    if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "biufc":
+    if _is_writeable(data):
         number = id(data)
         _noted[number] = weakref.ref(data, lambda _: _noted.pop(number, None)), _values(data)
 
@@ -170,9 +170,12 @@ def content_of(snap: LayerSnapshot) -> str:
             digest.update(f"{np.shape(part)}".encode())
             digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
-    data = snap.pixels
-    known = isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "biufc"
-    return _values(np.asarray(data)) if known else ""
+    return _values(snap.pixels) if _is_writeable(snap.pixels) else ""
+
+
+def _is_writeable(data: object) -> TypeGuard[np.ndarray]:
+    """Whether it is an array of numbers in memory that anybody can write to."""
+    return isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.kind in "biufc"
 
 
 def _mapped(path: Path) -> np.memmap | None:

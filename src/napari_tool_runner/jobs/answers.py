@@ -130,9 +130,9 @@ class Answers:
             key = self._key()
             if kept := _keeping.get(key):  # it ended this very moment
                 kept.done.wait(_WAIT)
-            seconds = self._cache.seconds(key) if key else None
-            if seconds is not None:
-                self._found = self._place.look_for(seconds, self._context)
+            if key and self._cache.holds(key):
+                took = partial(self._cache.seconds, key)
+                self._found = self._place.look_for(took, self._context)
         except (OSError, OutputError, ToolRunnerError):
             return None  # what is wrong is told by the run
         return self._found

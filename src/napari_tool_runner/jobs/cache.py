@@ -106,10 +106,14 @@ class ResultCache:
         seal = with_seal({"question": question}, self.folder).get("seal")
         return seal if isinstance(seal, str) else ""
 
-    def seconds(self, key: str) -> float | None:
-        """Return how long the run of `key` took, in whatever place; None: there is no entry."""
+    def holds(self, key: str) -> bool:
+        """Whether there is an entry of `key`, of whatever place."""
+        return os.path.exists(self.folder / key / _ENTRY)
+
+    def seconds(self, key: str) -> float:
+        """Return how long the run of `key` took, in whatever place; 0: there is no entry."""
         entry = self._read(self.folder / key)
-        return None if entry is None else entry.seconds
+        return 0.0 if entry is None else entry.seconds
 
     def find(self, key: str, target: Path, place: str = "") -> KeptRun | None:
         """Return the earlier run of `key`, with its files brought below `target`; None without.

@@ -54,8 +54,8 @@ class Place:
         _known.add(self._service)
         return told
 
-    def look_for(self, seconds: float, context: ExecContext) -> Told | None:
-        """Return what the service says within as long as an earlier run took; else None.
+    def look_for(self, took: Callable[[], float], context: ExecContext) -> Told | None:
+        """Return what the service says within the seconds that an earlier run took; else None.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Place:
 
         forget = context.cancel.on_cancel(ended.set)
         threading.Thread(target=look, name="place", daemon=True).start()
-        end = time.monotonic() + max(_PATIENCE, seconds)
+        end = time.monotonic() + max(_PATIENCE, took())
         if not ended.wait(_SILENT):
             context.report(Progress("Looking for an earlier run"))
             ended.wait(end - time.monotonic())

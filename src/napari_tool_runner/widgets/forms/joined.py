@@ -10,8 +10,6 @@ from napari_tool_runner.tools.model import DataParameter
 from napari_tool_runner.widgets.forms.given import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.node import LeafNode
 
@@ -44,7 +42,7 @@ class Joined:
 
     def __init__(self, chooser: _Chooser) -> None:
         self._chooser = chooser
-        self._kept: dict[str, Callable[[], object | None]] = {}
+        self._kept: dict[str, weakref.ref[object]] = {}
 
     def keep(self, leaf: LeafNode) -> None:
         """Remember that no hand chose the layer that an input has from now on."""
@@ -72,14 +70,10 @@ class Joined:
             self.keep(other)
 
     def _by_hand(self, leaf: LeafNode) -> bool:
-        kept = self._kept.get(leaf.name, _nothing)()
-        return leaf.chosen and (kept is None or kept is not leaf.value)
+        kept = self._kept.get(leaf.name)
+        return leaf.chosen and not (kept is not None and kept() is leaf.value)
 
 
 def _is_layer(value: object) -> bool:
     """Whether it is one layer of any kind."""
     return value is not None and path_of(value) is None and not isinstance(value, list | tuple)
-
-
-def _nothing() -> object | None:
-    return None
