@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Literal
+
+from napari_tool_runner.tools.toolbox.stems import fold
 
 __all__ = ["Sense", "begins", "means", "words_of"]
 
@@ -65,9 +66,7 @@ _GOES_ON = re.compile(
 
 def words_of(*texts: str) -> list[str]:
     """Return the words of texts in lower case, without accents."""
-    plain = unicodedata.normalize("NFKD", " ".join(texts).casefold())
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
-    return [word for word in re.split(r"[^a-z]+", plain) if word]
+    return re.findall("[a-z]+", fold(" ".join(texts)))
 
 
 def means(words: list[str]) -> frozenset[Sense]:
