@@ -112,11 +112,13 @@ class Getting:
 
     def _installed(self) -> Offer | None:
         """Return the toolbox of a package of this Python that was hidden, None if it has none."""
-        asked = _normal(self.what)
+        from packaging.utils import canonicalize_name
+
+        asked = canonicalize_name(self.what)
         found = [
             one
             for one in added_toolboxes(self._config)
-            if one.about.kind == "installed" and _normal(one.about.origin) == asked
+            if one.about.kind == "installed" and canonicalize_name(one.about.origin) == asked
         ]
         if not found:
             return None
@@ -278,10 +280,6 @@ def _newest(archive: Path) -> str:
     with zipfile.ZipFile(archive) as opened:
         dates = [info.date_time for info in opened.infolist()]
     return "of {:04}-{:02}-{:02}".format(*max(dates)[:3]) if dates else ""
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @contextmanager

@@ -102,11 +102,13 @@ def check_pins(wheels: Sequence[Wheel], pins: Sequence[str]) -> None:
     PreparationError
         A file of the index is another than that lock says.
     """
+    from packaging.utils import canonicalize_name
+
     known: dict[str, set[str]] = {}
     for pin in pins:
         name, *hashes = pin.replace("==", " ", 1).split()
         found = {one.partition("sha256:")[2] for one in hashes if "sha256:" in one}
-        known.setdefault(re.sub(r"[-_.]+", "-", name).lower(), set()).update(found)
+        known.setdefault(canonicalize_name(name), set()).update(found)
     for one in wheels:
         if (wanted := known.get(one.name)) and one.sha256 not in wanted:
             raise PreparationError(
