@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import jobs, tools
-from napari_tool_runner.arguments import agreed, config_of
+from napari_tool_runner.arguments import agreed, config_of, echo
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.printing import print_json, say, show
@@ -64,7 +64,7 @@ def make_ready(args: Namespace) -> int:
     ready = sum(one.plan.ready for one in found)
     for one in todo:
         try:
-            one.make(_echo)
+            one.make(echo)
             ready += 1
         except (ToolRunnerError, OSError) as error:
             say(f"error: {seen(one.tool.id)}: {error}")
@@ -86,10 +86,3 @@ def _told(one: jobs.Readiness) -> dict[str, object]:
     fetches = [{"what": fetch.what, "size": fetch.size} for fetch in one.plan.fetches]
     told = {"tool": one.tool.id, "service": one.service, "fetches": fetches}
     return {**told, "problems": list(one.plan.problems), "ready": one.plan.ready}
-
-
-def _echo(event: object) -> None:
-    from napari_tool_runner.plugins import OutputLine
-
-    if isinstance(event, OutputLine):
-        say(event.text)

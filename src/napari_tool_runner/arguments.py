@@ -1,4 +1,4 @@
-"""What the arguments of a verb name: configuration, tool, values, job, a place for results."""
+"""What verbs share: what their arguments name, a question, and what a program says meanwhile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs import Job, JobResult, RunRecord
     from napari_tool_runner.tools import Tool
 
-__all__ = ["agreed", "config_of", "delivered", "record_of", "tool_of", "values_of"]
+__all__ = ["agreed", "config_of", "delivered", "echo", "record_of", "tool_of", "values_of"]
 
 
 def config_of(args: Namespace) -> Config:
@@ -78,3 +78,11 @@ def agreed(args: Namespace, question: str, otherwise: str) -> bool:
         say(otherwise)
         return False
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def echo(event: object) -> None:
+    """Say what a program writes while it is waited for."""
+    from napari_tool_runner.plugins import OutputLine
+
+    if isinstance(event, OutputLine):
+        say(event.text)

@@ -6,15 +6,13 @@ import shlex
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import jobs
-from napari_tool_runner.arguments import agreed, config_of
+from napari_tool_runner.arguments import agreed, config_of, echo
 from napari_tool_runner.printing import print_json, say, show
 from napari_tool_runner.quoting import one_line, seen
 from napari_tool_runner.tools.toolbox.added import added_toolboxes
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from napari_tool_runner.plugins import Event
 
 __all__ = ["toolboxes"]
 
@@ -58,7 +56,7 @@ def _list(args: Namespace) -> int:
 def _add(args: Namespace) -> int:
     from napari_tool_runner.plugins import Package
 
-    getting = jobs.Getting(args.what, config_of(args), _echo)
+    getting = jobs.Getting(args.what, config_of(args), echo)
     found = getting.find()
     if isinstance(found, Package):
         say(found.text)
@@ -85,10 +83,3 @@ def _add(args: Namespace) -> int:
     folder = shlex.quote(str(added.folder))
     say(f"Its tools run once it is approved: napari-tool-runner trust {seen(folder)}")
     return 0
-
-
-def _echo(event: Event) -> None:
-    from napari_tool_runner.plugins import OutputLine
-
-    if isinstance(event, OutputLine):
-        say(event.text)
