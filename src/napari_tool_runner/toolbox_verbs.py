@@ -68,7 +68,7 @@ def _add(args: Namespace) -> int:
         say("\n".join([one_line(found.about.text), *found.lines()]))
         question = "Add it to your toolboxes?"
         if (before := found.before(name)) is not None:
-            was, what = one_line(before.about.text), found.difference(name)
+            was, what = one_line(before.about.text), found.difference(before)
             say(f"“{before.name}” is there already: {was}. {what}")
             question = "Put this in its place?"
         if not agreed(args, question, "nothing was added; add --yes"):

@@ -192,7 +192,9 @@ def test_another_version_takes_its_place_and_is_asked_about(tmp_path):
     with pytest.raises(ToolboxError, match=r"There is a toolbox “spots” already \(a\.zip, 1\.2\)"):
         add_toolbox(newer)
     offer = Getting(str(newer), load_config()).find()
-    assert offer.difference() == "1 file changed, 1 file gone."
+    before = offer.before()
+    assert before is not None
+    assert offer.difference(before) == "1 file changed, 1 file gone."
     offer.drop()
     assert left() == ["spots"]
     assert add_toolbox(newer, replace=True) == folder
@@ -200,7 +202,7 @@ def test_another_version_takes_its_place_and_is_asked_about(tmp_path):
     assert trust.state is TrustState.CHANGED
     assert {*trust.changes} == {"changed spots.xml", "removed run.sh"}
     same = Getting(str(newer), load_config()).find()
-    assert same.difference() == "Its files are the same."
+    assert same.difference(before) == "Its files are the same."
     same.drop()
     other = add_toolbox(newer, name="other spots")
     assert other.name == "other_spots"

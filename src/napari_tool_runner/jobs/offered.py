@@ -69,11 +69,8 @@ class Offer:
         place = fetched_folder(safe_name(name or self.name))
         return next((one for one in added_toolboxes(self.config) if one.folder == place), None)
 
-    def difference(self, name: str = "") -> str:
+    def difference(self, before: AddedToolbox) -> str:
         """Return what it would change in the toolbox whose place it takes."""
-        before = self.before(name)
-        if before is None:
-            return ""
         try:
             marks = [
                 {file: entry.mark for file, entry in look(folder).items()}

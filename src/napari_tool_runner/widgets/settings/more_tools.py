@@ -326,4 +326,4 @@ def _clash(offer: Offer, name: str) -> tuple[str, str]:
     if before is None:
         return name, ""
     was = one_line(before.about.text)
-    return name, f"“{before.name}” is there already ({was}). {offer.difference(name)}"
+    return name, f"“{before.name}” is there already ({was}). {offer.difference(before)}"
