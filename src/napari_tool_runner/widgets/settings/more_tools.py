@@ -83,11 +83,12 @@ class MoreToolsDialog(QDialog):
         self.zip_button = QPushButton("Zip…")
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
+        self.progress.setRange(0, 0)  # nothing here tells how far it is
         self.phase = plain_label(shrinks=True)
         self.cancel_button = QPushButton("Cancel")
         self.working = QWidget()
-        row = self.phase, (self.progress, 1), self.cancel_button
-        filled(QHBoxLayout(self.working), (row[0], 1), *row[1:])
+        row = (self.phase, 1), (self.progress, 1), self.cancel_button
+        filled(QHBoxLayout(self.working), *row)
         self.facts = plain_label(wrap=True, shrinks=True)
         self.tools = QListWidget()
         self.tools.setAccessibleName("Tools in it")
@@ -279,10 +280,7 @@ class MoreToolsDialog(QDialog):
             to_the_end(offer.drop, "an offer")
 
     def _show_progress(self) -> None:
-        progress = self._work.progress
-        self.phase.setText(f"{progress.phase}…")
-        self.progress.setMaximum(int(progress.total or 0))
-        self.progress.setValue(int(progress.done))
+        self.phase.setText(f"{self._work.progress.phase}…")
 
     def _typed(self) -> None:
         free = not self._busy
