@@ -116,7 +116,7 @@ def test_a_folder_that_holds_too_much(
 
 
 def test_a_folder_that_is_too_deep(box: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weighing, "_DEEPEST", 3)
+    monkeypatch.setattr(weighing, "DEEPEST", 3)
     (box / "1" / "2" / "3").mkdir(parents=True)
     approved.look(box)
     (box / "1" / "2" / "3" / "4").mkdir()

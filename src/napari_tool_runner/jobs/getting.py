@@ -151,8 +151,8 @@ class Getting:
             if len(inner) == 1 and inner[0].is_dir():
                 content = inner[0]  # as of a repository: all lies in one folder
             name = content.name if content.name != "content" else path.stem
-            met = _VERSIONED.fullmatch(name) or _VERSIONED.fullmatch(path.stem)
             named = _VERSIONED.fullmatch(name)
+            met = named or _VERSIONED.fullmatch(path.stem)
             about = About("zip", str(path), met["version"] if met else _newest(path))
             return self._offer(named["name"] if named else name, about, content, draft, left)
 

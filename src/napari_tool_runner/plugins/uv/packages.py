@@ -85,7 +85,7 @@ def find_package(asked: str, config: Config, folder: Path, cancel: CancelToken) 
         *("--python", wanted.python.path),
         *(["--no-index"] if "UV_NO_INDEX" in wanted.indexes.variables else []),
     ]
-    _call(wanted, _context(folder, cancel), words)
+    _call(wanted, ExecContext(folder, folder, folder, cancel=cancel), words)
     text = lock.read_text(encoding="utf-8")
     (wheel,) = read_lock(text)
     if wheel.size is not None and (why := too_much(1, wheel.size)):
@@ -137,10 +137,6 @@ def _wanted(asked: str, config: Config, folder: Path) -> Wanted:
 def _call(wanted: Wanted, context: ExecContext, words: list[str]) -> None:
     # a cache for itself: what is unpacked there is bounded, and goes with the rest
     call_uv(wanted, context, words, more={"UV_CACHE_DIR": str(wanted.store.uv_cache)})
-
-
-def _context(folder: Path, cancel: CancelToken) -> ExecContext:
-    return ExecContext(folder, folder, folder, cancel=cancel)
 
 
 @contextmanager

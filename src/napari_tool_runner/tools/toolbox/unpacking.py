@@ -15,12 +15,11 @@ from napari_tool_runner.errors import ToolboxError
 from napari_tool_runner.names import count_text, file_name, size_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.sealed import facts_below
-from napari_tool_runner.tools.toolbox.weighing import MOST_BYTES, MOST_FILES, refuse_full
+from napari_tool_runner.tools.toolbox.weighing import DEEPEST, MOST_BYTES, MOST_FILES, refuse_full
 
 __all__ = ["holds_too_much", "too_much", "unpack"]
 
 _CHUNK = 2**20
-_DEEPEST = 64
 _MOST_LISTED = 64 * 2**20
 """Bytes of the list of an archive's files: about 300 for each of them."""
 _END = b"PK\x05\x06"
@@ -134,7 +133,7 @@ def _parts(info: zipfile.ZipInfo, name: str) -> tuple[str, ...]:
     path = info.filename.replace("\\", "/")
     parts = tuple(part for part in path.split("/") if part not in ("", "."))
     drive = len(path) > 1 and path[1] == ":"
-    if len(parts) > _DEEPEST:
+    if len(parts) > DEEPEST:
         raise ToolboxError(f"{name} is no toolbox: its folders are nested too deeply.")
     if path.startswith("/") or drive or ".." in parts:
         where = one_line(info.filename, 80)

@@ -13,7 +13,7 @@ from napari_tool_runner.names import size_text
 from napari_tool_runner.storage import user_data
 from napari_tool_runner.tools.candidate import holds_macros
 
-__all__ = ["BYTECODE", "MOST_BYTES", "MOST_FILES", "VERSIONS", "refuse_full", "weighed"]
+__all__ = ["BYTECODE", "DEEPEST", "MOST_BYTES", "MOST_FILES", "VERSIONS", "refuse_full", "weighed"]
 
 VERSIONS = frozenset({".git", ".hg", ".svn", ".bzr", "CVS"})
 """Folders of version control."""
@@ -23,7 +23,7 @@ BYTECODE = (".pyc", ".pyo")
 MOST_FILES = 200_000
 MOST_BYTES = 2 * 10**9
 _SPARE = 10**9  # bytes of a disk, or a tenth of it, that no copy takes
-_DEEPEST = 64
+DEEPEST = 64
 
 
 def weighed(
@@ -114,7 +114,7 @@ def _files(folder: Path, *, whole: bool = False) -> Iterator[tuple[str, str, str
                     continue
             mode = os.lstat(path).st_mode
             if stat.S_ISDIR(mode):
-                if len(above) > _DEEPEST:
+                if len(above) > DEEPEST:
                     raise TrustError(f"The folder {folder} is nested too deeply ({name}).")
                 waiting.append((f"{name}/", path, (*above, path)))
             elif stat.S_ISREG(mode):

@@ -229,8 +229,7 @@ class SettingsDialog(QDialog):
         """Show the folders that were added or removed elsewhere; what was edited here stays."""
         config, _ = _read()
         texts = toolbox_texts(config)
-        for row in reversed(range(self.folders.count())):
-            text = self.folder_paths()[row]
+        for row, text in reversed([*enumerate(self.folder_paths())]):
             if text in self._folders_then and text not in texts:
                 self.folders.takeItem(row)
         for text, path in zip(texts, config.own(settings.TOOLBOXES), strict=True):
