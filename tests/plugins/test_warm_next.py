@@ -99,6 +99,18 @@ def test_it_is_ended_with_what_it_left(programs: Programs) -> None:
         programs.wait_for_next()
 
 
+def test_what_lost_its_parent_is_no_child_of_the_program(programs: Programs) -> None:
+    text = """
+        import numpy, os, subprocess
+        subprocess.run(["sh", "-c", "sleep 0.01 &"])
+        try:
+            print(os.wait()[1])
+        except ChildProcessError:
+            print("none")
+    """
+    assert programs.both("python", programs.script(text))[1] == ["none"]
+
+
 @_no_walls
 def test_what_waited_shows_no_more_than_the_walls(tmp_path: Path) -> None:
     programs = Programs(tmp_path / "jobs" / "tool" / "job" / "io", enclose=True)

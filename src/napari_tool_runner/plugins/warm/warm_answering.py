@@ -94,10 +94,8 @@ class Answering:
         for one in places:
             enter(one)
         close_all(places)
-        if not (self._enclosed or self._within):
-            adopt_orphans()
         mine, link = socket.socketpair()
-        pid = os.fork()
+        pid = self._fork()
         if pid == 0:
             mine.close()
             take_memory()
@@ -112,10 +110,7 @@ class Answering:
         _, files = receive(mine)
         if not files:
             os._exit(0)
-        bell = os.pipe()
-        carry(
-            pid, socket.socket(fileno=files[0]), bell, alone=not (self._enclosed or self._within)
-        )
+        carry(pid, socket.socket(fileno=files[0]), os.pipe(), alone=self._alone)
 
     def _check(self, call: Call, root: str) -> None:
         """Raise where packages would have been imported otherwise than here."""
@@ -161,13 +156,22 @@ class Answering:
         close_all(namespaces)
         if self._enclosed:
             give_up_rights(self._walls)
-        elif not self._within:
-            adopt_orphans()
 
     def _carry(self, call: Call, connection: socket.socket) -> None:
         """Fork, and go on in what runs the script; pass signals to it, and its end back."""
         bell = os.pipe()
-        pid = os.fork()
+        pid = self._fork()
         if pid:
             close_all(call.files)
-            carry(pid, connection, bell, alone=not (self._enclosed or self._within))
+            carry(pid, connection, bell, alone=self._alone)
+
+    def _fork(self) -> int:
+        """Fork what is to run a script: what has lost its parent below is a child of this."""
+        if self._alone:
+            adopt_orphans()
+        return os.fork()
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there are no walls, with which all ends that a program started."""
+        return not (self._enclosed or self._within)
