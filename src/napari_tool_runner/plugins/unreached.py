@@ -36,7 +36,9 @@ _SERVER = {
 """What rattler, uv (Rust) and engines (Go) say, in this order, and what it means."""
 
 
-def why_unreached(said: str, proxy: str) -> tuple[str, bool]:
+def why_unreached(
+    said: str, proxy: str, unnamed: str = "the proxy of this network"
+) -> tuple[str, bool]:
     """Return what is to be said of a server behind its name, and whether of the proxy.
 
     Parameters
@@ -45,6 +47,8 @@ def why_unreached(said: str, proxy: str) -> tuple[str, bool]:
         By the program that asked it.
     proxy : str
         As in *the proxy 192.0.2.9:3128, which is set here,*; empty: none is known.
+    unnamed : str
+        What one is called then, where it has spoken all the same.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def why_unreached(said: str, proxy: str) -> tuple[str, bool]:
     low = re.sub(r"https?://[^\s)`'\"]+", "url", said.lower())  # which may name “certificates”
     for signs, why in _PROXY.items():
         if re.search(signs, low):
-            return f"cannot be reached: {proxy or 'the proxy of this network'} {why}", True
+            return f"cannot be reached: {proxy or unnamed} {why}", True
     if re.search(_PAGE, low):
         if proxy:
             why = "answers as no proxy does, perhaps with a page where one logs in"

@@ -96,13 +96,12 @@ def why_no_image(said: str) -> tuple[str, str]:
     lowered = said.lower()
     proxy = re.search(r"proxyconnect tcp: dial tcp:? (?:lookup )?([\w.:-]+\w)", lowered)
     asked = f"the proxy of the engine, {proxy[1]}," if proxy else ""
-    why, by_proxy = why_unreached(said, asked)
+    why, by_proxy = why_unreached(said, asked, "the proxy of the engine")
     if not by_proxy:  # a registry's own words
         for signs, sentence, hint in _WORDS:
             if any(sign in lowered for sign in signs):
                 return f"{sentence} The engine said: {{said}}", hint
     if why:
-        why = why.replace("the proxy of this network", "the proxy of the engine")
         return f"The registry {{registry}}, which has the image {{image}}, {why}.", _NETWORK
     sentence = "The image {image} cannot be pulled. The engine said: {said}"
     return sentence, "Try `docker pull` by hand."
