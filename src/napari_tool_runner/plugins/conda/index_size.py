@@ -49,10 +49,8 @@ async def read_bounded(reading: Awaitable[_T], folder: Path, channel: str, most:
                 hint="No sound channel has such an index: use another.",
             )
 
-        silence.look(channel)
-
     silence = Silence(lambda: _arrived(folder))
-    return await watched(reading, look)
+    return await watched(reading, look, lambda: silence.look(channel))
 
 
 def _arrived(folder: Path) -> int:
