@@ -493,6 +493,9 @@ def test_a_facility_says_which_indexes_and_toolboxes(index, tmp_path, monkeypatc
     path.write_text(json.dumps({"policy": {"indexes": ["https://pypi.org/simple"]}}))
     with pytest.raises(TrustError, match="does not allow the index"):
         add_toolbox("cell-tools")
+    path.write_text(json.dumps({"policy": {"indxes": []}}))  # a slip forbids, as for jobs
+    with pytest.raises(TrustError, match=r"“indxes”, which is not known .*“indexes”"):
+        add_toolbox("cell-tools")
     path.write_text(json.dumps({"locked": ["process.xml_dirs"]}))
     with pytest.raises(ToolboxError, match="Your facility says which toolboxes there are"):
         add_toolbox("cell-tools")

@@ -57,11 +57,8 @@ def obey_policy(
         return
     place = service.place(tool)
     for policy in policies:
-        for why in _refusals(policy, name, place, own=_is_its_own(tool, permit, policy)):
-            raise TrustError(
-                f"“{tool.name}” was not run: {why} ({policy.place}).",
-                hint="Ask those who look after that file.",
-            )
+        own = _is_its_own(tool, permit, policy)
+        _obey(policy, _refusals(policy, name, place, own=own), f"“{tool.name}” was not run")
 
 
 def obey_origins(origins: Iterable[Origin], config: Config, not_done: str) -> None:
@@ -73,10 +70,15 @@ def obey_origins(origins: Iterable[Origin], config: Config, not_done: str) -> No
         Names what is not allowed, and the file of the policy.
     """
     for policy in config.policies:
-        for why in _forbidden(policy, origins):
-            raise TrustError(
-                f"{not_done}: {why} ({policy.place}).", hint="Ask those who look after that file."
-            )
+        _obey(policy, _forbidden(policy, origins), not_done)
+
+
+def _obey(policy: Config, reasons: Iterable[str], not_done: str) -> None:
+    """Raise the first of the `reasons`; a slip in the policy is one before them."""
+    for why in chain(_slips(policy), reasons):
+        raise TrustError(
+            f"{not_done}: {why} ({policy.place}).", hint="Ask those who look after that file."
+        )
 
 
 def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
@@ -95,13 +97,16 @@ def _is_its_own(tool: Tool, permit: Permit, policy: Config) -> bool:
     return False
 
 
-def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:
+def _slips(policy: Config) -> Iterator[str]:
     for key in policy.section("policy"):
         if f"policy.{key}" not in settings.TABLE:  # a slip would forbid nothing
             near = settings.did_you_mean(f"policy.{key}").removeprefix("policy.")
             yield f"your facility's policy says “{key}”, which is not known" + (
                 f" (did they mean “{near}”?)" if near else ""
             )
+
+
+def _refusals(policy: Config, service: str, place: Place, *, own: bool) -> Iterator[str]:
     services = policy.own(settings.SERVICES_ALLOWED)
     # a plugin may have taken the name of a service of ours, which is not what was allowed; nor is
     # LOCAL, to which others leave a tool that needs nothing
