@@ -149,7 +149,7 @@ class Run:
             snap, digest = value if isinstance(value, LayerSnapshot) else None, ""
             if snap is not None:
                 self.stop_if_cancelled()
-                if record:  # first: who writes to it meanwhile is told of it
+                if record and self.request.may_measure:  # first: who writes meanwhile is told
                     self.contents.setdefault(name, exchange.content_of(snap))
                 exported = exchange.export(
                     snap,

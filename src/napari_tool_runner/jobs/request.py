@@ -153,6 +153,12 @@ class Request:
                     yield leaf.name, entry
 
     @property
+    def may_measure(self) -> bool:
+        """Whether a table of what goes in may come: not where all that comes is pixels."""
+        kinds = [one.kind for one in self.tool.outputs]
+        return bool(self.kinds) or not all(kind is not None and kind.is_pixels for kind in kinds)
+
+    @property
     def settings(self) -> dict[str, object]:
         """Full name -> value of what is no data, in JSON types."""
         found = leaves(self.tool.inputs, self.values)
