@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from threading import current_thread, main_thread
 from time import perf_counter
 
 import numpy as np
@@ -27,6 +28,7 @@ from napari_tool_runner.widgets.authoring.new_tool import NewToolDialog
 from napari_tool_runner.widgets.authoring.problems import ProblemsPanel, found_problems
 from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.history.panel import HistoryPanel
+from napari_tool_runner.widgets.running import admission
 from napari_tool_runner.widgets.settings.trust import TrustDialog
 
 WAIT = 60_000
@@ -186,16 +188,29 @@ def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="rights of files")
-def test_a_form_leaves_the_look_at_rights_to_the_run(qtbot, dock, folder, model_viewer):
+def test_the_window_never_waits_for_a_look_at_rights(
+    qtbot, dock, folder, model_viewer, monkeypatch
+):
     """A folder of 100,000 files stood in the way of the window at each save."""
+    looked: list[bool] = []
+
+    def noted(*args, quick: bool = False):
+        if not quick:
+            looked.append(current_thread() is main_thread())
+        return trust_state(*args, quick=quick)
+
+    monkeypatch.setattr(admission, "trust_state", noted)
     model_viewer.add_image(np.zeros((8, 8), np.uint8))
-    (folder / "more.txt").write_text("")
-    (folder / "more.txt").chmod(0o666)
     page = opened(qtbot, dock, "invert")
     qtbot.waitUntil(page.run_bar.run_button.isEnabled, timeout=WAIT)
-    assert page.run() is None
+    (folder / "more.txt").write_text("")
+    (folder / "more.txt").chmod(0o666)
+    change(folder / "invert.xml", '"Number"', '"Count"')  # rights alone are not followed
     told = page.run_bar.message.text
     qtbot.waitUntil(lambda: "Move that out of the folder" in told(), timeout=WAIT)
+    assert not page.run_bar.run_button.isEnabled()
+    assert looked
+    assert not any(looked)
 
 
 def test_what_kept_a_folder_from_running_is_gone(qtbot, dock, folder, model_viewer, tmp_path):
