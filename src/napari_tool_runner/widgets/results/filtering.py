@@ -94,13 +94,19 @@ def _mask(frame: pd.DataFrame, term: str, cut: np.ndarray | None) -> np.ndarray:
                 f"“{value}” is no number, and “{name}” holds numbers.",
                 hint=f"Write one, such as {name} {sign} 100.",
             ) from None
-        values = column.to_numpy()
-        mask = np.asarray(_COMPARE[sign](values, number), bool)
-        if sign in ("=", "=="):  # what was read in the table is meant, too
-            mask |= as_shown(values) == number
-        return mask & (as_shown(values) != number) if sign in ("!=", "≠") else mask
+        if sign in ("=", "=="):
+            return _equal(column, number)
+        if sign in ("!=", "≠"):
+            return ~_equal(column, number)
+        return np.asarray(_COMPARE[sign](column.to_numpy(), number), bool)
     fits = np.asarray(_COMPARE[sign](_words(column), value.strip("\"'").lower()), bool)
     return fits if sign in ("!=", "≠") else fits & column.notna().to_numpy(bool)
+
+
+def _equal(column: pd.Series, number: float) -> np.ndarray:
+    """Return which cells are a number, or read so in the table."""
+    values = column.to_numpy()
+    return np.asarray((values == number) | (as_shown(values) == number), bool)
 
 
 def _words(column: pd.Series) -> np.ndarray:
@@ -141,8 +147,7 @@ def _holding(frame: pd.DataFrame, word: str) -> np.ndarray:
         column = frame[name]
         if column.dtype.kind in "iufb":
             if number is not None:
-                values = column.to_numpy()
-                found |= (values == number) | (as_shown(values) == number)
+                found |= _equal(column, number)
         else:
             found |= np.array([word.lower() in text for text in _words(column)], bool)
     return found
