@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,13 @@ import numpy as np
 from napari_tool_runner.exchange import column_title, id_column
 from napari_tool_runner.names import count_text
 from napari_tool_runner.widgets.parts.texts import short
-from napari_tool_runner.widgets.results.measures import Plotted, means_by, plotted, value_text
+from napari_tool_runner.widgets.results.measures import (
+    Plotted,
+    chosen_of,
+    means_by,
+    plotted,
+    value_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +41,7 @@ def chosen_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, name: str) -
     if not len(chosen):
         return ""
 
-    def called(row: int) -> str:
-        return _called(rows, row)
-
+    called = partial(_called, rows)
     title, unit = _named(rows, name)
     if len(chosen) > 1:
         told = f"{count_text(len(chosen), noun)}, {title} {_span(column, values[chosen], unit)}"
@@ -54,9 +59,9 @@ def group_words(rows: Rows, shown: np.ndarray, chosen: np.ndarray, across: str, 
     """
     along, column = plotted(rows.frame[across]), plotted(rows.frame[name])
     places, means, groups = means_by(along.values[shown], column.values[shown])
-    held = np.bincount(groups[np.isin(shown, chosen) & (groups >= 0)], minlength=len(places))
-    wanted, whole = np.flatnonzero(held), np.bincount(groups[groups >= 0], minlength=len(places))
-    if not len(wanted) or not column.measures or (held != whole)[wanted].any():
+    held, every = chosen_of(groups, np.isin(shown, chosen))
+    wanted = np.flatnonzero(held)
+    if not len(wanted) or not column.measures or (held != every)[wanted].any():
         return ""
     what, measure = _named(rows, across)
     mean, unit = _named(rows, name)

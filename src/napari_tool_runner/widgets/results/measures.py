@@ -30,6 +30,7 @@ __all__ = [
     "Specks",
     "best_size",
     "bright_column",
+    "chosen_of",
     "cut_in",
     "giants_of",
     "is_measured",
@@ -97,6 +98,13 @@ def means_by(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.n
     groups = np.full(len(x), -1)
     groups[known] = inverse
     return places, np.bincount(inverse, y[known]) / np.bincount(inverse), groups
+
+
+def chosen_of(groups: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how many rows of each group of `means_by` are `chosen`, and how many there are."""
+    known = groups >= 0
+    every = np.bincount(groups[known])
+    return np.bincount(groups[known & chosen], minlength=len(every)), every
 
 
 def best_size(frame: pd.DataFrame) -> str:

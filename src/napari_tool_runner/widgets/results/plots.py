@@ -25,7 +25,7 @@ from napari_tool_runner.widgets.results.axes import (
 )
 from napari_tool_runner.widgets.results.chosen import chosen_words, group_words
 from napari_tool_runner.widgets.results.looks import CHOSEN, scale_of
-from napari_tool_runner.widgets.results.measures import Plotted, means_by, plotted
+from napari_tool_runner.widgets.results.measures import Plotted, chosen_of, means_by, plotted
 from napari_tool_runner.widgets.results.plot_bar import HISTOGRAM, LINE, SCATTER, PlotBar
 from napari_tool_runner.widgets.results.scale import ColorScale
 
@@ -114,11 +114,19 @@ class PlotPanel(Themed, QWidget):
 
     def _choose_one(self, pick: Callable[[np.ndarray], np.intp]) -> None:
         """Choose the row that `pick` takes by its value; in a line those of which the mean is."""
-        values, groups = self._values(self.bar.judged)[self._shown], np.arange(len(self._shown))
-        if self.kind.currentText() == LINE:
-            _, values, groups = means_by(self._values(self.across)[self._shown], values)
+        values, groups = self._compared(self._values(self.bar.judged))
         if np.isfinite(values).any():
             self.chosen.emit(self._shown[groups == pick(values)])
+
+    def _compared(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the largest is sought in, and which is that of each shown row.
+
+        In a line the means of `values`, else those of the rows themselves.
+        """
+        values = values[self._shown]
+        if self.kind.currentText() != LINE:
+            return values, np.arange(len(values))
+        return means_by(self._values(self.across)[self._shown], values)[1:]
 
     def load(self) -> None:
         """Import what draws, in the background, once."""
@@ -187,12 +195,13 @@ class PlotPanel(Themed, QWidget):
         figure.clear()
         self._selector = None
         why_none = self._why_none(kind)
-        self._offer_utmost("" if why_none else kind)
         if why_none:
             self.axes = None
+            self.bar.offer_utmost(False, all_same=False)
             self.hint.setText(why_none)
             self.canvas.draw_idle()
             return
+        self._offer_utmost()
         self.hint.setText(self._said() or HINTS[kind])
         self.axes = figure.add_subplot()
         plain_numbers(self.axes)
@@ -214,15 +223,13 @@ class PlotPanel(Themed, QWidget):
         told = group_words(rows, self._shown, self._chosen, across, name) if line else ""
         return told or chosen_words(rows, self._shown, self._chosen, name)
 
-    def _offer_utmost(self, kind: str) -> None:
-        """Let the largest and the smallest be chosen where there is one; no `kind`: nowhere."""
-        column = self._plotted(self.bar.judged) if kind else Plotted(np.zeros(0))
-        values = column.values[self._shown] if kind else column.values
-        if kind == LINE:
-            values = means_by(self._values(self.across)[self._shown], values)[1]
+    def _offer_utmost(self) -> None:
+        """Let the largest and the smallest be chosen where there is one."""
+        column = self._plotted(self.bar.judged)
+        values, _ = self._compared(column.values)
         values = values[np.isfinite(values)]
         differ = column.measures and len(values) > 0 and bool(values.min() < values.max())
-        self.bar.offer_utmost(differ, all_same=bool(kind) and column.measures and not differ)
+        self.bar.offer_utmost(differ, all_same=column.measures and not differ)
 
     def _name_axes(self, _: object = None) -> None:
         """Name what is across below the plot, where that is high enough: the list names it too."""
@@ -268,12 +275,11 @@ class PlotPanel(Themed, QWidget):
         x, y = self._values(self.across)[self._shown], self._values(self.up)[self._shown]
         places, means, groups = means_by(x, y)
         axes.plot(places, means, color=text_color(self).name(), marker="o", markersize=3)
-        held = np.isin(self._shown, self._chosen) & (groups >= 0)
-        part = np.isin(np.arange(len(places)), groups[held])
-        # of one of which not all is chosen the mean is another
-        whole = part & ~np.isin(np.arange(len(places)), groups[~held])
+        held, every = chosen_of(groups, np.isin(self._shown, self._chosen))
+        whole = held == every
         axes.plot(places[whole], means[whole], "o", color=CHOSEN, ms=7, clip_on=False)
-        base, ends = axes.get_xaxis_transform(), places[part & ~whole]
+        # of one of which not all is chosen the mean is another
+        base, ends = axes.get_xaxis_transform(), places[(held > 0) & ~whole]
         zeros = np.zeros(len(ends))
         axes.plot(ends, zeros, "^", color=CHOSEN, ms=7, clip_on=False, transform=base)
         self._edges = np.append(places - np.append(0, np.diff(places)) / 2, places[-1:])
