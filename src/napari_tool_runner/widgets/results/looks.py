@@ -104,8 +104,9 @@ class Highlight:
 
 def _restore(layer: Labels) -> Look:
     """Give a layer its look back; returns it."""
-    before, ours = _LOOKS.pop(layer, (None, None))
-    if before is not None and ours is not None:
+    looks = _LOOKS.pop(layer, None)
+    if looks is not None:
+        before, ours = looks
         if layer.colormap is ours.colormap:
             layer.colormap = before.colormap
         if layer.opacity == ours.opacity:
@@ -168,7 +169,9 @@ def color_by(layer: Layer, numbers: np.ndarray, values: np.ndarray, scale: Scale
 
 def scale_of(layer: Layer) -> Scale | None:
     """Return what the colours of a layer tell; None: they are not by a column, or not any more."""
-    scale, ours, _ = _SCALES.get(layer, (None, None, None))
+    if layer not in _SCALES:  # the colours of many points are not read for nothing
+        return None
+    scale, ours, _ = _SCALES[layer]
     now = _colors(layer)
     if isinstance(now, np.ndarray) and isinstance(ours, np.ndarray):
         return scale if np.array_equal(now, ours) else None
@@ -194,9 +197,9 @@ def _own_colors(layer: Layer) -> object:
 def _colors(layer: Layer) -> object:
     """Return the colours of a layer, as they are when nothing stands out in it."""
     if layer_kind(layer) is LayerKind.LABELS:
-        before, ours = _LOOKS.get(layer, (None, None))
-        out = before is not None and ours is not None and layer.colormap is ours.colormap
-        return before.colormap if out and before is not None else layer.colormap
+        looks = _LOOKS.get(layer)
+        out = looks is not None and layer.colormap is looks[1].colormap
+        return looks[0].colormap if looks is not None and out else layer.colormap
     return np.array(getattr(layer, "face_color", None))
 
 
