@@ -146,15 +146,10 @@ def look_at_all(viewer: ViewerModel, layer: Layer, places: Sequence[Sequence[flo
     if len(dims.displayed) != 2 or seen.shape[1] != 2:
         viewer.fit_to_view()
         return int((~here).sum())
-    center, half = np.array(camera.center, float), _half(viewer)
-    low, high = seen.min(axis=0), seen.max(axis=0)
-
-    def are_seen() -> bool:
-        return bool((low >= center[-2:] - half).all() and (high <= center[-2:] + half).all())
-
-    if not are_seen():
+    center, low, high = np.array(camera.center, float), seen.min(axis=0), seen.max(axis=0)
+    if not _has(viewer, center, (low, high)):
         center[-2:] = _filled(viewer, (low + high) / 2)
-        if are_seen():
+        if _has(viewer, center, (low, high)):
             camera.center = tuple(center)
         else:
             viewer.fit_to_view()
@@ -177,11 +172,14 @@ def _bounds(viewer: ViewerModel) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _is_whole(viewer: ViewerModel) -> bool:
     """Whether all of the shown layers lies in the canvas."""
-    bounds, half = _bounds(viewer), _half(viewer)
-    if bounds is None:
-        return False
-    (low, high), center = bounds, np.array(camera_of(viewer).center[-2:])
-    return bool((low >= center - half).all() and (high <= center + half).all())
+    bounds = _bounds(viewer)
+    return bounds is not None and _has(viewer, np.array(camera_of(viewer).center), bounds)
+
+
+def _has(viewer: ViewerModel, center: np.ndarray, bounds: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether all from the lower to the upper of `bounds` is in the canvas, around `center`."""
+    low, high, half = *bounds, _half(viewer)
+    return bool((low >= center[-2:] - half).all() and (high <= center[-2:] + half).all())
 
 
 def _see_whole(viewer: ViewerModel) -> None:
