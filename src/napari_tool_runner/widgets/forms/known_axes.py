@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from napari_tool_runner.exchange import snapshot
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
-
+    from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.tools.model import Parameter
 
-__all__ = ["asks_data", "axes_of", "has_effect", "learn_axes"]
+__all__ = ["asks_data", "axes_of", "geometry_of", "has_effect", "learn_axes"]
 
 # layer without names -> the letters that the file behind it told
-_told: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+_told: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()
 
 
-def axes_of(layer: Layer) -> str:
+def axes_of(layer: object) -> str:
     """Return the letters of a layer's axes, as the form shows them; opens no file."""
+    return geometry_of(layer).axes
+
+
+def geometry_of(layer: object) -> Geometry:
+    """Return the geometry of a layer, with the axes that the form shows."""
     own = snapshot(layer).geometry
-    return own.axes if own.labels else _told.get(layer, own.axes)
+    return own if own.labels else replace(own, axes=_told.get(layer, own.axes))
 
 
-def learn_axes(layer: Layer, axes: str, *, guess: bool) -> None:
+def learn_axes(layer: object, axes: str, *, guess: bool) -> None:
     """Keep what the axes of a layer are; what is only a guess changes nothing that is known."""
     if guess:
         _told.setdefault(layer, axes)
@@ -44,8 +49,9 @@ def has_effect(parameter: Parameter, value: object) -> bool:
         return True
     if parameter.for_ndim and ndim not in parameter.for_ndim:
         return False
-    own = snapshot(value).geometry
-    axes = axes_of(cast("Layer", value))
-    sizes = own.shape if len(own.shape) == len(axes) else (0,) * len(axes)
-    long = [axis for axis, size in zip(axes, sizes, strict=True) if size != 1]
-    return not parameter.for_axes or bool({"Q", *parameter.for_axes} & {*long})
+    if not parameter.for_axes:
+        return True
+    own = geometry_of(value)
+    sizes = own.shape if len(own.shape) == len(own.axes) else (0,) * len(own.axes)
+    long = [axis for axis, size in zip(own.axes, sizes, strict=True) if size != 1]
+    return bool({"Q", *parameter.for_axes} & {*long})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,14 +26,11 @@ from napari_tool_runner.tools.tree import beside
 from napari_tool_runner.widgets.forms.followed import Followed
 from napari_tool_runner.widgets.forms.given import as_list, path_of, told
 from napari_tool_runner.widgets.forms.joined import Joined
-from napari_tool_runner.widgets.forms.known_axes import axes_of
+from napari_tool_runner.widgets.forms.known_axes import geometry_of
 from napari_tool_runner.widgets.forms.layer_source import has_features
 from napari_tool_runner.widgets.forms.sentences import kinds_text, undrawn
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
-
-    from napari_tool_runner.exchange import Geometry
     from napari_tool_runner.widgets.forms.form_model import FormModel
     from napari_tool_runner.widgets.forms.layer_source import LayerSource
     from napari_tool_runner.widgets.forms.node import LeafNode
@@ -71,19 +67,13 @@ def _is_picture(value: object) -> bool:
     return path_of(value) is None and layer_kind(value).is_pixels
 
 
-def _geometry(layer: object) -> Geometry:
-    """Return the geometry of a layer of pixels, with the axes that its file tells."""
-    own = snapshot(layer).geometry
-    return replace(own, axes=axes_of(cast("Layer", layer)))
-
-
 def _lacking(parameter: DataParameter, value: object) -> str:
     """Return which axes a layer lacks that an input needs, else an empty text."""
     bounded = taken_dimensions(parameter) or parameter.needs
     if not bounded or layer_kind(value) is LayerKind.ANY:  # a file: the run looks at it
         return ""
     pixels = layer_kind(value).is_pixels
-    own = _geometry(value) if pixels else snapshot(value).geometry
+    own = geometry_of(value) if pixels else snapshot(value).geometry
     return refused_axes(parameter, told(value)[0], own, pixels=pixels, cut=True)
 
 
@@ -295,9 +285,9 @@ class LayerChooser:
         if not parameter.like or not _is_picture(layer):
             return ""
         others = as_list(beside(self.model.values(), leaf.name).get(parameter.like))
-        mine = told(layer)[0], _geometry(layer)
+        mine = told(layer)[0], geometry_of(layer)
         said = (
-            refused_beside(parameter, *mine, told(one)[0], _geometry(one), cut=self.cut)
+            refused_beside(parameter, *mine, told(one)[0], geometry_of(one), cut=self.cut)
             for one in others
             if one is not layer and _is_picture(one)
         )
