@@ -10,7 +10,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from jobs.test_getting import TOOL, package, toolbox, zipped
+import napari_tool_runner as ntr
+from jobs.test_getting import TOOL, installed, package, toolbox, zipped
 from napari_tool_runner.config import load_config
 from napari_tool_runner.storage import user_data
 from napari_tool_runner.tools.toolbox import unpacking
@@ -20,6 +21,8 @@ from napari_tool_runner.widgets.dock import ToolRunnerWidget
 from napari_tool_runner.widgets.settings.more_tools import MoreToolsDialog
 from napari_tool_runner.widgets.settings.settings_dialog import SettingsDialog
 from plugins.pypi_index import Index
+
+__all__ = ["installed"]
 
 WAIT = 60_000
 LEFT = Qt.MouseButton.LeftButton
@@ -194,3 +197,19 @@ def test_settings_open_it_and_follow_it(qtbot, shown, tmp_path):
     qtbot.waitUntil(lambda: settings.folder_paths() == [], timeout=WAIT)
     assert (folder / "spots" / "spots.xml").is_file()
     box.reject()
+
+
+def test_what_is_hidden_leaves_the_list_of_every_window(qtbot, shown, installed, model_viewer):
+    """The configuration says nothing of it."""
+    dock = shown(ToolRunnerWidget(model_viewer))
+    settings = shown(SettingsDialog(), width=460, height=560)
+    for box in (settings.get_more(), dock.authors.get_more()):
+        qtbot.waitUntil(lambda: "count_cells" in dock.toolbox, timeout=WAIT)
+        qtbot.waitUntil(lambda box=box: box.added.rows.count() == 1, timeout=WAIT)
+        box.added.rows.setCurrentRow(0)
+        qtbot.mouseClick(box.added.remove_button, LEFT)
+        press(qtbot, box, "Remove")
+        qtbot.waitUntil(lambda: "count_cells" not in dock.toolbox, timeout=WAIT)
+        box.reject()
+        ntr.add_toolbox("cell-tools")
+        dock.reload()

@@ -145,7 +145,6 @@ class Authors(QObject):
 
         dialog = MoreToolsDialog(self._panel)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.changed.connect(self.saved)
         dialog.open()
         return dialog
 

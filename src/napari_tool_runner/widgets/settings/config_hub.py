@@ -75,10 +75,14 @@ class ConfigHub(QObject):
     def look(self) -> None:
         """Emit `changed` if the file is another than when it was last looked at."""
         self.watch()  # an editor that replaces the file ends the watch on it
-        stamp = self._stamp()
-        if stamp != self._seen:
-            self._seen = stamp
-            self.changed.emit()
+        if self._stamp() != self._seen:
+            self.tell()
+
+    def tell(self) -> None:
+        """Emit `changed`: also for what the file does not say, as what toolboxes hold."""
+        self.watch()
+        self._seen = self._stamp()
+        self.changed.emit()
 
     def _touched(self, _: str) -> None:
         self._soon.start()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QDialog,
     QDialogButtonBox,
@@ -62,9 +62,6 @@ class _Work:
 
 class MoreToolsDialog(QDialog):
     """Finds a toolbox, shows what it holds, adds it, and asks whether it may run."""
-
-    changed = Signal()
-    """A toolbox was added, replaced or removed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -306,8 +303,7 @@ class MoreToolsDialog(QDialog):
         self.resize(self.width(), max(self.height(), layout.totalSizeHint().height()))
 
     def _tell(self) -> None:
-        config_hub().look()
-        self.changed.emit()
+        config_hub().tell()
         self.added.look()
 
 
