@@ -157,6 +157,7 @@ def test_what_is_imported_is_declared() -> None:
     """Each third-party module of the sources comes from a declared dependency."""
     # napari and its own base packages are there whenever a widget is loaded; its numba may not be
     with_napari = {"napari", "vispy", "app_model", "npe2", "numba", "pint", "psygnal", "pydantic"}
+    with_napari |= {"_typeshed"}  # which type checkers have
     # what a script that stands alone takes from its own folder
     beside = {one.stem for one in (SOURCE / "plugins" / "warm").glob("warm_*.py")}
     distributions = importlib.metadata.packages_distributions()

@@ -12,10 +12,10 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from napari_tool_runner import ahead_verbs, author_verbs, toolbox_verbs, verbs
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.printing import keep_results_apart, print_json, results, say
 

@@ -7,12 +7,12 @@ What may stand in it is told by `napari_tool_runner.settings`; how layers meet b
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from napari_tool_runner import settings
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.setting_types import PATH, PATHS, Secret, unknown_in_rows
 from napari_tool_runner.settings import TABLE, Setting
 from napari_tool_runner.storage import read_json, user_data

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ConfigError
 from napari_tool_runner.setting_types import (
     FLAG,

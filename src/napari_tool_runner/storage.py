@@ -18,11 +18,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.names import free_path, led_to, size_text
 
 __all__ = [

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ExchangeError, LossyConversionError, ToolRunnerError
 from napari_tool_runner.exchange.files import reserve
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.exchange.blocks import middle_plane
 from napari_tool_runner.exchange.geometry import geometry_of
 from napari_tool_runner.exchange.noise import MEDIAN_OF_NORMAL

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import ExchangeError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import in_words
 from napari_tool_runner.exchange.blocks import rearranged_pixels, transposed

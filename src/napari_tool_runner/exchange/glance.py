@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.exchange.blocks import blocks, read
 from napari_tool_runner.tools.model import LayerKind
 

@@ -7,10 +7,10 @@ the run does it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import ExchangeError, OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.carriers import BINARY, read_file
 from napari_tool_runner.exchange.dimensions import takes, wanted_axes

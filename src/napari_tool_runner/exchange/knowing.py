@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.axes import in_words, letter, read_axes
 from napari_tool_runner.exchange.blocks import rearranged_pixels, reshaped, transposed

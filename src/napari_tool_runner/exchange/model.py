@@ -7,11 +7,11 @@ Nothing here imports napari: a layer is known by its attributes (``data``, ``sca
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast, runtime_checkable
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass, field, fields, replace
 from napari_tool_runner.tools.model import LayerKind
 
 __all__ = [

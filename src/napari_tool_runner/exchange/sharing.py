@@ -18,12 +18,12 @@ import threading
 import weakref
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.blocks import blocks
 from napari_tool_runner.exchange.carriers import read_file, write_pixels

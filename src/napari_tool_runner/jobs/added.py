@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from napari_tool_runner._lazy import np
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.exchange import (
     at_edge,
     edge_words,

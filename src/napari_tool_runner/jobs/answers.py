@@ -19,13 +19,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari_tool_runner
 from napari_tool_runner import sealed, settings
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import OutputError, ToolRunnerError
 from napari_tool_runner.jobs.cache import SMALL, KeptFile, KeptOutput, KeptRun, result_cache
 from napari_tool_runner.jobs.digests import known_digest, remember_digest, stamp_of

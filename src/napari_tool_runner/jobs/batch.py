@@ -7,11 +7,11 @@ import os
 import re
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.jobs.delivery import real_text
 from napari_tool_runner.jobs.manager import JobManager

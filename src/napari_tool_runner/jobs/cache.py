@@ -13,12 +13,12 @@ import stat
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed, settings
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.jobs.secrets import is_ours, with_seal
 from napari_tool_runner.jobs.typed_json import as_object, from_json, to_json

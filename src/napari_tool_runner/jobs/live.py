@@ -10,12 +10,12 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import OutputError, ToolRunnerError
 from napari_tool_runner.jobs.job import Job
 from napari_tool_runner.jobs.locality import choices, differ, middle

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.config import changed_config, save_config, toolbox_texts
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import ToolboxError, ToolRunnerError, is_full
 from napari_tool_runner.names import count_text, safe_name, size_text
 from napari_tool_runner.quoting import one_line

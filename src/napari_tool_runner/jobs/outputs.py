@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import exchange
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import (
     ExchangeError,
     OutputError,

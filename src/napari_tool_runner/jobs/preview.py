@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.exchange import LayerSnapshot, plan
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.request import each_value

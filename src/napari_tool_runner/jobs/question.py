@@ -10,11 +10,11 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.names import count_text, size_text
 from napari_tool_runner.plugins import choose_service, runnerServices

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.jobs.originals import mounts_of
 from napari_tool_runner.jobs.weights import (

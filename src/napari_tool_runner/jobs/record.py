@@ -13,13 +13,13 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import napari_tool_runner
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import OutputError, ParameterError, WorkspaceError
 from napari_tool_runner.exchange import snapshot_from_record, was_written_to
 from napari_tool_runner.jobs.extent import Extent  # noqa: TC001 (read by its hints)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
 from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.exchange import (
     LayerSnapshot,

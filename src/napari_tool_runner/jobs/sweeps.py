@@ -12,12 +12,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Unpack
 
 from napari_tool_runner import sealed, settings
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import ParameterError, ToolRunnerError
 from napari_tool_runner.exchange import Thumbnail, figures_of, thumbnail_of
 from napari_tool_runner.jobs.delivery import parts_of

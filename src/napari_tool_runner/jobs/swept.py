@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.exchange import unit_word
 from napari_tool_runner.names import count_text

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, Unpack
 
+from napari_tool_runner.data_classes import asdict, dataclass
 from napari_tool_runner.errors import (
     JobCancelledError,
     ParameterError,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.process import (
     CancelToken,

@@ -11,12 +11,12 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from napari_tool_runner import settings
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.entry_points import entry_points_of
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.names import lies_in, real_path

@@ -23,11 +23,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner import sealed
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.storage import lock_file, read_json, write_json

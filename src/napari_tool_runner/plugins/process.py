@@ -12,11 +12,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.tools.dialect import DataFile, data_files
 from napari_tool_runner.tools.model import (
     BooleanParameter,

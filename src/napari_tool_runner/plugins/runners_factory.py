@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import names, settings
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import (
     RunnerError,
     RunnerUnavailableError,

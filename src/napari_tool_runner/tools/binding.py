@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.names import count_text
 from napari_tool_runner.tools.effect import without_effect

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner.config import load_config
+from napari_tool_runner.data_classes import asdict, dataclass, replace
 from napari_tool_runner.errors import DescriptorError, ParameterError
 from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.candidate import Candidate, split_entry

@@ -6,10 +6,10 @@ import math
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
 from napari_tool_runner.tools.dialect import A_SHELL

@@ -10,13 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from functools import wraps
 from inspect import isfunction
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from napari_tool_runner import sealed
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import DescriptorError, TemplateError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.quoting import check_words

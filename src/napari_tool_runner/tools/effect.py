@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from napari_tool_runner.data_classes import dataclass
 
 __all__ = ["Condition", "without_effect"]
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import ConfigError
 
 __all__ = [

@@ -6,10 +6,10 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from xml.parsers import expat
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import DescriptorError
 
 if TYPE_CHECKING:

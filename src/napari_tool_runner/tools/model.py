@@ -8,11 +8,12 @@ others: `Section`, `Conditional` and `Repeat`. Values live elsewhere
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+
+from napari_tool_runner.data_classes import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

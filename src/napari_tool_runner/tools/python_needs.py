@@ -10,9 +10,9 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.candidate import read_bytes

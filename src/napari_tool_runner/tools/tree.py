@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count, takewhile
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.tools.model import (
     Conditional,
     DataParameter,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.names import unique_name
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, tostring
@@ -12,6 +11,7 @@ from xml.etree.ElementTree import Element, tostring
 import tifffile
 from defusedxml import ElementTree
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.sealed import read_bytes
 from napari_tool_runner.tools.file_types import check_pages

@@ -11,10 +11,10 @@ import io
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.carriers.cells import (
     COMMENTS,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
 from defusedxml import DefusedXmlException, ElementTree
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.exchange.carriers.ome_files import several
 from napari_tool_runner.exchange.units import canonical, conversion, is_length
 

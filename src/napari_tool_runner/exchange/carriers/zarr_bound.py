@@ -6,11 +6,11 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import OutputError
 
 __all__ = ["Bound", "too_large"]

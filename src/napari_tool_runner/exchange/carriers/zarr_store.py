@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -26,6 +25,7 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from zarr.storage import LocalStore
 
 from napari_tool_runner import sealed
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.carriers.zarr_bound import Bound, too_large
 from napari_tool_runner.exchange.files import check_fits

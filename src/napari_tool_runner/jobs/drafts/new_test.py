@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_tool_runner import sealed
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import DescriptorError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.repeat import recorded_tool
 from napari_tool_runner.jobs.record import JobState

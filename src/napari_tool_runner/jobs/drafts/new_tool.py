@@ -7,10 +7,10 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import (
     DescriptorError,
     JobCancelledError,

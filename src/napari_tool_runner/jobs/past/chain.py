@@ -6,9 +6,9 @@ import keyword
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs.past.history import read_record
 from napari_tool_runner.jobs.record import (

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.exchange import same_data
 from napari_tool_runner.plugins import WARM

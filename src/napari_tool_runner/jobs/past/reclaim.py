@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import RunnerError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.cache import result_cache
 from napari_tool_runner.jobs.past.history import ended_jobs, left_previews

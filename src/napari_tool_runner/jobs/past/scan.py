@@ -7,11 +7,11 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import WorkspaceError
 from napari_tool_runner.jobs.past.history import known_record, record_files
 from napari_tool_runner.jobs.workspace import RECORD

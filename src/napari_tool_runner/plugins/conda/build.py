@@ -10,7 +10,6 @@ import json
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from rattler import exceptions as rattler_errors
 from rattler.platform import Subdir
 
 from napari_tool_runner.addresses import public_url, without_credentials
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.conda.bounds import BoundError, Writing, watched
 from napari_tool_runner.plugins.conda.failures import (
@@ -85,7 +85,7 @@ class Records:
         return facts(self.records)
 
 
-@dataclass
+@dataclass()
 class Builder:
     """Solves and links environments from given channels.
 

@@ -13,12 +13,12 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner import settings
 from napari_tool_runner.addresses import public_url
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
 

@@ -9,13 +9,13 @@ import shutil
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from email.parser import BytesHeaderParser
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import sealed, settings
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import JobCancelledError, OutputError, PreparationError
 from napari_tool_runner.plugins.conda import apart
 from napari_tool_runner.plugins.conda.activation import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from napari_tool_runner.data_classes import asdict, dataclass, field
 from napari_tool_runner.errors import PreparationError, ToolRunnerError, words
 from napari_tool_runner.names import count_text
 from napari_tool_runner.plugins.conda.channels import Channels

@@ -12,9 +12,9 @@ import re
 import shlex
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.storage import short_digest
 from napari_tool_runner.tools.model import PackageRequirement

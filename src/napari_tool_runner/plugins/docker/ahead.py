@@ -16,10 +16,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.plugins.warm.interpreter import lay_out_programs, told_by

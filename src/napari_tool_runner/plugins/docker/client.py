@@ -14,7 +14,6 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from docker.context.config import METAFILE, get_context_id, get_current_context_
 
 from napari_tool_runner import settings
 from napari_tool_runner.addresses import without_credentials
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import RunnerUnavailableError
 
 __all__ = [

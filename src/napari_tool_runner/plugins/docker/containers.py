@@ -12,13 +12,13 @@ import socket as sockets
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
 import docker.types
 import psutil
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine, is_disconnect
 from napari_tool_runner.plugins.docker.words import lacks_another_file, said_by

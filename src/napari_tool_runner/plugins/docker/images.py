@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import docker.auth
 import docker.errors
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import PreparationError
 
 if TYPE_CHECKING:

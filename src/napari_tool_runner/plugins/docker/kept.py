@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.plugins.docker import containers as containers
 from napari_tool_runner.plugins.docker.ahead import ContainerServer, Wanted
 from napari_tool_runner.plugins.docker.client import CONTROL_TIMEOUT, ENGINE_ERRORS, Engine

@@ -13,7 +13,6 @@ import re
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +22,7 @@ import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.plugins.docker.images import is_digest
 from napari_tool_runner.plugins.preflight import preflight_cancel

@@ -6,11 +6,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.names import walked
 from napari_tool_runner.plugins.process import ExecContext, Mount

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from napari_tool_runner.data_classes import dataclass, replace
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.programs.enclosed import Enclosure

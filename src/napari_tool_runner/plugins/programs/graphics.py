@@ -7,10 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from napari_tool_runner.data_classes import dataclass
 
 __all__ = ["Graphics", "detect", "graphics"]
 

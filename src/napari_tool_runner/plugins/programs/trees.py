@@ -14,9 +14,9 @@ import struct
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.sealed import facts_of, tells_changes
 
 __all__ = ["TreeState", "Trees"]

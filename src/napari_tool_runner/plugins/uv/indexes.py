@@ -8,8 +8,9 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from napari_tool_runner.data_classes import dataclass, field, replace
 
 __all__ = ["Indexes", "pip_files", "users_indexes"]
 

@@ -6,12 +6,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from napari_tool_runner.addresses import public_url
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import PreparationError
 
 __all__ = ["Wheel", "check_pins", "missing_in", "read_lock", "size_of", "unpacked_in"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.addresses import public_url
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.contract import Origin

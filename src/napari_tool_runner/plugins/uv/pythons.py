@@ -10,10 +10,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import PreparationError
 
 if TYPE_CHECKING:

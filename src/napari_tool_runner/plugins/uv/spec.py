@@ -6,11 +6,11 @@ import json
 import platform
 import re
 import sys
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.addresses import public_url
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.plugins.uv.indexes import Indexes, users_indexes
 from napari_tool_runner.plugins.uv.pythons import Interpreter, find_python
 from napari_tool_runner.plugins.uv.torch import TorchBuild, torch_build

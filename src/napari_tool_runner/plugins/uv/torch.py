@@ -7,12 +7,12 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.addresses import public_url
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.plugins.programs.graphics import Graphics, graphics
 
 if TYPE_CHECKING:

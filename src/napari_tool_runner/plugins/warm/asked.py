@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.plugins.warm.handing import Handing
 from napari_tool_runner.plugins.warm.handover import SOCKET
 from napari_tool_runner.plugins.warm.patience import gave_up, took_cold

@@ -7,7 +7,8 @@ import re
 import socket
 import struct
 import threading
-from dataclasses import dataclass, field
+
+from napari_tool_runner.data_classes import dataclass, field
 
 __all__ = ["Imports", "kind_of_call", "known", "receive_told"]
 

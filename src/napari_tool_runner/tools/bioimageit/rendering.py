@@ -12,10 +12,10 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.dialect import (
     DataCollection,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from napari_tool_runner.data_classes import dataclass
 
 __all__ = ["Role", "Sketch", "SketchedArgument"]
 

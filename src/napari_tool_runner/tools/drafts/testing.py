@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from xml.sax.saxutils import quoteattr
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import DescriptorError
 
 __all__ = ["NewOutput", "NewTest", "with_test"]

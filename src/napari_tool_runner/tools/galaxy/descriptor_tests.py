@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.tools.dialect import DataCollection, DataFile
 from napari_tool_runner.tools.file_types import file_type
 from napari_tool_runner.tools.galaxy.options import ComputedOptions

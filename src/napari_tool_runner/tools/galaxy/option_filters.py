@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.common import is_true
 from napari_tool_runner.tools.dialect import DataFile, data_files

@@ -8,10 +8,10 @@ here. Options from reference data of a Galaxy server (``from_file``,
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.tools.dialect import DataCollection, data_files
 from napari_tool_runner.tools.galaxy.option_filters import KINDS, Filter, Row, filtered, find
 from napari_tool_runner.tools.model import SelectOption

@@ -6,11 +6,11 @@ import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.names import file_name, unique_name
 from napari_tool_runner.tools.dialect import DataFile, PlannedOutput
 from napari_tool_runner.tools.galaxy.collection_values import CollectionValue, DatasetList

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from galaxy.util import mapped_chars, string_as_bool, valid_chars
+
+from napari_tool_runner.data_classes import dataclass
 
 if TYPE_CHECKING:
     from galaxy.util import Element

@@ -8,13 +8,13 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lxml import etree
 from packaging.version import InvalidVersion, Version
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.storage import sha256_of

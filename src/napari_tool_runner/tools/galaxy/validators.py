@@ -11,10 +11,10 @@ import re
 import string
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.candidate import parse_json

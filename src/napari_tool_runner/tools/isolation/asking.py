@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
 
 __all__ = ["STEP", "Exchange", "Limits"]

@@ -18,11 +18,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from napari_tool_runner import settings
+from napari_tool_runner.data_classes import asdict, dataclass
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.sealed import remove
 from napari_tool_runner.storage import (

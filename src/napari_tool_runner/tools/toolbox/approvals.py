@@ -9,9 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import TrustError, is_full
 from napari_tool_runner.storage import Kept, locked, read_json, user_data
 from napari_tool_runner.tools.toolbox.approved import (

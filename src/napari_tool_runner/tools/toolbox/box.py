@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import DescriptorError, UnknownToolError
 from napari_tool_runner.names import count_text, lies_in, real_place, unique_name
 from napari_tool_runner.quoting import one_line

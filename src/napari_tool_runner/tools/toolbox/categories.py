@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_json, read_bytes
 from napari_tool_runner.tools.toolbox.entries import picture_in

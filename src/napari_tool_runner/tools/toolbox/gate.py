@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, replace
 from napari_tool_runner.errors import DescriptorError, TrustError
 from napari_tool_runner.tools.toolbox.approvals import (
     Approval,

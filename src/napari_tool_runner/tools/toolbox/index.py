@@ -11,10 +11,10 @@ import contextlib
 import json
 import os
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.storage import (
     read_limited,
     sha256_of,

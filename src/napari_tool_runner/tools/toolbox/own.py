@@ -12,11 +12,11 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from weakref import ref
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.names import lies_in, real_path
 from napari_tool_runner.tools.toolbox.added import is_fetched

@@ -11,13 +11,13 @@ from __future__ import annotations
 import shlex
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
 from napari_tool_runner.config import Config, load_config
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ConfigError, TrustError
 from napari_tool_runner.names import expanded, lies_in, real_path
 from napari_tool_runner.tools.toolbox.added import is_fetched

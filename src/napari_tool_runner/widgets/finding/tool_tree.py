@@ -7,12 +7,12 @@ is read before it is opened.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QAbstractItemModel, QModelIndex, QObject, Qt
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.widgets.finding.badges import needs_of
 from napari_tool_runner.widgets.parts.texts import tooltip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from psygnal import Signal
@@ -14,6 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSizePol
 from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.tools.model import FloatParameter, IntegerParameter
 from napari_tool_runner.widgets.forms.quantities import first_number, has_two_units, unit_of
 from napari_tool_runner.widgets.parts.dragging import DragSteps

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from psygnal import Signal
 
+from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.effect import without_effect
 from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter

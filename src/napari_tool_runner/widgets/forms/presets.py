@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import ToolRunnerError
 from napari_tool_runner.storage import read_json, short_digest, user_data, write_whole
 

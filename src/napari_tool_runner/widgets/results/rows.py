@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.exchange import features_of, id_column
 
 if TYPE_CHECKING:

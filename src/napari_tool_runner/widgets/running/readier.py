@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_tool_runner.config import load_config
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import JobCancelledError, PreparationError, ToolRunnerError
 from napari_tool_runner.jobs import readiness
 from napari_tool_runner.names import size_text

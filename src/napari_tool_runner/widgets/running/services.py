@@ -5,12 +5,12 @@ A daemon or a disk may answer slowly; the form never waits for them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import ToolRunnerError, TrustError
 from napari_tool_runner.widgets.parts.background import Task, when_destroyed
 

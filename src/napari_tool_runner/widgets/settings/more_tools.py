@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_tool_runner.config import load_config
+from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
 from napari_tool_runner.jobs import Getting, Offer
 from napari_tool_runner.plugins import Package, Progress
