@@ -323,6 +323,17 @@ def main() -> None:
         given = [f"--input={data / 'cells.tif'}", f"--file={data / 'cells.zip'}"]
         run(tool, *given, f"--output={data / 'objects.tif'}")
         run(tool, *given, "--kind=nuclei", f"--output={data / 'nuclei.tif'}")
+    elif tool == "noise2void":
+        axes = {"axes": "YX", **SIZES}
+        image = np.random.default_rng(3).poisson(np.clip(discs() - 200.0, 40, None) / 40)
+        image = image.astype(np.uint16)
+        tifffile.imwrite(data / "noisy.tif", image, metadata=axes, compression="zlib", ome=True)
+        run(
+            tool,
+            f"--input={data / 'noisy.tif'}",
+            "--rounds=100",
+            f"--output={data / 'denoised.tif'}",
+        )
     elif tool == "trackastra_tracks":
         axes = {"axes": "TYX", **SIZES}
         for name, image in zip(("moving", "movie"), moving(), strict=True):

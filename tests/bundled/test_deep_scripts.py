@@ -21,6 +21,33 @@ def script(name):
     return module
 
 
+@pytest.mark.parametrize(
+    ("axes", "together", "shape", "turned"),
+    [
+        ("YX", "YX", (16, 24), (1, 1, 16, 24)),
+        ("TCYX", "YX", (3, 2, 16, 24), (3, 2, 16, 24)),
+        ("CZYX", "YX", (2, 5, 16, 24), (5, 2, 16, 24)),
+        ("CZYX", "ZYX", (2, 9, 16, 24), (1, 2, 9, 16, 24)),
+        ("TZCYX", "ZYX", (3, 9, 2, 16, 24), (3, 2, 9, 16, 24)),
+        ("XYC", "YX", (24, 16, 2), (1, 2, 16, 24)),
+    ],
+)
+def test_noise2void_learns_from_samples_and_gives_the_axes_back(axes, together, shape, turned):
+    image = np.random.default_rng(0).random(shape)
+    flat, back = script("noise2void").in_order(image, axes, together)
+    assert flat.shape == turned
+    np.testing.assert_array_equal(back(flat), image)
+
+
+def test_noise2void_learns_from_pieces_that_fit():
+    patch_of = script("noise2void").patch_of
+    assert patch_of((512, 40)) == [32, 32]
+    assert patch_of((9, 100, 70)) == [8, 64, 64]
+    assert patch_of((40, 100, 8)) == [16, 8, 8]
+    with pytest.raises(SystemExit, match=r"5 × 64 × 64: choose “each plane”"):
+        patch_of((5, 64, 64))
+
+
 def test_instanseg_takes_channels_by_their_numbers():
     numbers = script("instanseg_cells").numbers
     assert numbers("", 3) == [0, 1, 2]

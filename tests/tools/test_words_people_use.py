@@ -135,6 +135,7 @@ MORE = {
     "stardist_2d": "stardist | star-convex",
     "instanseg_cells": "instanseg",
     "trackastra_tracks": "trackastra",
+    "noise2void": "n2v | noise2void | careamics",
     "link_objects": "laptrack | link objects | cell division",
     "calculate_images": (
         "mask image | merge channels | delta F/F | invert | sum of two channels | composite | "
@@ -166,7 +167,7 @@ MORE = {
     "cut_out_objects": "extract single cells | montage | duplicate region | tiles",
     "deconvolve": "deconvolutionlab | Entfaltung | Huygens | wiener",
     "denoise_tv": (
-        "grainy image | n2v | noise2void | CARE | too noisy | SNR | anisotropic diffusion | "
+        "grainy image | CARE | too noisy | SNR | anisotropic diffusion | "
         "shot noise | edge preserving smoothing | BM3D"
     ),
     "detect_spots": (
