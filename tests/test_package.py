@@ -20,6 +20,7 @@ from napari_tool_runner import _lazy
 from support import REPOSITORY
 
 SOURCE = REPOSITORY / "src" / "napari_tool_runner"
+NUMBER = re.compile(r"\d+", re.ASCII)
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENGINE = ("errors", "config", "tools", "exchange", "plugins", "jobs", "cli")
 WINDOWED = ("qtpy", "napari", "magicgui", "superqt", "vispy", "PyQt6", "PySide6")
@@ -74,6 +75,17 @@ def test_the_names_of_rooms_are_those_of_their_stubs() -> None:
         imports = [one for one in body if isinstance(one, ast.ImportFrom)]
         named = {one.module: [alias.name for alias in one.names] for one in imports}
         assert _lazy._listed(str(stub)) == named, stub
+
+
+def test_an_expression_is_compiled_at_its_first_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(re, "compile", lambda *words: made.append(words) or NUMBER)
+    late = _lazy.compiled(r"\d+", re.ASCII)
+    assert not made
+    assert late.findall("a1b22") == ["1", "22"]
+    assert late.findall("3") == ["3"]
+    assert late.pattern == r"\d+"
+    assert set(made) == {(r"\d+", re.ASCII)}
 
 
 def test_reading_a_small_image_imports_little() -> None:

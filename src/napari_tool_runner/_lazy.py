@@ -1,4 +1,4 @@
-"""Modules that are loaded when they are first used: NumPy, and the façades of rooms."""
+"""What is loaded when it is first used: NumPy, the façades of rooms, regular expressions."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -6,7 +6,7 @@ from types import ModuleType
 
 import lazy_loader
 
-__all__ = ["attach", "np"]
+__all__ = ["attach", "compiled", "np"]
 
 TYPE_CHECKING = False  # as type checkers know it: napari waits for what is imported here
 
@@ -24,10 +24,24 @@ class _Later(ModuleType):
         return value
 
 
+class _Pattern:
+    """Stands for a regular expression, which is compiled at the first use of it."""
+
+    def __init__(self, *words: object) -> None:
+        self._words = words
+
+    def __getattr__(self, name: str) -> object:
+        value: object = getattr(import_module("re").compile(*self._words), name)
+        setattr(self, name, value)
+        return value
+
+
 if TYPE_CHECKING:
+    from re import compile as compiled
+
     import numpy as np
 else:
-    np = _Later("numpy")
+    compiled, np = _Pattern, _Later("numpy")
 
 
 def attach(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit, urlunsplit
 
+from napari_tool_runner._lazy import compiled
+
 __all__ = ["proxy_for", "public_url", "without_credentials"]
 
 # a password may hold what ends an address elsewhere; one with slashes is looked for 300 signs far
-_ADDRESS = re.compile(
+_ADDRESS = compiled(
     r"[a-z][a-z0-9+.-]{0,20}://(?:[^\s\"/]*@|[^\s\"]{2,300}@)?[^\s)`'\"]*", re.IGNORECASE
 )
-_LOGIN_WITH_SLASH = re.compile(r"^([^/]*//)[^/@:]*:(?!\d{0,5}(?:[/?#]|$)).*@")
+_LOGIN_WITH_SLASH = compiled(r"^([^/]*//)[^/@:]*:(?!\d{0,5}(?:[/?#]|$)).*@")
 
 
 def public_url(url: str) -> str:

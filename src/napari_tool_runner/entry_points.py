@@ -7,7 +7,6 @@ import sys
 import time
 from contextlib import suppress
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,8 +43,12 @@ def _texts_in(place: str) -> list[bytes]:
     found = []
     for name in os.listdir(place):
         if name.lower().endswith((".dist-info", "egg-info")):
-            with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                found.append(Path(place, name, "entry_points.txt").read_bytes())
+            path = os.path.join(place, name, "entry_points.txt")
+            with (
+                suppress(FileNotFoundError, NotADirectoryError, PermissionError),
+                open(path, "rb") as file,
+            ):
+                found.append(file.read())
     if time.time_ns() - changed > _SETTLED:
         _read[place] = changed, found
     return found

@@ -6,10 +6,11 @@ and executed. Each way of writing it has its one function here.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+
+from napari_tool_runner._lazy import compiled
 
 __all__ = [
     "check_words",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 # what a terminal obeys, or a reader does not see: all but the line break and the tab
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = compiled(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 
 def seen(text: str) -> str:

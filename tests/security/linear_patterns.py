@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import napari_tool_runner
+from napari_tool_runner import _lazy
 
 ROOT = Path(napari_tool_runner.__file__).parent
 SRE = importlib.import_module("re._constants")  # what a pattern consists of, as Python reads it
@@ -45,7 +46,7 @@ def expressions() -> Iterator[tuple[str, Pattern, str]]:
     for path, tree in trees.items():
         place = path.relative_to(ROOT).as_posix()
         yield from ((f"{place}:{line}", one, how) for line, one, how in written_out(tree))
-        if "re.compile(" not in path.read_text(encoding="utf-8"):
+        if not any(call in path.read_text(encoding="utf-8") for call in ("compile(", "compiled(")):
             continue
         parts = path.relative_to(ROOT.parent).with_suffix("").parts
         try:
@@ -57,7 +58,8 @@ def expressions() -> Iterator[tuple[str, Pattern, str]]:
         here = calls_of([tree])
         for name, value in vars(module).items():
             some = value.values() if isinstance(value, dict) else [value]
-            for one in some:
+            for told in some:  # a match is what a late one is compiled for
+                one = told.match.__self__ if isinstance(told, _lazy._Pattern) else told
                 if isinstance(one, re.Pattern):
                     for how in here.get(name) or everywhere.get(name) or {"search"}:
                         yield f"{place}:{name}", one, how

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_tool_runner._lazy import np
+from napari_tool_runner._lazy import compiled, np
 from napari_tool_runner.exchange.axes import letter
 from napari_tool_runner.exchange.units import canonical, dimension, is_length
 
@@ -32,7 +32,7 @@ __all__ = [
     "units_by_column",
 ]
 
-AXIS = re.compile(r"axis[-_ ]?(\d{1,9})$", re.IGNORECASE)
+AXIS = compiled(r"axis[-_ ]?(\d{1,9})$", re.IGNORECASE)
 """napari's names of coordinates."""
 _LONGEST = 100  # a longer name means nothing
 _PLACE = (
@@ -45,19 +45,19 @@ _AXES = (
     "timepoint", "timestep", "time",
 )  # fmt: skip
 _FRAMES = ("frame", "frames", "timepoint", "timestep")  # are counted, whatever else says a time
-_COUNT = re.compile(
+_COUNT = compiled(
     r"(frames?|timepoint|timestep|time|plane|slice|^[tz](?=index))(?:number|num|nr|no|index|idx|ix|id)$"
 )
 # What may be a number of frames, or of something else, as of CellProfiler's images.
-_PERHAPS_TIME = re.compile(r"time|frame|cycle|metadatat|image(?:number|index|id|no)$")
+_PERHAPS_TIME = compiled(r"time|frame|cycle|metadatat|image(?:number|index|id|no)$")
 _MIXED = "several"
 _POSITIONS = {"frame": "T", "pos_z": "Z", "pos_y": "Y", "pos_x": "X"}
-_NAME = re.compile(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PLACE}*)")
-_NUMBERED = re.compile(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
+_NAME = compiled(rf"({_PLACE}*)({'|'.join(sorted(_AXES, key=len)[::-1])})({_PLACE}*)")
+_NUMBERED = compiled(rf"(?=.*(?:cent|pos|coord|loc))({_PLACE}+)(\d)")
 _BARE_UNIT = r"[nµμumc]m|microns?|(?:micro|nano)met(?:er|re)s?|px|(?:pix|vox)(?:els?)?"
 _BARE_TIME = r"m?s|sec(?:onds?)?|h|hrs?|hours?|minutes?|(?<=time.)min"  # x_min is no time
-_UNIT_IN_BRACKETS = re.compile(r"(.[^(\[]*+)[(\[](.*)[)\]]", re.DOTALL)
-_UNIT_AT_END = re.compile(
+_UNIT_IN_BRACKETS = compiled(r"(.[^(\[]*+)[(\[](.*)[)\]]", re.DOTALL)
+_UNIT_AT_END = compiled(
     rf"(.+?)(?:(?<=[\s_.:])({_BARE_UNIT}|{_BARE_TIME})|(?<=^[xyz])({_BARE_UNIT}))",
     re.IGNORECASE | re.DOTALL,
 )
@@ -71,7 +71,7 @@ _THINGS = ("object", "cell", "nucleus", "nuclei", "region", "roi", "segment", "m
 _THING_IDS = [f"{thing}{word}" for thing in _THINGS for word in ("id", "label", "number", "index")]
 _OF = "|".join((*_THINGS, "nuc", "cyto", "particle", "grain", "blob", "colony"))
 # the size of an object itself: not of its box, hull, holes or spots, no class, share or width
-_SIZE = re.compile(
+_SIZE = compiled(
     rf"(?:areashape|physical|total)?(?:{_OF})?(?:area|vol(?:ume)?|size)(?:in)?"
     rf"(?:units?|(?:sq)?(?:{_BARE_UNIT}))?[23²³]?0?"
     rf"|(?:(?:n|nb|num|number|tot|total)(?:of)?)?(?:obj|{_OF})?(?:pix|vox)(?:els?)?(?:count)?0?"

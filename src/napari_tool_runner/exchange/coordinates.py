@@ -7,13 +7,12 @@ Layouts that are written: napari's own (``index, axis-0, axis-1…``) for points
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import NamedTuple
 
-from napari_tool_runner._lazy import np
+from napari_tool_runner._lazy import compiled, np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.exchange.columns import (
     AXIS,
@@ -49,8 +48,8 @@ __all__ = [
     "vectors_table",
 ]
 
-_DIRECTION = re.compile(r"(?i)(?:direction|vector)[-_](\d{1,9})$")
-_OURS = re.compile(
+_DIRECTION = compiled(r"(?i)(?:direction|vector)[-_](\d{1,9})$")
+_OURS = compiled(
     r"(?i:axis[-_ ]?\d+|(?:direction|vector)[-_]\d+)"
     r"|index|shape-type|vertex-index|ID|[TCZYX]|pos_[xyz]|frame"
 )

@@ -11,6 +11,8 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from napari_tool_runner._lazy import compiled
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,7 +42,7 @@ _PREFIXES = {
 }  # fmt: skip
 _LONGEST = 100  # of a name of a unit
 _WORD = 4  # letters: shorter names are symbols, which mean other things elsewhere
-_POWER = re.compile(r"(.+?)\^?([23²³])")
+_POWER = compiled(r"(.+?)\^?([23²³])")
 # canonical name -> (dimension, value in metres or seconds, OME symbol)
 _UNITS: dict[str, tuple[str, float, str]] = {
     f"{prefix}{name}": (dimension, float(f"1e{power}"), f"{sign}{symbol}")

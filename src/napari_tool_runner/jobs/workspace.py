@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from napari_tool_runner import sealed
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.errors import (
     JobTimeoutError,
     OutputError,
@@ -67,15 +68,15 @@ MAX_WORDS = 300
 JUDGED_BYTES = 32 * 2**20
 LOG_BYTES = 128 * 2**20
 """What a log file holds at most."""
-_BAR_END = re.compile(r"\| ?\d+/\d+")
-_BAR_SIGNS = re.compile(r"[|%]")
-_LAST_NUMBER = re.compile(r"(?<!\d)\d{1,3}\Z|\d{3}\Z")
-_PERCENT = re.compile(r"(?P<percent>\d{1,3}(?:\.\d+)?) ?%")
-_COUNT = re.compile(r"(?:^|[ \[(])(?P<done>\d+) ?(?:/|of) ?(?P<total>\d+)(?=$|[ \]):,.;])")
-_SLICER = re.compile(r"<filter-progress> ?(?P<part>0(?:\.\d+)?|1(?:\.0+)?) ?</filter-progress>")
-_JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_BAR_END = compiled(r"\| ?\d+/\d+")
+_BAR_SIGNS = compiled(r"[|%]")
+_LAST_NUMBER = compiled(r"(?<!\d)\d{1,3}\Z|\d{3}\Z")
+_PERCENT = compiled(r"(?P<percent>\d{1,3}(?:\.\d+)?) ?%")
+_COUNT = compiled(r"(?:^|[ \[(])(?P<done>\d+) ?(?:/|of) ?(?P<total>\d+)(?=$|[ \]):,.;])")
+_SLICER = compiled(r"<filter-progress> ?(?P<part>0(?:\.\d+)?|1(?:\.0+)?) ?</filter-progress>")
+_JOB_ID = compiled(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _LONGEST = 300
-_NOTE = re.compile(r"^(?:note|warning): \S.{0,1000}", re.MULTILINE)
+_NOTE = compiled(r"^(?:note|warning): \S.{0,1000}", re.MULTILINE)
 _MOST_NOTES = 10
 _VERSION_SECONDS, _VERSION_BYTES = 60.0, 4096
 _versions: dict[str, str] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from napari_tool_runner import settings
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.errors import TrustError
 from napari_tool_runner.names import real_path
 from napari_tool_runner.plugins.contract import OF_PLUGIN
@@ -149,9 +150,9 @@ def _covers(allowed: str, origin: Origin) -> bool:
 
 _SEGMENTS = r"(?:/[\w+~-](?:[\w.+~-]*[\w+~-])?)*"
 _HOST = r"(?:[a-z0-9](?:[\w.-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
-_URL = re.compile(rf"(\w[\w+.-]*://)({_HOST})\.?(:\d+)?({_SEGMENTS})/?", re.ASCII | re.I)
-_NAME = re.compile(rf"[\w-][\w.-]*{_SEGMENTS}/?", re.ASCII)
-_IMAGE = re.compile(
+_URL = compiled(rf"(\w[\w+.-]*://)({_HOST})\.?(:\d+)?({_SEGMENTS})/?", re.ASCII | re.I)
+_NAME = compiled(rf"[\w-][\w.-]*{_SEGMENTS}/?", re.ASCII)
+_IMAGE = compiled(
     rf"({_HOST}(?::\d+)?{_SEGMENTS})/?(?::\w[\w.-]*)?(?:@sha256:[0-9a-f]{{64}})?", re.ASCII
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import site
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.plugins.contract import Availability, Place, Plan, RunnerService, Stored
 from napari_tool_runner.plugins.process import ExecContext, Process, Session, context_of
 from napari_tool_runner.plugins.programs.enclosure import enclosure_words, is_enclosing
@@ -144,9 +144,9 @@ LocalRunnerServiceBuilder = partial(ServiceBuilder, __name__, LocalRunnerService
 
 
 # the first word of a command, when it is a name and nothing else
-_PROGRAM = re.compile(r"\s*([A-Za-z_][\w.+-]*)(?=\s|$)")
+_PROGRAM = compiled(r"\s*([A-Za-z_][\w.+-]*)(?=\s|$)")
 # words that a shell knows without any program; LOCAL sees to Python
-_FOUND_ANYWAY = re.compile(
+_FOUND_ANYWAY = compiled(
     r"python3?"
     r"|alias|case|cd|command|echo|eval|exec|export|for|function|if|printf|read|set|shopt|source"
     r"|test|time|trap|true|type|ulimit|umask|unset|until|wait|while"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from napari_tool_runner import storage
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.storage import JSON_DEPTH, sha256_of
 
@@ -44,9 +45,9 @@ MAX_BYTES = 8 * 2**20
 
 _HEAD_BYTES = 4096
 _MARKED = rb"\xff\xfe|\xfe\xff"  # of UTF-16
-_XML = re.compile(b"<|" + _MARKED)
-_BEGINNINGS = {".xml": _XML, ".json": re.compile(rb"[\[{\"\d-]|" + _MARKED)}
-_MACROS = re.compile(
+_XML = compiled(b"<|" + _MARKED)
+_BEGINNINGS = {".xml": _XML, ".json": compiled(rb"[\[{\"\d-]|" + _MARKED)}
+_MACROS = compiled(
     # what was passed is not looked at in another way: there are as many as powers of two
     rb"(?:\xef\xbb\xbf)?\s*+(?:(?><\?.*?\?>|<!--.*?-->)\s*+)*+<macros[\s/>]",
     re.DOTALL,
@@ -54,12 +55,12 @@ _MACROS = re.compile(
 _MAX_ALIASES = 100_000
 _MAX_VALUES = 500_000
 # as in YAML 1.2: the base 60 of an older one takes quadratic time. What is longer is a text
-_YAML_INT = re.compile(r"(?=.{1,100}\Z)([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
-_YAML_FLOAT = re.compile(
+_YAML_INT = compiled(r"(?=.{1,100}\Z)([-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
+_YAML_FLOAT = compiled(
     r"(?=.{1,100}\Z)[-+]?(\.inf|\.nan|(\.[0-9]+|[0-9]+(\.[0-9]*)?)(e[-+]?[0-9]+)?)\Z", re.I
 )
 
-_ESCAPED = re.compile(r"[/\\#|\x00-\x1f\x7f]")
+_ESCAPED = compiled(r"[/\\#|\x00-\x1f\x7f]")
 
 _T = TypeVar("_T")
 

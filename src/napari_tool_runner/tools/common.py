@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypedDict, TypeVar
 
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.candidate import parse_yaml, read_bytes
@@ -60,7 +61,7 @@ HELP_FORMATS: dict[str, HelpFormat] = {
 """The words that descriptors have for the format of their help."""
 
 SHED_FILES = (".shed.yml", ".shed.yaml")
-_MISSED = re.compile(
+_MISSED = compiled(
     r"<(\w+)> is not part of this language|"
     r"The parameter type “(\w+)” is not known|"
     rf"which only ({A_SHELL}) understands"

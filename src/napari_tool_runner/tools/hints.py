@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.tools.formats import FORMATS, Formats, LayerKind
 
 __all__ = ["are_numbered", "hinted", "input_kinds", "is_picture"]
@@ -21,8 +22,8 @@ _WORDS = {
     LayerKind.TABLE: r"tables?|measurements?|properties|statistics|features|counts?|results?"
     r"|summary|report|scores?|metrics",
 }
-_HINTS = {kind: re.compile(rf"\b({words})\b") for kind, words in _WORDS.items()}
-_PICTURES = re.compile(
+_HINTS = {kind: compiled(rf"\b({words})\b") for kind, words in _WORDS.items()}
+_PICTURES = compiled(
     r"\b(overlays?|overlaid|colou?ri[sz]ed|probabilit(y|ies)|heat ?maps?|denoised|filtered"
     r"|smoothed|blurred|deconvolved|background|distances?|render(ed|ing)?|projections?|masked"
     r"|registered|aligned|sharpened|corrected|normali[sz]ed)\b"

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.errors import DescriptorError, UnsafeDescriptorError
 from napari_tool_runner.names import real_path, real_place, really
 from napari_tool_runner.quoting import some_paths
@@ -39,20 +40,20 @@ _LONGEST = 1000  # characters of a path
 _TESTS = frozenset({"test-data", "test_data"})
 # where people keep all sorts of files, as desktops name it; others are told in user-dirs.dirs
 _GATHERED = "Desktop Documents Downloads Music Pictures Public Templates Videos Dropbox OneDrive"
-_OF_DESKTOP = re.compile(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
+_OF_DESKTOP = compiled(r'^XDG_\w+_DIR="\$HOME/([^"/]+)"', re.MULTILINE)
 # what lies hidden beside a tool, and is neither shown nor a reason to show nothing
-_OF_DEVELOPERS = re.compile(
+_OF_DEVELOPERS = compiled(
     r"\.(git\w*|gitlab-ci\.yml|editorconfig|pre-commit-config\.yaml|DS_Store|directory|hidden|tox|nox"
     r"|\w+_(cache|checkpoints|skip)(\.yml)?|coverage(rc)?|flake8|pylintrc|lintr|dockerignore|idea"
     r"|(shed|travis|planemo)\.yml|z(group|attrs|array|metadata)|readthedocs\.ya?ml|vscode|venv|R\w+|Rproj\.user|zenodo\.json)"
 )
 _INSTALLED = frozenset({".local", ".cache", ".conda", ".pixi", ".venv", ".venvs", ".virtualenvs"})
-_KEYS = re.compile(
+_KEYS = compiled(
     r"id_(rsa|dsa|ecdsa|ed25519)\w*|(?!cacert).*\.(pem|key|kdbx?|p12|pfx|jks|keyrings?|ppk|ovpn|gpg)"
     r"|((credentials?|client_secret.*|tokens?|passwords?|secrets?)(\.(json|txt|csv|ya?ml|ini|toml))?)",
     re.IGNORECASE,
 )
-_PROGRAMS = re.compile(
+_PROGRAMS = compiled(
     r"[\w@+.-]+\.(pyc?|r|sh|bash|p[lm]|rb|jl|lua|js|m|ijm|bsh|groovy|java|jar|class|clj|awk|sed|tcl|so"
     r"|dll|exe|xml|json|ya?ml|toml|cfg|ini|loc|cppipe|cpproj|ilp|ipynb|nf|pth?|onnx|keras|safetensors)",
     re.IGNORECASE,
@@ -68,9 +69,9 @@ _PAPERS = (
     "README.rst",
     "README.txt",
 )
-_MODULE = re.compile(r".+\.(pyc?|so|pyd|egg|egg-link|egg-info|dist-info|zip)")
-_IMPORT = re.compile(r"<import\b[^<>]*>([^<]+)</import")
-_NAME = re.compile(r"[\w@+.-]+(?:/[\w@+.-]+)*")
+_MODULE = compiled(r".+\.(pyc?|so|pyd|egg|egg-link|egg-info|dist-info|zip)")
+_IMPORT = compiled(r"<import\b[^<>]*>([^<]+)</import")
+_NAME = compiled(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
 
 def tool_places(tool: Tool) -> tuple[list[Path], str]:

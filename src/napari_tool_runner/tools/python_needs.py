@@ -7,7 +7,6 @@ names, versions, extras and markers is taken: no address, no folder, no reposito
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -238,6 +237,8 @@ def _text(path: Path) -> str:
 
 
 def _toml(text: str) -> Mapping[str, object] | None:
+    import tomllib
+
     with suppress(tomllib.TOMLDecodeError, RecursionError):
         return tomllib.loads(text) if text.strip() else None
     return None

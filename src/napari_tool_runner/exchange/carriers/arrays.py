@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_tool_runner._lazy import np
+from napari_tool_runner._lazy import compiled, np
 from napari_tool_runner.errors import OutputError, UnsupportedLayerError
 from napari_tool_runner.exchange.axes import are_colours, letter, letters
 from napari_tool_runner.exchange.blocks import TypePlan, read_blocks, write_blocks
@@ -35,12 +35,12 @@ __all__ = [
 ]
 
 _NAMES = ("DIMENSION_LABELS", "_ARRAY_DIMENSIONS", "dimension_names", "axis_names", "axes")
-_SIZES = re.compile(
+_SIZES = compiled(
     r"^(pixel)?resolution|^(voxel|pixel|element)_?(size|spacing)|^spacing$|^finterval$|^scale$|^transform$",
     re.IGNORECASE,
 )
-_CELLS = re.compile(r"^/t\d{5}/s\d{2}/\d+/cells$")  # BigDataViewer
-_IMARIS = re.compile(r"^/DataSet/ResolutionLevel \d+/TimePoint \d+/Channel \d+/Data$")
+_CELLS = compiled(r"^/t\d{5}/s\d{2}/\d+/cells$")  # BigDataViewer
+_IMARIS = compiled(r"^/DataSet/ResolutionLevel \d+/TimePoint \d+/Channel \d+/Data$")
 
 
 def write_npy(pixels: Pixels, path: Path, *, progress: Progress | None = None) -> list[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from napari_tool_runner._lazy import np
+from napari_tool_runner._lazy import compiled, np
 from napari_tool_runner.errors import OutputError
 from napari_tool_runner.names import count_text
 from napari_tool_runner.sealed import read_bytes
@@ -43,13 +43,13 @@ SNIFF = 64 * 1024
 """Bytes that tell how a table is written."""
 COMMENTS = ("#", "%", ";;", "//")
 NOTHING = {"", "na", "n/a", "nan", "-nan", "none", "null"}
-WHOLE = re.compile(r"[+-]?\d+")
+WHOLE = compiled(r"[+-]?\d+")
 # A number, maybe with groups of thousands; where only the groups say what a comma means.
 _PLAIN = r"[+-]?(?:(?:\d+(?:{0}\d*)?|{0}\d+)(?:[eE][+-]?\d+)?|(?i:inf(?:inity)?))"
-COMMA = re.compile(_PLAIN.format(",") + r"|[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]\d{3})+(?:,\d+)?")
-POINT = re.compile(_PLAIN.format(r"\.") + r"|[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_UNIT = re.compile(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|seconds?|frames?|%")
+COMMA = compiled(_PLAIN.format(",") + r"|[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f]\d{3})+(?:,\d+)?")
+POINT = compiled(_PLAIN.format(r"\.") + r"|[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+GROUPS = compiled(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_UNIT = compiled(r"[(\[].*[)\]]|px|pixels?|[nµμum]m[²³23]?|microns?|s|sec|seconds?|frames?|%")
 
 
 def cells_of(lines: Sequence[str], separator: str) -> list[list[str]]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.errors import TemplateError
 from napari_tool_runner.tools.dialect import (
@@ -60,18 +61,18 @@ TOLD = (".sizes", ".axes", ".layer")
 coordinates have, which kind of layer it was; nothing where nobody says."""
 
 # the two special names end where their own text ends: $__tool_directory__script.py
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = compiled(
     rf"\$(?:(?P<special>{TOOL_DIRECTORY}|{FIJI})"
     r"|\{(?P<braced>[^{}$]*)\}"
     r"|(?P<bare>[A-Za-z_]\w*))"
 )
-_ESCAPED = re.compile(r"\\\$(?=[{A-Za-z_])")
-_CONTINUATION = re.compile(r"\\\r?\n")
-_QUOTED = re.compile(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\\.", re.S)
-_OPERATOR = re.compile(
+_ESCAPED = compiled(r"\\\$(?=[{A-Za-z_])")
+_CONTINUATION = compiled(r"\\\r?\n")
+_QUOTED = compiled(r"'[^']*'|\"(?:[^\"\\]|\\.)*\"|\\.", re.S)
+_OPERATOR = compiled(
     r"(?:^|\s)(&&|\|\|?|;|&|\d?>{1,2}(?:&\d)?|<{1,2}|&>)(?=\s|$)|(\$\(|`)|(;)(?=\s)"
 )
-_OPTION = re.compile(r"--?[A-Za-z][\w.-]*")
+_OPTION = compiled(r"--?[A-Za-z][\w.-]*")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from napari_tool_runner._lazy import compiled
 from napari_tool_runner.errors import DescriptorError
 from napari_tool_runner.tools.dialect import A_SHELL, Dialect
 from napari_tool_runner.tools.formats import Trait, split_formats
@@ -48,12 +49,12 @@ _ATTRIBUTES = {
 _TYPES = {"data_collection", "data_column", "drill_down", "group_tag", "genomebuild"}
 _FORMATS = {"tabular", "interval", "fasta", "fastqsanger"}
 _IMAGES = {"tiff", "tif", "png"}
-_DIRECTIVE = re.compile(
+_DIRECTIVE = compiled(
     r"^[^\S\n]*#(if|for|set|else|elif|end|import|def|silent|from|unless)\b", re.M
 )
-_DOTTED = re.compile(r"\$\{?[A-Za-z_]\w*\.[A-Za-z_]")
-_BARE = re.compile(r"(?<!\\)\$(?!__tool_directory__|__fiji__)[A-Za-z_]\w*")
-_SHELL = re.compile(r"&&|\|\||\s\|\s|\s\d?>{1,2}\s?|\bln -s\b|\\\$\{?GALAXY")
+_DOTTED = compiled(r"\$\{?[A-Za-z_]\w*\.[A-Za-z_]")
+_BARE = compiled(r"(?<!\\)\$(?!__tool_directory__|__fiji__)[A-Za-z_]\w*")
+_SHELL = compiled(r"&&|\|\||\s\|\s|\s\d?>{1,2}\s?|\bln -s\b|\\\$\{?GALAXY")
 # Galaxy's imaging tools take points as pos_x, pos_y, by name or by place
 _POINTS = (Trait.XYZ, Trait.POSITIONS)
 
