@@ -13,6 +13,7 @@ import tifffile
 
 import napari_tool_runner as ntr
 from jobs.conftest import INVERT, MakeTool
+from jobs.test_getting import index
 from napari_tool_runner.cli import main
 from napari_tool_runner.config import config_path, load_config
 from napari_tool_runner.errors import DescriptorError, ToolRunnerError, WorkspaceError
@@ -34,6 +35,9 @@ from napari_tool_runner.tools.checker import check_paths
 from napari_tool_runner.tools.drafts.guessing import sketches_of
 from napari_tool_runner.tools.drafts.testing import NewTest, with_test
 from napari_tool_runner.tools.toolbox.trust import approve
+from plugins.pypi_index import Index, wheel
+
+__all__ = ["index"]
 
 IMAGE = np.arange(60, dtype=np.uint8).reshape(6, 10)
 READS = "import tifffile\n"
@@ -310,6 +314,40 @@ def test_a_script_that_cannot_be_asked_leaves_nothing(
     with pytest.raises(ToolRunnerError, match=words):
         new_tool(tmp_path / "box" / "it", origin, config=load_config(config), timeout=5)
     assert not (tmp_path / "box").exists()
+
+
+NEEDY = """
+import argparse
+import tiny
+parser = argparse.ArgumentParser()
+parser.add_argument("--n", type=int, default=3)
+parser.add_argument("--table", required=True)
+a = parser.parse_args()
+open(a.table, "w").write(f"version\\n{tiny.VERSION}\\n")
+"""
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_script_is_asked_where_its_own_head_says(
+    tmp_path: Path, index: Index, beside: bool
+) -> None:
+    """Its module “is not there”, it said, of a script that names the package in its head."""
+    index.add("tiny", wheel("tiny", "1.0"), wheel("tiny", "2.0"))
+    head = '# /// script\n# dependencies = ["tiny<2"]\n# ///\n'
+    asked = script(tmp_path, NEEDY if beside else head + NEEDY)
+    if beside:
+        asked.with_name("requirements.txt").write_text("tiny<2\n")
+    told = {
+        "runner": {"environments_dir": str(tmp_path / "envs")},
+        "workspace": str(tmp_path / "j"),
+    }
+    config = load_config(told)
+    (path,) = new_tool(tmp_path / "box" / "it", Origin(asked), config=config).paths
+    tool = read_tool(path)
+    (needed,) = tool.requirements
+    assert (needed.type, needed.asked) == ("pip", "tiny<2")
+    (output,) = ntr.run(path, config=config).outputs.values()
+    assert output.path.read_text().split() == ["version", "1.0"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")

@@ -443,6 +443,23 @@ def test_all_fixtures_make_one_toolbox(tmp_path: Path) -> None:
     assert box.entry("fx_dct").requirements == ("docker",)
 
 
+def test_what_a_script_says_that_it_needs_is_in_the_index(tmp_path: Path) -> None:
+    """The badges of the list, and what is offered, said that it needs nothing."""
+    folder, cache = tmp_path / "box", tmp_path / "cache"
+    folder.mkdir()
+    text = "<tool id='t' name='T'><command>python '$__tool_directory__run.py'</command></tool>"
+    (folder / "t.xml").write_text(text)
+    (folder / "run.py").write_text("import numpy\n")
+    assert box_of(folder, cache=cache).entry("t").requirements == ()
+    (folder / "run.py").write_text("# /// script\n# dependencies = ['numpy']\n# ///\n")
+    assert box_of(folder, cache=cache).entry("t").requirements == ("pip",)
+    (folder / "run.py").write_text("import numpy\n")
+    (folder / "requirements.txt").write_text("numpy\n")
+    assert box_of(folder, cache=cache).entry("t").requirements == ("pip",)
+    (folder / "requirements.txt").unlink()
+    assert box_of(folder, cache=cache).entry("t").requirements == ()
+
+
 def test_a_picture_that_comes_later_is_noticed(folder: Path, tmp_path: Path) -> None:
     add(folder, "late")
     cache = tmp_path / "cache"

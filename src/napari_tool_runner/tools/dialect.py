@@ -246,6 +246,8 @@ class Outline:
         Plain text; only its beginning is kept.
     labels : str
         What its parameters and their options are called, as far as people look for it.
+    command : str
+        As it is written; where nothing is required, its script is asked what it needs.
     depends : tuple of Path
         Files that it was made from besides the descriptor, also some that are absent.
     """
@@ -262,6 +264,7 @@ class Outline:
     help: str = ""
     depends: tuple[Path, ...] = ()
     labels: str = ""
+    command: str = ""
 
     @classmethod
     def of(cls, tool: Tool) -> Outline:
@@ -282,6 +285,7 @@ class Outline:
             requirements=tuple(dict.fromkeys(kinds)),
             thumbnail=tool.thumbnail,
             help=tool.help,
+            command=tool.command,
         )
 
 

@@ -65,6 +65,7 @@ def xml_outline(candidate: Candidate, root: Path, *, whole: bool = False) -> Out
         help=line(element.find("help")),
         depends=tuple(imported),
         labels=_fill(" ".join(_labels(sources)), tokens),
+        command="\n".join(child.text or "" for child in _each(sources, "command")),
     )
 
 

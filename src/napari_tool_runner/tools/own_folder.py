@@ -71,6 +71,7 @@ _PAPERS = (
 )
 _MODULE = compiled(r".+\.(pyc?|so|pyd|egg|egg-link|egg-info|dist-info|zip)")
 _IMPORT = compiled(r"<import\b[^<>]*>([^<]+)</import")
+_OWN = compiled(r"__tool_directory__\}?/?")
 _NAME = compiled(r"[\w@+.-]+(?:/[\w@+.-]+)*")
 
 
@@ -354,11 +355,12 @@ def _named_programs(tool: Tool, folder: Path) -> list[Path]:
 
 def programs_named(texts: Iterable[str], folder: Path) -> list[Path]:
     """Return the files of programs below `folder`, through no link, that texts name."""
+    texts = (_OWN.sub(" ", text) for text in texts)  # of BioImageIT no slash follows
     names = dict.fromkeys(name for text in texts for name in _NAME.findall(text) if "." in name)
     found: dict[Path, None] = {}
     for name in list(names)[:_MOST_NAMES]:
         parts = name.split("/")
-        for start in range(min(3, len(parts))):  # “$__tool_directory__/scripts/run.py”
+        for start in range(min(3, len(parts))):  # “/opt/tool/run.py”
             if _is_program(parts[start:], folder):
                 found[folder.joinpath(*parts[start:])] = None
                 break

@@ -190,14 +190,15 @@ def read_tool(
 
 def _with_needs(tool: Tool) -> Tool:
     """Add what the script that the command starts says of itself."""
-    from napari_tool_runner.tools.model import Note, Severity
+    from napari_tool_runner.tools.common import Notes
     from napari_tool_runner.tools.python_needs import needs_of_script
 
     needs = needs_of_script(tool.command, tool.folder)
     if needs is None:
         return tool
-    notes = (Note(Severity.WARNING, "requirements", one) for one in needs.left_out)
-    return replace(tool, requirements=(needs.requirement,), notes=(*tool.notes, *notes))
+    notes = Notes(found=[*tool.notes])
+    needs.tell(notes, "requirements")
+    return replace(tool, requirements=(needs.requirement,), notes=tuple(notes.found))
 
 
 def _with_language(note: Note, dialect: Dialect) -> Note:

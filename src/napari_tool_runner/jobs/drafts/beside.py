@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_tool_runner.names import count_text, size_text
 from napari_tool_runner.storage import read_limited
+from napari_tool_runner.tools.python_needs import SAY_NEEDS
 from napari_tool_runner.tools.toolbox.index import is_passed_over
 
 __all__ = ["SCRIPT_BYTES", "copy_beside"]
@@ -26,16 +27,21 @@ _IMPORTED = re.compile(r"^[ \t]*(?:from[ \t]+(\w+)|import[ \t]+([\w., \t]+))", r
 def copy_beside(script: Path, program: Path) -> Iterator[str]:
     """Copy what lies beside `script` and is imported, at any depth, to the folder of `program`.
 
+    So are the files that say which packages it needs.
     A package comes as a whole: its modules and the small files that they may read, but no
     tests and environments. No link is followed. Yields what is left out, and why.
     """
     left: list[str] = []
     count, size = 0, 0
     waiting, seen = [program], {script.stem}
+    said = [
+        one for one in map(script.with_name, SAY_NEEDS) if one.is_file() and not one.is_symlink()
+    ]
     while waiting:
         names = [name for name in _imported(waiting.pop()) if name not in seen]
         seen.update(names)
-        for source in (file for name in names for file in _sources(script.parent, name)):
+        beside = (file for name in names for file in _sources(script.parent, name))
+        for source in (*beside, *said):
             below = source.relative_to(script.parent)
             if count == _MOST_FILES:
                 left.append(below.as_posix())
@@ -57,6 +63,7 @@ def copy_beside(script: Path, program: Path) -> Iterator[str]:
             target.write_bytes(data)
             if source.suffix == ".py":
                 waiting.append(target)
+        said = []
     if left:
         named = ", ".join(left[:_MOST_NAMED]) + (", …" if len(left) > _MOST_NAMED else "")
         yield (

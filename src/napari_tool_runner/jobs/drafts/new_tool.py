@@ -29,6 +29,7 @@ from napari_tool_runner.tools import drafts
 from napari_tool_runner.tools.drafts.guessing import Guess, sketches_of
 from napari_tool_runner.tools.drafts.sketch import Sketch, SketchedArgument
 from napari_tool_runner.tools.isolation.looking import read_tool
+from napari_tool_runner.tools.python_needs import needs_of_script
 from napari_tool_runner.tools.reader import dialects
 
 if TYPE_CHECKING:
@@ -223,8 +224,12 @@ def _asked(program: Path, name: str, origin: Origin, runs: _Runs) -> Guess:
         )
         descriptor = folder / f"options{suffix}"
         descriptor.write_text(write(needs), encoding="utf-8")
+        tool = read_tool(descriptor)
+        own = needs_of_script(program.name, folder)
+        if own is not None and not tool.requirements:
+            tool = replace(tool, requirements=(own.requirement,))
         try:
-            job, result = runs.start(read_tool(descriptor), {})
+            job, result = runs.start(tool, {})
             told = read_json(result.outputs["options"].path, limit=_TOLD_BYTES, follow=False)
         except ToolFailedError as error:
             last = [line for line in error.log_tail if line.strip()][-3:]

@@ -365,20 +365,21 @@ def _requirements(root: Element, notes: Notes) -> tuple[Requirement, ...]:
 
 
 def _from_pypi(element: Element, notes: Notes) -> PythonRequirement:
-    needed = wanted(_text(element).splitlines())
-    for one in needed.left_out:
-        notes.warning("requirements/package", one)
+    needed, where = wanted(_text(element).splitlines(), several=True), "requirements/package"
+    needed.tell(notes, where)
     indexes = element.get("index", "").split()
-    for one in indexes:
-        if not is_address(one):
-            notes.warning("requirements/package", f"“{one}” is no address; it is left out.")
+    for one in (one for one in indexes if not is_address(one)):
+        notes.error(where, f"index=“{one}” is no address.")
     torch = element.get("torch", "").strip()
     if torch not in TORCH_BUILDS:
-        notes.warning("requirements/package", f"torch=“{torch}” is none of auto, cpu.")
+        notes.error(where, f"torch=“{torch}” is none of auto, cpu.")
+    python = element.get("python", "").strip()
+    if python and not versions(python):
+        notes.error(where, f"python=“{python}” names no versions, as 3.12 or >=3.11.")
     return replace(
         needed.requirement,
         torch=torch if torch in TORCH_BUILDS else "",
-        python=versions(element.get("python", "")),
+        python=versions(python),
         indexes=tuple(filter(is_address, indexes)),
     )
 

@@ -15,6 +15,7 @@ from napari_tool_runner.names import lies_in, real_path, real_place
 from napari_tool_runner.quoting import one_line
 
 if TYPE_CHECKING:
+    from napari_tool_runner.tools.dialect import Outline
     from napari_tool_runner.tools.model import Tool
 
 __all__ = [
@@ -71,7 +72,7 @@ class ToolEntry(NamedTuple):
     toolbox : str
         Name of the toolbox it belongs to.
     requirements : tuple of str
-        Kinds of what it requires: ``conda``, ``docker``, ``singularity``.
+        Kinds of what it requires: ``conda``, ``pip``, ``docker``, ``singularity``.
     thumbnail : str
         Absolute path of a picture; empty when there is none.
     help : str
@@ -163,7 +164,8 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
     depends = [path.parent / name for name in (*SHED_FILES, _THUMBNAILS[0])]
     for name in dialect.entries(candidate):
         outline = dialect.outline(candidate, name, root)
-        depends += outline.depends
+        needs, asked = _needs(outline, path.parent)
+        depends += *outline.depends, *asked
         entries.append(
             ToolEntry(
                 key=outline.id,
@@ -178,7 +180,7 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
                 digest=candidate.digest,
                 toolbox=toolbox,
                 dialect=dialect.name,
-                requirements=outline.requirements,
+                requirements=needs,
                 thumbnail=picture_in(
                     path.parent, outline.thumbnail, *_THUMBNAILS, f"{path.stem}.png"
                 ),
@@ -188,6 +190,16 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
             )
         )
     return Made(tuple(entries), tuple(map(str, dict.fromkeys(depends))))
+
+
+def _needs(outline: Outline, folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Return the kinds of what a tool requires, and the files of its script that were asked."""
+    from napari_tool_runner.tools.python_needs import files_asked, needs_of_script
+
+    if outline.requirements:
+        return outline.requirements, ()
+    asked = files_asked(outline.command, folder)
+    return ("pip",) if asked and needs_of_script(outline.command, folder) else (), asked
 
 
 def picture_in(folder: Path, *names: str) -> str:

@@ -29,7 +29,7 @@ from napari_tool_runner.tools.toolbox.entries import LISTS, Made, ToolEntry, fil
 
 __all__ = ["Problem", "index_folder", "is_passed_over"]
 
-_VERSION = 6
+_VERSION = 7
 _MAX_DEPTH = 12
 _MAX_FOLDERS = 20_000
 _MOST_BYTES = 256 * 2**20
