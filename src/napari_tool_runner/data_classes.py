@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import asdict, field, fields, replace
+from types import FunctionType
 
 __all__ = ["asdict", "dataclass", "field", "fields", "replace"]
 
@@ -18,31 +19,77 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _NOTHING = {"init": False, "repr": False, "eq": False}
-_ASKED_BY = {"__init__": "init", "__repr__": "repr", "__eq__": "eq", "__hash__": "eq"}
+_ASKED_BY = {"__repr__": "repr", "__eq__": "eq", "__hash__": "eq"}
 
 
 class _Later:
-    """Stands for a method of a data class until somebody looks at it: then Python makes it.
+    """Stands for a method of a data class until somebody looks at it: then it is made.
 
     Whoever looks, also `inspect.signature`, gets the method that `dataclasses` makes.
     """
 
-    def __init__(self, kind: type[DataclassInstance], name: str, **how: bool) -> None:
-        self._kind, self._name, self._how = kind, name, how
+    def __init__(self, kind: type[DataclassInstance], name: str, *, frozen: bool) -> None:
+        self._kind, self._name, self._frozen = kind, name, frozen
 
     def __get__(self, instance: object, owner: type | None = None) -> object:
-        kind, name = self._kind, self._name
-        fields = dataclasses.fields(kind)
-        body: dict[str, object] = {one.name: one for one in fields}
-        body["__annotations__"] = {one.name: one.type for one in fields}
-        for one in ("__module__", "__qualname__", "__doc__", "__post_init__"):
-            if hasattr(kind, one):
-                body[one] = getattr(kind, one)
-        model = type(kind.__name__, (), body)
-        asked = {**_NOTHING, **self._how, _ASKED_BY[name]: True}
-        method = vars(dataclasses.dataclass(**asked)(model))[name]
-        setattr(kind, name, method)
+        make = _beginning if self._name == "__init__" else _pythons
+        method = make(self._kind, self._name, self._frozen)
+        setattr(self._kind, self._name, method)
         return method.__get__(instance, owner)
+
+
+def _pythons(kind: type[DataclassInstance], name: str, frozen: bool) -> FunctionType:
+    """Return a method of a class with the same fields, which Python makes."""
+    body: dict[str, object] = {one.name: one for one in dataclasses.fields(kind)}
+    body["__annotations__"] = {one.name: one.type for one in dataclasses.fields(kind)}
+    body |= {one: getattr(kind, one) for one in ("__module__", "__qualname__", "__doc__")}
+    asked = {**_NOTHING, _ASKED_BY[name]: True, "frozen": frozen}
+    model = type(kind.__name__, (), body)
+    method: FunctionType = vars(dataclasses.dataclass(**asked)(model))[name]
+    return method
+
+
+def _beginning(kind: type[DataclassInstance], name: str, frozen: bool) -> FunctionType:
+    """Return ``__init__`` as Python writes it: alone, half the classes need no other."""
+    words, later, lines = ["self"], list[str](), list[str]()
+    known: dict[str, object] = {"__set": object.__setattr__, "__made": _MADE}
+    for one in dataclasses.fields(kind):
+        value, given = one.name, f"__given_{one.name}"
+        default, factory = one.default, one.default_factory
+        if factory is not dataclasses.MISSING:
+            known[given], word = factory, f"{value}=__made"
+            value = f"{given}() if {value} is __made else {value}" if one.init else f"{given}()"
+        elif default is not dataclasses.MISSING:
+            known[given], word = default, f"{value}={given}"
+            value = value if one.init else given
+        elif one.init:
+            word = value
+        else:
+            continue
+        if one.init:
+            (later if one.kw_only else words).append(word)
+        lines.append(
+            f"__set(self, {one.name!r}, {value})" if frozen else f"self.{one.name} = {value}"
+        )
+    if hasattr(kind, "__post_init__"):
+        lines.append("self.__post_init__()")
+    taken = ", ".join([*words, *(["*", *later] if later else [])])
+    exec(f"def __init__({taken}):\n " + "\n ".join(lines or ["pass"]), known)  # noqa: S102  # names of fields of ours
+    method = known[name]
+    assert isinstance(method, FunctionType)
+    method.__module__, method.__qualname__ = kind.__module__, f"{kind.__qualname__}.{name}"
+    method.__annotations__ = {one.name: one.type for one in dataclasses.fields(kind) if one.init}
+    method.__annotations__["return"] = None
+    return method
+
+
+class _Made:
+    def __repr__(self) -> str:
+        return "<factory>"
+
+
+_MADE = _Made()
+"""Stands in a signature for what a factory makes."""
 
 
 def _no_assignment(self: object, name: str, value: object) -> None:
@@ -82,7 +129,7 @@ def _later(
         vars(kind)["__dataclass_params__"].frozen = frozen
         wanted = {"__init__": init, "__repr__": repr, "__eq__": eq, "__hash__": eq and frozen}
         methods: dict[str, object] = {
-            name: _Later(kind, name, frozen=frozen, slots=slots)
+            name: _Later(kind, name, frozen=frozen)
             for name, is_wanted in wanted.items()
             if is_wanted
         }
