@@ -6,10 +6,13 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
+from napari_tool_runner.plugins.programs.enclosed import Enclosure
+from napari_tool_runner.plugins.programs.enclosure import enclosure_problem, numbering_enclosure
 from napari_tool_runner.plugins.warm import local_server
+from napari_tool_runner.plugins.warm.held import Held
 from plugins.warm_programs import Programs, installed
 
 __all__ = ["installed"]
@@ -133,5 +136,62 @@ def test_what_waited_shows_no_more_than_the_walls(tmp_path: Path) -> None:
     programs.wait_for_next()
     lines = programs.run("python", name)[1]
     assert programs.told
-    # what began its numbering, what held that, itself, and what holds its walls
-    assert lines == ["2", *("cat True", "False", "python True", "False", "cat True", "False")]
+    # what began its numbering, what held that, and itself
+    assert lines == ["2", *("cat True", "False", "python True", "False")]
+
+
+WRITES = """
+import numpy
+with open("/proc/self/smaps_rollup") as file:
+    own = {line.split(":")[0]: line.split()[1] for line in file}
+print(own["Private_Dirty"])
+data = numpy.random.rand(1000)
+"""
+
+
+def test_pages_that_a_program_writes_to_are_there_the_next_time(programs: Programs) -> None:
+    """And no others: what waits takes a part of what it shares with what forked it."""
+    name = programs.script(WRITES)
+    programs.learn("python", name)
+    found = []
+    for _ in range(3):
+        programs.wait_for_next()
+        found.append(int(programs.run("python", name)[1][0]))
+        assert programs.told
+    (server,) = programs.servers
+    told = [one for pages in server._written.values() for one in pages.split()]
+    assert told
+    assert found[0] < found[1] < 20_000, found
+    assert abs(found[2] - found[1]) < 2_000, found
+
+
+@_no_walls
+def test_what_holds_walls_that_cannot_be_built_holds_nothing(
+    programs: Programs, tmp_path: Path
+) -> None:
+    """The walls are known to be built when bubblewrap reads on, not when it has ended."""
+    if not programs.enclose:
+        pytest.skip("it has no walls")
+    name = programs.script("import numpy\nprint(1)")
+    programs.learn("python", name)
+    programs.wait_for_next()
+    (server,) = programs.servers
+    made = server.take_numbering()
+    assert made is not None
+    ahead = made.take_next()
+    assert ahead is not None
+    assert ahead.watched
+    assert server.around is not None
+    missing = ("--ro-bind", str(tmp_path / "missing"), "/missing")
+    around = made.given_to(server.around)
+    options = (*numbering_enclosure(around)._options, *missing)
+    walls = Held(
+        Enclosure(options, passed=around.passed, numbering=around.numbering), tmp_path, ahead
+    )
+    with pytest.raises(OSError, match="could not be built"):
+        walls.wait()
+    walls.give_up()
+    made.give_up()
+    assert not psutil.pid_exists(walls.pid)
+    assert not psutil.pid_exists(made.pid)
+    assert programs.run("python", name)[1] == ["1"]

@@ -32,6 +32,8 @@ seen = sorted(line.split()[4] for line in open("/proc/self/mountinfo"))
 print([one for one in seen if not one.startswith("/run/warm")])
 print(sorted(os.listdir("/")), os.path.exists(os.path.expanduser("~root/.profile")))
 others = [one for one in os.listdir("/proc") if one.isdigit() and int(one) not in (1, os.getpid())]
+# what holds the numbering is in walls of its own, and shows no more: see test_warm_next
+others = [one for one in others if open("/proc/" + one + "/comm").read().strip() != "cat"]
 print(max(([os.readlink("/proc/self/ns/" + n) == os.readlink("/proc/%s/ns/%s" % (pid, n))
     for n in ("mnt", "pid", "net", "ipc", "uts", "user")] for pid in others), default=[True] * 6))
 print([os.readlink("/proc/self/ns/pid_for_children") == os.readlink("/proc/self/ns/pid")])

@@ -201,8 +201,9 @@ class Run:
         if self._unseen:
             self.context.say(self._unseen)
         self._enter(JobState.PREPARING, f"Preparing {self.choice.name}")
-        self.files.prepare(self.request.tool.formats, rendered.outputs, self.inputs)
         request, told = self.request, self.context.provenance
+        made = request.tool.formats, rendered.outputs, self.inputs
+        self.context.begun = partial(self.files.prepare, *made)
         ask = partial(pass_image, request.tool, request.permit, told, self._tell)
         self.context.before_start = ask  # a service that does not is asked afterwards
         with self.service.session(process) as session:
@@ -315,8 +316,7 @@ class Run:
         said = self.log.last_words()
         if said and cause is None and said not in reason:
             reason = f"{reason.rstrip('.')}: {said}"
-        if reason[-1:].isalnum():  # the hint follows
-            reason += "."
+        reason += "." if reason[-1:].isalnum() else ""  # the hint follows
         error = ToolFailedError(
             self._secrets.hide(reason),
             tool=self.request.tool.id,

@@ -1,8 +1,7 @@
 """What a runner service gets: a Tool bound to the values of one job, and the job's context.
 
-`Process` offers what bioimageit_core's own ``Tool`` offers, so that services written for
-it find what they read (attribute and method names from its public contract). All that is
-beyond it travels on ``process.context``, so the tutorial's signatures stay the same.
+`Process` offers what bioimageit_core's own ``Tool`` offers (names from its public contract), so
+services written for it find what they read. All beyond that travels on ``process.context``.
 """
 
 from __future__ import annotations
@@ -185,6 +184,8 @@ class ExecContext:
     """Filled by the service for the record: image digest, environment lock, …"""
     before_start: Callable[[], None] = lambda: None
     """A service calls it once `provenance` says what will run, and before any of that starts."""
+    begun: Callable[[], None] = lambda: None
+    """This when a program has been started: what reads its results is made ready meanwhile."""
 
     def say(self, text: str) -> None:
         """Write a line of ours into the log."""
@@ -345,9 +346,8 @@ def context_of(process: Process) -> ExecContext:
     """
     if process.context is None:
         folder = Path(tempfile.mkdtemp(prefix="napari-tool-runner-"))
-        process.context = ExecContext(
-            Path.cwd(), folder / "tmp", folder / "home", report=_write_line
-        )
+        temp, home = folder / "tmp", folder / "home"
+        process.context = ExecContext(Path.cwd(), temp, home, report=_write_line)
     return process.context
 
 

@@ -24,7 +24,7 @@ from napari_tool_runner.plugins.docker.client import ENGINE_ERRORS, Engine
 from napari_tool_runner.plugins.programs.watchdog import MARK
 from napari_tool_runner.plugins.warm.interpreter import lay_out_programs, told_by
 from napari_tool_runner.plugins.warm.learned import known
-from napari_tool_runner.plugins.warm.serving import JOB, SHOWN, Server, Walls, listening
+from napari_tool_runner.plugins.warm.serving import JOB, SHOWN, Server, Taking, Walls, listening
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.docker.images import Image
@@ -107,10 +107,10 @@ class ContainerServer(Server):
             self.prepare(one)
 
     @contextmanager
-    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[tuple[Path, str]]:
-        """Give where the socket for calls lies, and its address in the container."""
-        with super().taking(take) as (path, _):
-            yield path, str(SHOWN / path.name)
+    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[Taking]:
+        """Give where the socket for calls lies, its address in the container, what starts it."""
+        with super().taking(take) as (path, _, start):
+            yield path, str(SHOWN / path.name), start
 
 
 class _Said:

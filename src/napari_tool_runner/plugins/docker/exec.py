@@ -213,6 +213,7 @@ def _follow(
         _end(program, reader, grace)
 
     try:
+        context.begun()
         with Ender(end, context.cancel, context.timeout) as ender:
             code = _wait(program, reader, ender, context)
         ender.raise_reason(program.name)

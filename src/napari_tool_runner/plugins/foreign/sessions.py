@@ -88,6 +88,7 @@ class GuestSession:
 
     def exec(self, args: list[str]) -> int:
         """Run `args`; return the exit code, a whole number."""
+        context_of(self._process).begun()
         with self._told(RunnerExecError, "run the program"):
             value = self._run(args)
         value = getattr(value, "returncode", value)  # of subprocess

@@ -136,6 +136,7 @@ def run_program(
     try:
         with Ender(end, context.cancel, context.timeout) as ender:
             try:
+                context.begun()
                 # without a limit: it blocks in the system, so the end is seen at once
                 code = program.wait()
             except BaseException:

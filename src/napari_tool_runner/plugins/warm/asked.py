@@ -94,14 +94,15 @@ def handed(
     """
     how = Handing(args, environment, server, asked.root, asked.tool)
     assert how.watch is not None
-    with server.taking(how.take) as (place, address):
+    with server.taking(how.take) as (place, address, listen):
         if how.around is not None:
             inside = server.place / "socket"
             how.around, address = how.around.showing(place, inside), str(inside)
         how.environment = {**how.environment, SOCKET: address}
         begun = time.monotonic()
         try:
-            with how.watch.watching(end or how.end_all):
+            with how.watch.watching(end or how.end_all) as watch:
+                how.listening = (listen, watch)
                 yield how
         finally:
             how.end()

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING
 from napari_tool_runner.plugins.programs.devices import no_input
 from napari_tool_runner.plugins.programs.process_tree import end_processes
 from napari_tool_runner.plugins.warm.handover import is_plain, kind_of, send
-from napari_tool_runner.plugins.warm.held import Held
+from napari_tool_runner.plugins.warm.held import Ahead, Held
 from napari_tool_runner.quoting import check_words
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class Direct:
     ) -> None:
         self._link, self._walls = link, walls
         self.stdout, self.stderr = streams
-        self.pid = walls[0].pid if walls else 0
-        """The process that leads its walls."""
+        self.pid = walls[-1].pid if walls else 0
+        """The process that leads its walls, or those that gave them their numbering."""
         self._told, self._over = b"", threading.Event()
 
     def wait(self) -> int:
@@ -118,7 +118,9 @@ def call(
             (stdout, out), (stderr, err) = _pipe(undo, done), _pipe(undo, done)
             walls = None
             if enclosure is not None:
-                walls = Held(enclosure, work_dir, err)
+                ahead = how.numbering[0].take_next() if how.numbering else None
+                passed = how.around.passed if how.around is not None else ()
+                walls = Held(enclosure, work_dir, ahead or Ahead(err, passed, watched=False))
                 undo.callback(walls.give_up)
                 told["PWD"] = str(work_dir)  # bubblewrap tells it
             link, its = socket.socketpair()
@@ -127,9 +129,7 @@ def call(
             place = no_input() if walls is not None else os.devnull
             nothing = done.enter_context(open(place, "rb")).fileno()
             kind = kind_of(words, str(work_dir))
-            if walls is not None:
-                walls.wait()
-            how.hand_over(its, kind)
+            how.hand_over(its, kind, later=walls is not None)
             link.settimeout(_WAIT)
             send(
                 link,
@@ -139,8 +139,15 @@ def call(
                 words,
                 [os.fsencode(f"{name}={value}") for name, value in told.items()],
             )
+            how.listen()
+            if walls is not None:  # they are built meanwhile
+                walls.wait()
+                how.send_walls(link)
             if not kind or not how.is_taken(link):
                 raise NotTaken("it is not taken")
+            if walls is not None and how.numbering:
+                walls.enclosure.leave()
+            link.sendall(b"g")
             link.settimeout(None)
             undo.pop_all()
     except (OSError, ValueError) as error:

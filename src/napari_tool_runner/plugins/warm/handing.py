@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_tool_runner.plugins.warm.handover import SOCKET
-from napari_tool_runner.plugins.warm.learned import kind_of_call, known, receive_told
+from napari_tool_runner.plugins.warm.learned import WRITTEN, kind_of_call, known, receive_told
 from napari_tool_runner.plugins.warm.patience import Watch
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ class Handing:
         self.around = server.around if server else None
         self._server, self._root, self._tool = server, root, tool
         self._enclosure: Enclosure | None = None
-        self._started, self._ended = threading.Event(), threading.Event()
+        self._ended = threading.Event()
+        self.listening: tuple[Callable[[], None], ...] = ()
+        """Start what takes calls, and what looks whether the program goes on."""
         self.calls: list[int] = []
         self._numbers: list[int] = []
         self.watch = Watch(args, server.worked) if server else None
@@ -104,11 +106,17 @@ class Handing:
     def begin(self, enclosure: Enclosure | None) -> None:
         """Say in which enclosure the program is about to be started."""
         self._enclosure = enclosure
-        self._started.set()
+        if not self.python:
+            self.listen()
+
+    def listen(self) -> None:
+        """Begin to take calls: where napari hands the first one over, when that is sent."""
+        for one in self.listening:
+            one()
 
     def end(self) -> None:
         """Take no more calls: what comes now has no walls any more."""
-        self.begin(None)
+        self._enclosure = None
         self._ended.set()
         while self.numbering:
             self.numbering.pop().give_up()
@@ -128,7 +136,6 @@ class Handing:
 
     def take(self, listener: socket.socket) -> None:
         """Pass on the calls that come, until `listener` is shut down or the enclosure ends."""
-        self._started.wait()
         ready = select.poll()
         ready.register(listener, select.POLLIN)
         with ExitStack() as stack:
@@ -160,8 +167,10 @@ class Handing:
                 connection.settimeout(_SLOW)
                 kind = kind_of_call(connection)
                 if kind is None:
-                    new = known.hear(self._tool, *receive_told(connection))
-                    if new is not None:
+                    what, number, text = receive_told(connection)
+                    if what == WRITTEN:
+                        server.hear_written(number, text)
+                    elif (new := known.hear(self._tool, number, text)) is not None:
                         server.prepare(new)
                     return True
                 self.hand_over(connection, kind)
@@ -169,22 +178,26 @@ class Handing:
                 _log.info("A call was not handed over: %s", error)
         return True
 
-    def hand_over(self, connection: socket.socket, kind: bytes) -> None:
-        """Let the server fork for the call that comes by `connection`; raises OSError."""
+    def hand_over(self, connection: socket.socket, kind: bytes, *, later: bool = False) -> None:
+        """Let the server fork for the call that comes by `connection`; raises OSError.
+
+        `later`: its walls come by `connection`, too, which is napari's own.
+        """
         assert self._server is not None
         server = self._server
         with ExitStack() as stack:
-            files = self._namespaces()
+            files = [] if later else self._namespaces()
             for one in files:
                 stack.callback(os.close, one)
+            files += [one.number for one in self.numbering if later]
             imports = known.of(server.name, self._tool, kind) if kind else None
             connection.settimeout(None)  # as it is handed over
             passed = [connection.fileno(), *files]
             self._numbers.append(imports.number if imports is not None else 0)
-            self.calls.append(server.hand_over(imports, self._root, passed))
+            self.calls.append(server.hand_over(imports, self._root, passed, later=later))
 
     def is_taken(self, link: socket.socket) -> bool:
-        """Whether the call that was sent by `link` is taken; then it goes on."""
+        """Whether the call that was sent by `link` is taken; it goes on when it is told to."""
         assert self._server is not None
         ready = select.poll()
         ready.register(link, select.POLLIN)
@@ -192,10 +205,16 @@ class Handing:
             if waits == _SLOW * 1000:
                 return False
             self._server.take_back()
-        if link.recv(1) != b"s":
-            return False
-        link.sendall(b"g")
-        return True
+        return link.recv(1) == b"s"
+
+    def send_walls(self, link: socket.socket) -> None:
+        """Send what a fork enters that was handed its call before; raises OSError."""
+        files = self._namespaces()
+        try:
+            socket.send_fds(link, [b"w"], files)
+        finally:
+            for one in files:
+                os.close(one)
 
     def _namespaces(self) -> list[int]:
         """Return what a fork enters; its own number of the user the last."""

@@ -10,8 +10,10 @@ import threading
 
 from napari_tool_runner.data_classes import dataclass, field
 
-__all__ = ["Imports", "kind_of_call", "known", "receive_told"]
+__all__ = ["WRITTEN", "Imports", "kind_of_call", "known", "receive_told"]
 
+LEARNED, WRITTEN = b"learned", b"written"
+"""What programs tell: what they imported, and which pages of their memory they wrote to."""
 _MODULE = re.compile(r"[^\W\d]\w*(\.\w+)*(::?\w+(,\w+)*|::\*)?")  # or names in one
 _MOST = 1 << 20  # bytes that a program may tell
 _KINDS = 256  # that are known
@@ -109,9 +111,9 @@ known = Learned()
 
 
 def kind_of_call(connection: socket.socket) -> bytes | None:
-    """Look at a call that stays to be read; None when a program tells what it imported."""
+    """Look at a call that stays to be read; None when a program tells something."""
     data = connection.recv(_SEEN, socket.MSG_PEEK)
-    if data[16:23] == b"learned":
+    if data[16:23] in (LEARNED, WRITTEN):
         return None
     if len(data) < 27 or data[16:19] != b"run":
         return b""
@@ -119,7 +121,7 @@ def kind_of_call(connection: socket.socket) -> bytes | None:
     return data[27 : 27 + size] if size <= len(data) - 27 else b""
 
 
-def receive_told(connection: socket.socket) -> tuple[int, str]:
+def receive_told(connection: socket.socket) -> tuple[bytes, int, str]:
     """Read what a program tells; raises OSError or ValueError for what is none."""
     with connection.makefile("rb") as file:
         (size,) = struct.unpack("=Q", file.read(8).ljust(8, b"\xff"))
@@ -133,7 +135,7 @@ def receive_told(connection: socket.socket) -> tuple[int, str]:
         data = data[8 + length :]
     if len(sections) != 3:
         raise OSError("a program tells something else")
-    return int(sections[1]), sections[2].decode("utf-8", "replace")
+    return sections[0], int(sections[1]), sections[2].decode("utf-8", "replace")
 
 
 def _checked(text: str) -> str:

@@ -144,7 +144,7 @@ class LocalServer(Server):
         with self._lock:
             self.is_preparing = False
             if not (self.users or self.outdated):
-                told = b"A" + struct.pack("=Q", number)
+                told = b"A" + struct.pack("=Q", number) + self._written.get(number, b"")
                 with suppress(OSError):
                     if made is not None:
                         socket.send_fds(self._control, [told], [made.number])

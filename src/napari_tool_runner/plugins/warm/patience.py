@@ -48,15 +48,15 @@ class Watch:
         return tell
 
     @contextmanager
-    def watching(self, end: Callable[[], object]) -> Iterator[None]:
-        """Call `end` when nothing goes on for too long."""
+    def watching(self, end: Callable[[], object]) -> Iterator[Callable[[], None]]:
+        """Give what begins to call `end` when nothing goes on for too long."""
         watch = threading.Thread(target=self._look, args=[end], name="warm-watch", daemon=True)
-        watch.start()
         try:
-            yield
+            yield watch.start
         finally:
             self._ended.set()
-            watch.join()
+            if watch.ident is not None:
+                watch.join()
 
     def _look(self, end: Callable[[], object]) -> None:
         worked: float | None = None  # to ask takes long, and most programs end before

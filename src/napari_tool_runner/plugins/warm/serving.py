@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import socket
 import struct
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from napari_tool_runner.plugins.warm.learned import known
 from napari_tool_runner.tools.isolation.walls import program_filter
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.warm.held import Numbering
     from napari_tool_runner.plugins.warm.learned import Imports
 
-__all__ = ["JOB", "SHOWN", "Server", "Walls", "listening"]
+__all__ = ["JOB", "SHOWN", "Server", "Taking", "Walls", "listening"]
 
 LEAST = 0.02  # seconds
 _PATIENCE = 3.0  # seconds, less than a program waits until its call is taken
@@ -35,7 +36,12 @@ SHOWN = Path("/run/warm")
 _START = 20.0  # seconds
 _LONGEST_ADDRESS = 107  # bytes of a socket's address: sun_path of unix(7)
 _MOST_SAID, _LONGEST_SAID, _MOST_CALLS = 100, 500, 10_000
+_RANGE = "[0-9a-f]{1,16}-[0-9a-f]{1,16}"
+_PAGES = re.compile(f"{_RANGE}(?: {_RANGE}){{0,4000}}")
 _log = logging.getLogger(__name__)
+
+
+Taking: TypeAlias = "tuple[Path, str, Callable[[], None]]"
 
 
 class Walls(IntEnum):
@@ -74,6 +80,7 @@ class Server:
         """Imports that take less than a call costs that is handed over."""
         self.waited: set[int] = set()
         """Which imports are asked for and not yet done."""
+        self._written: dict[int, bytes] = {}
         self.indirect = set[tuple[str, ...]]()
         """Kinds of commands whose calls napari cannot hand over itself."""
         self.outdated = False
@@ -108,25 +115,32 @@ class Server:
         return ""
 
     @contextmanager
-    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[tuple[Path, str]]:
+    def taking(
+        self, take: Callable[[socket.socket], None]
+    ) -> Iterator[tuple[Path, str, Callable[[], None]]]:
         """Let `take` accept the calls of a job.
 
-        Gives where the socket for them lies, and its address for who shares our processes.
+        Gives where the socket for them lies, its address for who shares our processes, and what
+        starts `take`.
         """
         with self._lock:
             self._numbers += 1
             path = self._folder / f"{self._numbers}"
         with listening(path) as (listener, address):
             thread = threading.Thread(target=take, args=[listener], name="warm-calls", daemon=True)
-            thread.start()
             try:
-                yield path, address
+                yield path, address, thread.start
             finally:
                 listener.shutdown(socket.SHUT_RDWR)
-                thread.join()
+                if thread.ident is not None:
+                    thread.join()
 
-    def hand_over(self, imports: Imports | None, root: str, files: Sequence[int]) -> int:
+    def hand_over(
+        self, imports: Imports | None, root: str, files: Sequence[int], *, later: bool = False
+    ) -> int:
         """Let it fork for a call of a job in `root`; return a number for `was_warm`.
+
+        `later`: the walls come by the first of `files`; after that comes their numbering.
 
         Raises
         ------
@@ -137,7 +151,7 @@ class Server:
         if imports is not None:
             self.prepare(imports)
             number = 0 if imports.is_given_up else imports.number
-        data = b"R" + struct.pack("=QQ", number, serial) + os.fsencode(root)
+        data = (b"D" if later else b"R") + struct.pack("=QQ", number, serial) + os.fsencode(root)
         with self._lock:
             self._unheard[serial] = time.monotonic(), socket.socket(fileno=os.dup(files[0]))
         try:
@@ -146,6 +160,11 @@ class Server:
             self._let_go(serial)
             raise
         return serial
+
+    def hear_written(self, number: int, pages: str) -> None:
+        """Take which pages a program wrote to, so that the next one has them."""
+        if number in self.ready and _PAGES.fullmatch(pages):
+            self._written[number] = pages.encode()
 
     def expect(self, number: int) -> None:
         """Have a fork wait for the next call of those imports, once they are done."""
@@ -278,6 +297,7 @@ class Server:
             (number,) = struct.unpack_from("=Q", rest)
             with self._lock:
                 asked = number in self.waited
+                self._written.pop(number, None)
                 if kind == b"P" and asked:
                     self.ready.add(number)
                     if len(rest) == 16 and struct.unpack_from("=d", rest, 8)[0] < LEAST:

@@ -19,6 +19,10 @@ from warm_reach import can_be_ended  # type: ignore[import-not-found]
 from warm_rights import adopt_orphans, be_readable, end_with_parent, enter, give_up_rights  # type: ignore[import-not-found]
 from warm_spare import sent, take_memory  # type: ignore[import-not-found]
 
+_LATER = b"D"
+CALLS = (b"R", _LATER)
+"""Calls that come with their walls, and those whose walls napari sends when they are built."""
+
 
 class _Cold(Exception):
     """Why a program is to start cold."""
@@ -50,6 +54,8 @@ class Answering:
         self.ahead, self._begin = Ahead("", "", begun), Begin()
         self._variables = dict(os.environ)
         self._limits = own_limits()
+        self._is_told = False
+        """Whether a program tells, or has told, which pages it writes to."""
 
     def _answer(
         self, data: bytes, files: list[int], carried: Callable[[Call, socket.socket], object]
@@ -63,7 +69,11 @@ class Answering:
             connection.settimeout(30)
             call = Call(connection)
             self._check(call, root)
-            self._enter(files[1:])
+            walls = files[1:]
+            if data[:1] == _LATER:  # that was their numbering; they were built meanwhile
+                close_all(walls)
+                _, walls = receive(connection, 1)
+            self._enter(walls)
             self._check_inside(call, root)
             if self.ahead.files:
                 self._told.send(b"T" + struct.pack("=Q", serial))
@@ -75,7 +85,8 @@ class Answering:
             can_be_ended()
             if sys.platform == "linux":
                 be_readable(True)
-            raise Forked(call, root, number)
+            told = self.ahead.files and self._is_told
+            raise Forked(call, root, 0 if told else number)
         except Forked:
             raise
         except _Cold as cold:
@@ -85,7 +96,7 @@ class Answering:
         except BaseException:  # noqa: BLE001
             os._exit(1)  # the hand-over program is left alone, and starts cold
 
-    def _wait_ahead(self, its: socket.socket, places: list[int]) -> None:
+    def _wait_ahead(self, its: socket.socket, places: list[int], written: str) -> None:
         """Fork what waits, and wait for what it runs; in that raises `Forked`."""
         self._control.close()
         if sys.platform == "linux":
@@ -98,7 +109,7 @@ class Answering:
         pid = self._fork()
         if pid == 0:
             mine.close()
-            take_memory()
+            take_memory(written)
             data, files = receive(its)
             if not data:
                 os._exit(0)

@@ -25,6 +25,7 @@ from importlib.machinery import BuiltinImporter, SourceFileLoader
 
 from warm_imports import Ahead, forget_others, forget_temporary  # type: ignore[import-not-found]
 from warm_leading import Leading  # type: ignore[import-not-found]
+from warm_spare import written_pages  # type: ignore[import-not-found]
 
 # what differs from call to call and is read by no package
 _PASSING = ("PWD", "OLDPWD", "SHLVL", "_", "NAPARI_TOOL_RUNNER_WARM", "NAPARI_TOOL_RUNNER_RUN")
@@ -152,7 +153,7 @@ def run(
     places : tuple of str
         Folders of what is installed.
     number : int
-        Under which modules are told at the end; 0: they are not.
+        Under which modules, or pages that were written, are told at the end; 0: they are not.
     begun : frozenset of str
         The modules that Python has by itself.
     """
@@ -166,7 +167,9 @@ def run(
     sys.modules.update(dict.fromkeys(ahead.asked.aliases, main))
     if first:
         sys.path.insert(0, "" if call.words[0] == "-c" else first)
-    if number and not ahead.files:
+    if number and ahead.files:
+        atexit.register(_tell_written, call, number)
+    elif number:
         leading = Leading(places, own, call.words[1] if call.words[0] == "-c" else "")
         sys.meta_path.insert(0, leading)
         atexit.register(_tell_modules, call, number, leading)
@@ -231,11 +234,21 @@ def _run_file(words: list[str], main: types.ModuleType) -> None:
 
 def _tell_modules(call: Call, number: int, leading: Leading) -> None:
     """Tell what was imported at the begin of the program."""
+    _tell(call, b"learned", number, leading.told())
+
+
+def _tell_written(call: Call, number: int) -> None:
+    """Tell which pages of its memory the program has written to."""
+    with contextlib.suppress(OSError):
+        _tell(call, b"written", number, written_pages())
+
+
+def _tell(call: Call, what: bytes, number: int, told: str) -> None:
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
         link.settimeout(2)
         link.connect(os.fsdecode(call.told))
-        text = leading.told().encode("utf-8", "surrogateescape")
-        sections = [b"learned", str(number).encode(), text]
+        text = told.encode("utf-8", "surrogateescape")
+        sections = [what, str(number).encode(), text]
         data = b"".join(struct.pack("=Q", len(one)) + one for one in sections)
         link.sendall(struct.pack("=Q", len(data)) + data)
         link.recv(1)

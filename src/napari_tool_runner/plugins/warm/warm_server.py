@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from warm_answering import Answering, Forked  # type: ignore[import-not-found]
+from warm_answering import CALLS, Answering, Forked  # type: ignore[import-not-found]
 from warm_call import Call, receive, run  # type: ignore[import-not-found]
 from warm_carrier import close_all, readable, reap  # type: ignore[import-not-found]
 from warm_imports import Ahead, Refused  # type: ignore[import-not-found]
@@ -99,7 +99,7 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
         elif kind == b"L":
             (number,) = struct.unpack("=Q", rest)
             self._want(number, files)
-        elif kind == b"R":
+        elif kind in CALLS:
             (number,) = struct.unpack_from("=Q", rest)
             fork = self._serving.get(number)
             if fork is not None and fork.link is not None and sent(fork.link, data, files):
@@ -110,7 +110,7 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
             else:
                 self._fork_for(data, files)
         elif kind == b"A":
-            fork = self._serving.get(*struct.unpack("=Q", rest))
+            fork = self._serving.get(*struct.unpack_from("=Q", rest))
             if fork is None or fork.link is None or not sent(fork.link, data, files):
                 close_all(files)
 
@@ -163,7 +163,7 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
             for _, files in one.let_go():
                 close_all(files)
         self._serving, self._coming, self._wanted = {}, None, []
-        self._control = its
+        self._control, self._is_told = its, False
         try:
             self._import(fork)
         except Refused as refused:
@@ -175,7 +175,7 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
             if not data:
                 os._exit(0)
             if data[:1] == b"A":
-                self._make_spare(files)
+                self._make_spare(files, data[9:].decode("ascii"))
             elif self._spare is None or not self._spare.takes(data, files):
                 self._fork_for(data, files)
             reap()
@@ -260,6 +260,7 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
     def _fork_for(self, data: bytes, files: list[int]) -> None:
         """Fork what carries a call."""
         if os.fork():
+            self._is_told = True  # by the first one, if at all
             close_all(files)
             return
         self._end_spare()
@@ -270,8 +271,9 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
             self._spare.end()
         self._spare = None
 
-    def _make_spare(self, places: list[int]) -> None:
+    def _make_spare(self, places: list[int], written: str) -> None:
         """Fork what waits for the next call, in the numbering of processes that it will have."""
+        self._is_told = bool(written)
         self._end_spare()
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork():
@@ -281,7 +283,7 @@ class Server(Answering):  # type: ignore[misc]  # found where it runs
             return
         try:
             mine.close()
-            self._wait_ahead(its, places)
+            self._wait_ahead(its, places, written)
         except Forked:
             raise
         except BaseException:  # noqa: BLE001

@@ -11,10 +11,13 @@ import array
 import ctypes
 import os
 import socket
+from mmap import PAGESIZE
 
 from warm_carrier import close_all  # type: ignore[import-not-found]
 
 _MOST = 64 << 20  # bytes that are taken
+_OWN = 1 << 56  # in /proc/PID/pagemap: nobody else has the page
+_GAP = 4  # pages between others that are taken, too
 _WRITE = 23  # MADV_POPULATE_WRITE, from Linux 5.14 on
 _madvise = ctypes.CDLL(None).madvise
 _madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
@@ -60,19 +63,35 @@ def sent(link: socket.socket, data: bytes, files: list[int]) -> bool:
     return True
 
 
-def take_memory() -> None:
-    """Take what is shared by now: later each page that is written to would cost by itself."""
-    found = []
-    begin = end = 0
-    with open("/proc/self/smaps", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            word, told = line.split()[:2]
-            if word[-1] != ":":
-                begin, end = (int(one, 16) for one in word.split("-"))
-                end = end if told == "rw-p" else begin
-            elif word == "Rss:" and int(told) << 11 > end - begin > 0:  # most of it is used
-                found.append((begin, end - begin))
+def take_memory(written: str) -> None:
+    """Take what is shared by now: later each page that is written to would cost by itself.
+
+    Parameters
+    ----------
+    written : str
+        What a program of the same imports has told, see `written_pages`.
+    """
     left = _MOST
-    for begin, size in found:
-        _madvise(begin, min(size, left), _WRITE)
-        left -= min(size, left)
+    for one in written.split():
+        begin, end = (int(number, 16) for number in one.split("-"))
+        size = max(0, min(end - begin, left))
+        _madvise(begin, size, _WRITE)  # nothing is taken where nothing is
+        left -= size
+
+
+def written_pages() -> str:
+    """Return which pages of its memory a fork has for itself: it has written to them."""
+    found: list[list[int]] = []
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as file:
+        regions = [one.split()[0].split("-") for one in file if one.split()[1] == "rw-p"]
+    with open("/proc/self/pagemap", "rb", buffering=0) as pages:
+        for begin, end in regions:
+            first, last = int(begin, 16) // PAGESIZE, int(end, 16) // PAGESIZE
+            pages.seek(first * 8)
+            told = array.array("Q", pages.read((last - first) * 8))
+            for number, one in enumerate(told, first):
+                if one & _OWN:
+                    if not found or number - found[-1][1] > _GAP:
+                        found.append([number, number])
+                    found[-1][1] = number + 1
+    return " ".join(f"{begin * PAGESIZE:x}-{end * PAGESIZE:x}" for begin, end in found)
