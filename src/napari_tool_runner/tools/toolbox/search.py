@@ -35,7 +35,6 @@ from napari_tool_runner.tools.toolbox.words import (
 if TYPE_CHECKING:
     from napari_tool_runner.tools.toolbox.entries import ToolEntry
 
-
 __all__ = ["Hits", "SearchIndex", "edam_label"]
 
 # how much a field tells, from the name to the help
@@ -140,9 +139,7 @@ class SearchIndex:
             scores = {n: score for n, score in found.scores.items() if self._is_named(n, words)}
             found = _Found(scores, whole=bool(scores))
         elif (said or not found.whole) and max(found.scores.values(), default=0) < _LABEL:
-            found = _Found(
-                {}, whole=False
-            )  # a word of a help, or one that is spelt so, is no tool
+            found = _Found({}, whole=False)  # a word of a help, or one spelt so, is no tool
         return Hits(self._best(query, found.scores, limit), found.whole, found.lacks, said)
 
     def alike(self, text: str) -> tuple[tuple[str, ...], tuple[ToolEntry, ...]]:
@@ -191,10 +188,12 @@ class SearchIndex:
             elif best[n] < _DESCRIPTION and most:  # stands in helps, where no word says much
                 found[n] = {number: most * score for number, score in found[n].items()}
         needed = [n for n in acts if most and (meant[n].instead or best[n] >= _TELLING)] or acts
-        numbers = set[int]().union(*found)
-        each = {number: [one.get(number, 0.0) for one in found] for number in numbers}
-        some = {number: sum(scores) for number, scores in each.items()}
-        whole = {number: some[number] for number in each if all(each[number][n] for n in needed)}
+        some: dict[int, float] = {}
+        for scores in found:
+            for number, score in scores.items():
+                some[number] = some.get(number, 0.0) + score
+        having = [{number for number, score in scores.items() if score} for scores in found]
+        whole = {n: some[n] for n in set(some).intersection(*(having[n] for n in needed))}
         if max(whole.values(), default=0) < _WEAK * max(some.values(), default=0):
             whole = {}  # all words stand somewhere in its help: another tool has the most of them
         elif not whole and not exactly and (letters := self._letters(query)):
@@ -202,7 +201,7 @@ class SearchIndex:
         lacking = any(
             one.lacks and one.tells >= most and not self._has(one.words) for one in meant
         )
-        fitting = any(all(each[number][n] for n in acts) for number in whole)
+        fitting = bool(set(whole).intersection(*(having[n] for n in acts)))
         return _Found(whole or some, fitting and not lacking, lacking)
 
     def _known(self, word: str) -> bool:
@@ -238,7 +237,7 @@ class SearchIndex:
                 scores[number] += _NAME
             elif query in name:
                 scores[number] += _NAME / 2
-        order = sorted(scores, key=lambda n: (-scores[n], len(self._names[n]), self._names[n]))
+        order = sorted(scores, key=lambda n: (-scores[n], len(self._names[n]), self._names[n], n))
         return tuple(self._entries[number] for number in order[:limit])
 
     def _meaning(self, meaning: Meaning, exactly: frozenset[str]) -> dict[int, float]:
@@ -246,7 +245,8 @@ class SearchIndex:
         scores = self._together(meaning.words, exactly=exactly)
         for quality, words in meaning.instead:
             for number, score in self._together(words, min).items():
-                scores[number] = max(scores.get(number, 0.0), quality * score)
+                if (value := quality * score) > scores.get(number, 0.0):
+                    scores[number] = value
         return scores
 
     def _together(
