@@ -415,3 +415,42 @@ def test_a_terminal_obeys_no_name_of_a_result(
     told = capsys.readouterr().out
     assert not {*"\x1b\u202e\x9b"} & {*told}
     assert json.loads(told)["tool"]["id"] == "t"
+
+
+def test_prepare_knows_folders_and_categories(
+    make_tool: MakeTool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def prepared(*names: str) -> set[str]:
+        assert main(["prepare", "--runner", "LOCAL", "--json", *names]) == 0
+        return {one["tool"] for one in json.loads(capsys.readouterr().out)}
+
+    make_tool(INVERT)
+    make_tool(INVERT, name="again")
+    assert prepared(str(tmp_path / "tools")) == {"invert", "again"}
+    assert prepared(str(tmp_path / "tools" / "again")) == {"again"}
+    found = prepared("deep Learning", "threshold")
+    assert {"cellpose_3", "stardist_2d", "threshold"} <= found
+    assert "gaussian_filter" not in found
+    assert prepared("bundled") > found
+
+
+@pytest.mark.parametrize("name", ["nothing_such", "./nothing", "threshold x"])
+def test_prepare_of_what_is_not_there_is_wrong_use(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prepare", "gaussian_filter", name, "--yes"]) == 2
+    told = capsys.readouterr()
+    assert "There is no" in told.err
+    assert "ready" not in told.out + told.err
+
+
+def test_prepare_says_of_a_folder_what_cannot_be_read(
+    make_tool: MakeTool, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    make_tool(INVERT)
+    (tmp_path / "tools" / "broken.xml").write_text("<tool id='b'><inputs>")
+    assert main(["prepare", "--json", str(tmp_path / "tools")]) == 0
+    assert "broken.xml" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["prepare", str(tmp_path / "empty")]) == 1
+    assert "holds no descriptor" in capsys.readouterr().err

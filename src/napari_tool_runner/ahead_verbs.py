@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import jobs, tools
 from napari_tool_runner.arguments import agreed, config_of, echo
-from napari_tool_runner.errors import ToolRunnerError
+from napari_tool_runner.errors import ToolRunnerError, UnknownToolError
 from napari_tool_runner.names import size_text
 from napari_tool_runner.printing import print_json, say, show
 from napari_tool_runner.quoting import seen
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from napari_tool_runner.tools.toolbox.categories import Category
 
 __all__ = ["make_ready"]
 
@@ -37,6 +41,9 @@ def make_ready(args: Namespace) -> int:
             tool = tools.find_tool(key, box, config=config)
             unknown -= {one.name for one in tool.parameters()}
             one = jobs.readiness(tool, config, args.runner, values)
+        except UnknownToolError as error:
+            say(f"error: {error}")
+            return 2
         except ToolRunnerError as error:
             say(f"error: {seen(key)}: {error}")
             failed += 1
@@ -61,7 +68,7 @@ def make_ready(args: Namespace) -> int:
         show(f"{size_text(sum(size or 0 for size in sizes))}{more} in all")
     if not todo or not agreed(args, "Fetch all of this?", "nothing was fetched; add --yes"):
         return 1 if failed else 0
-    ready = sum(one.plan.ready for one in found)
+    ready, nearly = sum(one.plan.ready for one in found), 0
     for one in todo:
         try:
             one.make(echo)
@@ -69,17 +76,46 @@ def make_ready(args: Namespace) -> int:
         except (ToolRunnerError, OSError) as error:
             say(f"error: {seen(one.tool.id)}: {error}")
             failed += 1
-    say(f"{ready} of {len(found)} ready")
+            with suppress(ToolRunnerError):
+                nearly += one.lacks_model
+    say(f"{ready} of {len(found)} ready{f', {nearly} but for the model' if nearly else ''}")
     return 1 if failed else 0
 
 
 def _named(names: Iterable[str], box: tools.Toolbox) -> Iterator[str]:
-    """Yield the keys of tools: those that are named, and those of toolboxes that are."""
+    """Yield the keys of tools: those that are named, and those of toolboxes and categories."""
     folders = [(one.key, box.folder_of(one)) for one in box.entries]
     for name in names:
         place = Path(os.path.expanduser(name)).absolute()
         inside = [key for key, of in folders if of.name == name or of.path == place]
+        if not inside and name not in box:
+            written = {"/", os.sep} & {*name} or name.startswith((".", "~"))
+            inside = _below(place) if written else _of_category(name, box.categories)
         yield from inside or [name]
+
+
+def _below(folder: Path) -> list[str]:
+    """Return the tools of a folder that is none of the toolboxes."""
+    from napari_tool_runner.tools.toolbox.box import Toolbox, ToolboxFolder
+
+    if not folder.is_dir():
+        return []
+    with tempfile.TemporaryDirectory() as cache:
+        found = Toolbox([ToolboxFolder(folder.name, folder)], cache_dir=Path(cache))
+    for problem in found.problems:
+        say(f"note: {problem}")
+    return [entry.uri for entry in found.entries]
+
+
+def _of_category(name: str, categories: Iterable[Category]) -> list[str]:
+    """Return the keys of the tools of a category, and of those below it."""
+    found: list[str] = []
+    for one in categories:
+        if name.casefold() in (one.name.casefold(), one.id.casefold()):
+            found += [entry.key for entry in one.all_tools()]
+        else:
+            found += _of_category(name, one.children)
+    return found
 
 
 def _told(one: jobs.Readiness) -> dict[str, object]:

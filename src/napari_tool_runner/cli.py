@@ -249,7 +249,7 @@ VERBS = (
         (
             Argument(
                 "tools",
-                "tools, or names or folders of toolboxes; NAME=VALUE: which model of them",
+                "tools, categories, names or folders of toolboxes; NAME=VALUE: which model",
                 "TOOL",
                 nargs="+",
             ),

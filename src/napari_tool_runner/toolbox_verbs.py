@@ -40,6 +40,7 @@ def _list(args: Namespace) -> int:
                 "kind": one.about.kind,
                 "origin": one.about.origin,
                 "version": one.about.version,
+                "place": one.about.place,
                 "shown": one.shown,
             }
             for one in found

@@ -34,6 +34,7 @@ from napari_tool_runner.errors import (
 from napari_tool_runner.jobs import Getting, add_toolbox, remove_toolbox
 from napari_tool_runner.plugins import Package
 from napari_tool_runner.plugins.uv import packages
+from napari_tool_runner.plugins.uv.indexes import place_of
 from napari_tool_runner.storage import user_data
 from napari_tool_runner.tools.toolbox import added, unpacking
 from napari_tool_runner.tools.toolbox.added import added_toolboxes, git_version
@@ -419,12 +420,50 @@ def test_a_package_is_downloaded_and_read_and_nothing_of_it_runs(index, tmp_path
     folder = offer.add().folder
     assert sorted(one.name for one in folder.iterdir()) == ["a.xml", "b.xml"]
     (one,) = added_toolboxes(load_config())
-    assert one.about.text == "cell-tools 1.0 from PyPI"
+    assert one.about.text == f"cell-tools 1.0 from {index.url}"
     assert trust_state(folder).state is TrustState.UNKNOWN
     assert left() == ["cell-tools"]
     old = add_toolbox("cell-tools==0.9", replace=True)
     assert old == folder
     assert added_toolboxes(load_config())[0].about.version == "0.9"
+
+
+def test_it_is_told_which_place_had_the_package(index, tmp_path, monkeypatch):
+    links = tmp_path / "links"
+    links.mkdir()
+    mine = package("of-links", entries="cells = of_links:toolbox")
+    (links / mine.name).write_bytes(mine.content)
+    index.add("of-index", package("of-index", entries="cells = of_index:toolbox"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(links))
+    for name, place in (("of-links", str(links)), ("of-index", index.url)):
+        found = Getting(name, load_config()).find()
+        assert isinstance(found, Package)
+        assert found.text.endswith(f" from {place}")
+        add_toolbox(name)
+    told = {one.about.origin: one.about.text for one in added_toolboxes(load_config())}
+    assert told["of-links"] == f"of-links 1.0 from {links}"
+    assert told["of-index"] == f"of-index 1.0 from {index.url}"
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://files.pythonhosted.org/packages/a/x.whl", "PyPI"),
+        ("https://host/b/files/x.whl", "https://me:secret@host/b/simple"),
+        ("https://host/a/files/x.whl", "https://host/a/simple"),
+        ("https://elsewhere/x.whl", "https://elsewhere"),
+        ("file:///links/a%20b/x.whl", "/links"),
+        ("file:///other/x.whl", "/other"),
+    ],
+)
+def test_the_place_of_a_file(url, place):
+    asked = ["https://host/a/simple", "https://me:secret@host/b/simple", "/links"]
+    assert place_of(url, [*asked, "https://pypi.org/simple"]) == place
+
+
+def test_the_only_index_names_files_of_others():
+    asked = ["https://mirror/simple", "/links"]
+    assert place_of("https://files.pythonhosted.org/x.whl", asked) == "https://mirror/simple"
 
 
 def test_several_toolboxes_of_a_package_lie_side_by_side(index):
@@ -568,9 +607,10 @@ def test_the_command_line(index, capsys, tmp_path):
     assert "trust" in told.err
     assert main(["toolbox", "add", "cell-tools", "--yes", "--json"]) == 0
     told = capsys.readouterr()
-    assert "is there already: cell-tools 1.0 from PyPI. Its files are the same." in told.err
+    there = f"cell-tools 1.0 from {index.url}"
+    assert f"is there already: {there}. Its files are the same." in told.err
     assert main(["toolbox", "list"]) == 0
-    assert capsys.readouterr().out == "cell-tools  cell-tools 1.0 from PyPI\n"
+    assert capsys.readouterr().out == f"cell-tools  {there}\n"
     assert main(["toolbox", "list", "--json"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert one["version"] == "1.0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from napari_tool_runner.jobs.weights import (
     check_weights,
     fetch_command,
     has_network,
+    is_fetched,
+    kept_weights,
     weights_folder,
 )
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
@@ -175,6 +178,7 @@ def test_what_could_not_be_fetched_is_told_and_asked_for_again(
     assert main([*line, "model=gone", "--yes"]) == 1
     said = capsys.readouterr().err
     assert "was not fetched: The model gone could not be fetched: try again." in said
+    assert "0 of 1 ready, 1 but for the model" in said
     assert readiness_of(fetcher, config_file, model="gone").plan.fetches
 
 
@@ -214,15 +218,34 @@ def test_what_a_prepare_cannot_say(fetcher: Tool) -> None:
     assert (tool.prepare_size, "is no number" in tool.notes[0].what) == (None, True)
 
 
-@pytest.mark.parametrize("name", ["cellpose_3", "stardist_2d"])
-def test_tools_that_ship_name_what_fetches_their_model(name: str) -> None:
-    tool = ntr.read_tool(bundled_folder() / name)
-    assert not check_tool(tool).notes
-    assert tool.prepare_size
-    command = fetch_command(tool, {}, JobPaths(Path("job")))
-    assert command[:2] == ("python", "-c")
-    compile(command[2], name, "exec")
-    assert command[3] in {"cyto3", "2D_versatile_fluo"}
+def test_tools_that_ship_fetch_their_model_by_their_own_script() -> None:
+    """So that what cannot be had is told in the words of a run."""
+    files = [one for one in bundled_folder().glob("*/*.xml") if "<prepare" in one.read_text()]
+    shipped = [*map(ntr.read_tool, files)]
+    assert len(shipped) > 5
+    for tool in shipped:
+        assert not check_tool(tool).notes
+        command = fetch_command(tool, {}, JobPaths(Path("job")))
+        script = tool.folder / f"{tool.path.stem}.py"
+        assert (Path(command[1]), command[2]) == (script, "--only-fetch")
+        assert len(command) == 4
+
+
+def test_what_was_fetched_is_known_wherever_the_tool_lies(
+    fetcher: Tool, config_file: Path, tmp_path: Path
+) -> None:
+    readiness_of(fetcher, config_file).make(lambda event: None)
+    moved = replace(fetcher, copy=str(tmp_path / "copy"), toolbox=str(fetcher.path.parent))
+    command = fetch_command(moved, {}, JobPaths(Path("job")))
+    assert str(tmp_path / "copy") in " ".join(command)
+    assert is_fetched(moved, command)
+
+
+def test_folders_without_a_file_are_no_weights(fetcher: Tool, config: Config) -> None:
+    (weights_folder(fetcher) / "models" / "a").mkdir(parents=True)
+    assert not [*kept_weights()]
+    with pytest.raises(ParameterError, match="The model is not on this computer"):
+        ntr.run(fetcher, i=IMAGE, config=config)
 
 
 def test_a_fetch_that_is_killed_is_asked_for_again(fetcher: Tool, config_file: Path) -> None:

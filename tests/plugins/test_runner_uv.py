@@ -282,8 +282,101 @@ def test_a_full_disk(uv, tmp_path, monkeypatch):
     )
     program.chmod(0o755)
     monkeypatch.setattr("napari_tool_runner.plugins.uv.calling.uv_program", lambda: str(program))
-    with pytest.raises(PreparationError, match="the disk is full"):
+    with pytest.raises(PreparationError, match="the disk is full") as caught:
         run(uv, tmp_path)
+    assert f"The disk of {uv.store.folder} is full: free some room, or set" in str(caught.value)
+
+
+@pytest.mark.parametrize("users", [True, False])
+def test_it_is_told_which_disk_is_full(uv, tmp_path, monkeypatch, users):
+    cache = tmp_path / "of the user" if users else uv.store.uv_cache
+    if users:
+        monkeypatch.setenv("UV_CACHE_DIR", str(cache))
+    program = tmp_path / "uv"
+    program.write_text(
+        "#!/bin/sh\necho 'error: Failed to download `tiny==2.0`' >&2\n"
+        "echo '  cause: failed to write to file `'\"$UV_CACHE_DIR\"'/.tmpX/a`: No space left on "
+        "device (os error 28)' >&2; exit 2\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("napari_tool_runner.plugins.uv.calling.uv_program", lambda: str(program))
+    with pytest.raises(PreparationError) as caught:
+        run(uv, tmp_path)
+    told = str(caught.value)
+    assert ("UV_CACHE_DIR" in told) is users
+    assert ("'environments_dir'" in told) is not users
+    assert f"The disk of {cache if users else uv.store.folder} is full" in told
+
+
+def test_other_files_on_a_full_disk(uv, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device", "/elsewhere/tmp/pins.txt")
+
+    monkeypatch.setattr(maker.UvMaker, "_solve", full)
+    with pytest.raises(PreparationError, match="The disk of /elsewhere/tmp is full") as caught:
+        run(uv, tmp_path)
+    assert "environments_dir" not in str(caught.value)
+
+
+def test_a_cache_without_room_is_told_before(uv, tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "mine"))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        "napari_tool_runner.plugins.environment_service.shutil.disk_usage",
+        lambda place: usage._replace(free=0 if place.name == "mine" else usage.free),
+    )
+    told = uv.plan(make_tool(TINY)).problems
+    assert len(told) == 1
+    assert str(tmp_path / "mine") in told[0]
+    assert "or set UV_CACHE_DIR" in told[0]
+
+
+def test_what_could_not_be_made_leaves_nothing(uv, index, tmp_path):
+    for _ in range(2):
+        with pytest.raises(PreparationError):
+            run(uv, tmp_path, PythonRequirement(requirements=("tiny>=9",)))
+        assert not uv.store.environments()
+    index.add("tiny", wheel("tiny", "9.0"))
+    assert run(uv, tmp_path, PythonRequirement(requirements=("tiny>=9",)))[0] == 0
+    assert len(uv.store.environments()) == 1
+
+
+def test_who_waits_finds_a_folder_that_is_gone(uv, index, tmp_path):
+    index.files["tiny"] = []
+    failed = []
+
+    def job():
+        with pytest.raises(PreparationError) as caught:
+            run(uv, tmp_path)
+        failed.append(str(caught.value))
+
+    threads = [threading.Thread(target=job) for _ in range(3)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(60)
+    assert len(failed) == 3
+    assert all("There is no package tiny" in one or "solved" in one for one in failed)
+    assert not uv.store.environments()
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+def test_offline_by_settings_of_uv(uv, index, tmp_path, monkeypatch, user_dirs, by_file):
+    if by_file:
+        file = Path(os.environ["XDG_CONFIG_HOME"], "uv", "uv.toml")
+        file.parent.mkdir(parents=True)
+        file.write_text("offline = true\n")
+    else:
+        monkeypatch.setenv("UV_OFFLINE", "1")
+    with pytest.raises(PreparationError, match="not downloaded before") as caught:
+        run(uv, tmp_path)
+    assert (f"'offline' of {file}" if by_file else "UV_OFFLINE is set") in str(caught.value)
+    assert not index.requests
+    if by_file:
+        file.unlink()
+    else:
+        monkeypatch.setenv("UV_OFFLINE", "0")
+    assert run(uv, tmp_path)[0] == 0
 
 
 def test_a_disk_without_room_is_told_before(uv, monkeypatch):
@@ -564,7 +657,7 @@ def test_prepare_makes_it_ahead(index, tmp_path, envs, capsys):
     shutil.rmtree(envs)
     assert main([*line, "--yes"]) == 1
     assert "takes no connections" in capsys.readouterr().err
-    assert main(["prepare", "no-such-tool", "--config", str(config)]) == 1
+    assert main(["prepare", "no-such-tool", "--config", str(config)]) == 2
 
 
 def test_another_python_of_this_computer(uv, tmp_path):

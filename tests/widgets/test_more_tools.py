@@ -96,7 +96,7 @@ def test_a_package_from_its_name_to_a_tool_that_may_run(qtbot, dialog, index, sh
     assert added_toolboxes(load_config()) == []
     press(qtbot, box, "Add")
     answer(qtbot, approve=True)
-    qtbot.waitUntil(lambda: row(box).endswith("from PyPI: approved"), timeout=WAIT)
+    qtbot.waitUntil(lambda: row(box).endswith(f"from {index.url}: approved"), timeout=WAIT)
     qtbot.waitUntil(lambda: "count_cells" in dock.toolbox, timeout=WAIT)
     box.added.rows.setCurrentRow(0)
     qtbot.mouseClick(box.added.remove_button, LEFT)

@@ -100,7 +100,7 @@ class Getting:
             self._report(Progress("Looking at its tools"))
             told = f"{package.name} {package.version}"
             content = _carried(files, draft.folder / "content", told)
-            about = About("package", package.name, package.version)
+            about = About("package", package.name, package.version, package.place)
             return self._offer(package.name, about, content, draft)
 
     def _look_up(self) -> Package:

@@ -100,6 +100,14 @@ class Readiness:
                 if self.fetches_weights:
                     self._fetch(session, context, paths)
 
+    @property
+    def lacks_model(self) -> bool:
+        """Whether all is there but the weights, also after `make` has failed."""
+        if not self.fetches_weights or len(self.plan.fetches) == 1:
+            return self.fetches_weights
+        service = runnerServices.service(self.service, self.config.runner)
+        return service.is_ready(self.tool) is True
+
     def _fetch(self, session: Session, context: ExecContext, paths: JobPaths) -> None:
         """Run what fetches the weights, and nothing else of the tool."""
         words: list[str] = []

@@ -64,9 +64,8 @@ def check_weights(tool: Tool, values: BoundValues) -> None:
     ]
     if any(leaf.value is not None for leaf in own):
         return
-    with suppress(OSError):
-        if any(weights_folder(tool).iterdir()):
-            return
+    if sealed.usage(weights_folder(tool)).content:
+        return
     tick = next(one for one in tool.parameters() if one.name == tool.network_if)
     others = "".join(f", or give “{label_of(leaf.parameter)}”" for leaf in own)
     raise ParameterError(
@@ -121,7 +120,7 @@ def is_fetched(tool: Tool, command: tuple[str, ...]) -> bool:
     """Whether this command has fetched what is in the folder now."""
     folder = weights_folder(tool)
     with suppress(OSError, ValueError):
-        return any(folder.iterdir()) and short_digest("\0".join(command)) in _fetched(folder)
+        return bool(sealed.usage(folder).content) and _mark(tool, command) in _fetched(folder)
     return False
 
 
@@ -131,7 +130,7 @@ def note_fetched(tool: Tool, command: tuple[str, ...]) -> None:
     known: set[str] = set()
     with suppress(OSError, ValueError):
         known = _fetched(folder)
-    told = json.dumps(sorted({*known, short_digest("\0".join(command))}))
+    told = json.dumps(sorted({*known, _mark(tool, command)}))
     write_whole(folder.with_name(folder.name + _FETCHED), told.encode())
 
 
@@ -139,14 +138,20 @@ def kept_weights() -> Iterator[tuple[str, int]]:
     """Yield the names of the folders with weights, and their sizes."""
     with suppress(OSError):
         for folder in sorted(one for one in weights_place().iterdir() if one.is_dir()):
-            if size := sealed.usage(folder).freed:
-                yield folder.name, size
+            found = sealed.usage(folder)
+            if found.content:  # some tools make folders that they do not fill
+                yield folder.name, found.freed
 
 
 def forget_weights(name: str) -> None:
     """Delete a folder with weights; raises OutputError, OSError."""
     (weights_place() / (name + _FETCHED)).unlink(missing_ok=True)
     sealed.remove(weights_place() / name, weights_place())
+
+
+def _mark(tool: Tool, command: tuple[str, ...]) -> str:
+    """Return what stands for a command, wherever the tool lies."""
+    return short_digest("\0".join(command).replace(str(tool.folder), ""))
 
 
 def _fetched(folder: Path) -> set[str]:

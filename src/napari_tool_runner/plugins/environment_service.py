@@ -194,15 +194,20 @@ def made(
             raise store.unwritable(error) from error
 
 
-def room_for(needed: int, folder: Path) -> tuple[tuple[str, ...], str]:
-    """Say what is in the way of `needed` bytes, and how much room the disk of `folder` has."""
+def room_for(
+    needed: int, folder: Path, setting: str = "'environments_dir'"
+) -> tuple[tuple[str, ...], str]:
+    """Say what is in the way of `needed` bytes, and how much room the disk of `folder` has.
+
+    `setting` is what names another folder.
+    """
     free = shutil.disk_usage(_existing_parent(folder)).free
     told = f"{size_text(free)} are free on the disk of {folder}."
     if needed <= free:
         return (), told
     problem = (
         f"The disk of {folder} has {size_text(free)} free, about {size_text(needed)} are "
-        "needed: free some room, or set 'environments_dir'."
+        f"needed: free some room, or set {setting}."
     )
     return (problem,), told
 

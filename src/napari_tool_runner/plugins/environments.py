@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner import sealed
 from napari_tool_runner.data_classes import dataclass, field
-from napari_tool_runner.errors import JobCancelledError, PreparationError
+from napari_tool_runner.errors import JobCancelledError, PreparationError, is_full
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.storage import lock_file, read_json, write_json
 
@@ -158,6 +158,7 @@ class EnvironmentStore:
         """
         home = self.folder / key
         try:
+            home.mkdir(parents=True, exist_ok=True)  # who waited before may find it gone
             with suppress(FileNotFoundError):
                 (home / MARKER).unlink()
             for entry in home.iterdir():
@@ -331,11 +332,24 @@ class EnvironmentStore:
 
     def unwritable(self, error: OSError) -> PreparationError:
         """Return the sentence for a folder that cannot be written."""
+        if is_full(error):
+            return PreparationError(
+                "The environment could not be made: the disk is full.",
+                hint=self.room_hint(error.filename),
+            )
         return PreparationError(
             f"Environments cannot be made in {self.folder}: {error.strerror or error}.",
             hint="Name a folder on a disk with room that you may write to, as "
             "'environments_dir' in the runner section of the configuration.",
         )
+
+    def room_hint(self, file: object = "", *, settable: bool = True) -> str:
+        """Return what to do where a disk is full: that of `file`, or of the environments."""
+        place = Path(file) if isinstance(file, str) and file else self.folder
+        if not place.is_relative_to(self.folder):
+            return f"The disk of {place.parent} is full: free some room."
+        elsewhere = ", or set 'environments_dir'" if settable else ""
+        return f"The disk of {self.folder} is full: free some room{elsewhere}."
 
     @contextmanager
     def _lock(self, key: str, timeout: float) -> Iterator[None]:
@@ -349,7 +363,11 @@ class EnvironmentStore:
                 raise
             except OSError as error:
                 raise self.unwritable(error) from error
-            yield
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # it is kept where something was made
+                    (self.folder / key).rmdir()
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:

@@ -229,6 +229,9 @@ def quiet(steps, total=None, desc=""):
 
 
 def main():
+    if sys.argv[1:2] == ["--only-fetch"]:
+        known(sys.argv[2], True)
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", required=True)
     parser.add_argument("--image", required=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.addresses import without_credentials
+from napari_tool_runner.addresses import public_url, without_credentials
 from napari_tool_runner.errors import PreparationError
 from napari_tool_runner.plugins.process import Event, OutputLine
 from napari_tool_runner.plugins.programs.environment import host_environment
@@ -17,8 +18,6 @@ from napari_tool_runner.plugins.unreached import proxy_hint, set_proxy, why_unre
 from napari_tool_runner.plugins.uv.pythons import uv_program
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_tool_runner.plugins.process import ExecContext
     from napari_tool_runner.plugins.uv.spec import Wanted
 
@@ -113,12 +112,9 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
     said = without_credentials(said)
     low = said.lower()
     words = _causes(said) or f"uv was {describe_exit(code)}"
-    place = wanted.store.folder
     if re.search(_FULL, low):
-        elsewhere = ", or set 'environments_dir'" if wanted.key else ""
-        hint = f"The disk of {place} is full: free some room{elsewhere}."
         return PreparationError(
-            "The packages could not be installed: the disk is full.", hint=hint
+            "The packages could not be installed: the disk is full.", hint=_full(said, wanted)
         )
     if "hash mismatch" in low or "size mismatch" in low:
         name = re.search(r"(?:Hash|Size) mismatch for `([^`]*)`", said)
@@ -128,6 +124,12 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
             hint="It is damaged, or was exchanged: try again, or ask whoever runs the index.",
         )
     if missing := re.search(r"Because (\S+) was not found in the package registry", said):
+        if missing[1] in wanted.torch.taken(wanted.spec.requirements):
+            return PreparationError(
+                f"{public_url(wanted.torch.place)} has no {missing[1]} that fits here, and the "
+                "setting 'torch_index' says that it is taken from there.",
+                hint="Put it there, or change the setting.",
+            )
         return PreparationError(
             f"There is no package {missing[1]} on {_asked(wanted)}.",
             hint="Look for a slip in its name, or name the index that has it.",
@@ -141,7 +143,8 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
         )
     if "network connectivity is disabled" in low or "network was disabled" in low:
         return PreparationError(
-            f"The packages were not downloaded before, and 'offline' is set: {words}",
+            f"The packages were not downloaded before, and {wanted.offline or 'offline'} is set: "
+            f"{words}",
             hint="Run it once with the network.",
         )
     if re.search(_UNREACHED, low):
@@ -155,6 +158,18 @@ def _failure(said: str, code: int, wanted: Wanted) -> PreparationError:
     if "no solution found" in low:
         return PreparationError(f"The packages cannot be solved: {words}")
     return PreparationError(f"The packages could not be installed: {words}")
+
+
+def _full(said: str, wanted: Wanted) -> str:
+    """Return which disk is full, and what to do: that of the file which uv names last."""
+    named = re.findall(r"`((?:/|[A-Za-z]:\\)[^`]+)`", said)
+    cache, store = Path(cache_folder(wanted)), wanted.store
+    if named and Path(named[-1]).is_relative_to(cache) and not cache.is_relative_to(store.folder):
+        return (
+            f"The disk of {cache} is full, where uv keeps what it downloads: free some room, or "
+            "name another folder in the variable UV_CACHE_DIR."
+        )
+    return store.room_hint(named[-1] if named else "", settable=bool(wanted.key))
 
 
 def _causes(said: str) -> str:

@@ -6,15 +6,19 @@ import configparser
 import os
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from posixpath import commonpath
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from napari_tool_runner.data_classes import dataclass, field, replace
 
-__all__ = ["Indexes", "pip_files", "users_indexes"]
+__all__ = ["Indexes", "pip_files", "place_of", "users_indexes"]
 
 _PYPI = "https://pypi.org/simple"
+_PYPIS = "files.pythonhosted.org"  # where the files lie that it names
 
 # what decides what uv fetches, and from where; nothing of projects, Pythons and places
 _NAMING = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS")
@@ -24,6 +28,8 @@ _UVS = frozenset(
     | {"UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS", "UV_CACHE_DIR", "NETRC"}
     | {"SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT"}
 )
+
+_TRUE = ("1", "true", "yes", "on", "y", "t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +44,14 @@ class Indexes:
         What tells uv of them.
     file : Path or None
         The user's ``uv.toml``.
+    offline : str
+        Which of the user's settings of uv keeps it from the network; empty: none.
     """
 
     places: tuple[str, ...] = (_PYPI,)
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     file: Path | None = None
+    offline: str = ""
 
     def before(self, places: Iterable[str]) -> Indexes:
         """Return these with others that are asked first."""
@@ -76,7 +85,41 @@ def users_indexes() -> Indexes:
     # an index of the variables may have a name, as in NAME=https://…
     plain = [one.partition("=")[2] if "=" in one.partition("://")[0] else one for one in more]
     last = [] if "UV_NO_INDEX" in variables else [default or own_default or _PYPI]
-    return Indexes(tuple(dict.fromkeys([*plain, *own, *last])), variables, file)
+    offline = f"'offline' of {file}" if settings.get("offline") is True else ""
+    if os.environ.get("UV_OFFLINE", "").lower() in _TRUE:
+        offline = "UV_OFFLINE"
+    return Indexes(tuple(dict.fromkeys([*plain, *own, *last])), variables, file, offline)
+
+
+def place_of(url: str, places: Sequence[str]) -> str:
+    """Return from which of the places that were asked a file comes, else which server has it.
+
+    That of the usual index is called “PyPI”.
+
+    Parameters
+    ----------
+    url : str
+        Of the file.
+    """
+    file = urlsplit(url)
+    if file.scheme == "file":
+        path = Path(url2pathname(file.path))
+        folders = (url2pathname(one.removeprefix("file://")) for one in places if _is_local(one))
+        return next((one for one in folders if path.is_relative_to(one)), str(path.parent))
+    servers = [one for one in places if not _is_local(one)]
+    near = [one for one in servers if urlsplit(one).hostname == file.hostname]
+    if not near and file.hostname == _PYPIS:
+        near = [one for one in servers if one.startswith(_PYPI)]
+    if not near and len(servers) == 1:  # it names files of others
+        near = servers
+    if not near:
+        return f"{file.scheme}://{file.netloc}"
+    found = max(near, key=lambda one: len(commonpath([urlsplit(one).path or "/", file.path])))
+    return "PyPI" if found.rstrip("/") == _PYPI else found
+
+
+def _is_local(place: str) -> bool:
+    return place.startswith("file:") or "://" not in place
 
 
 def _uv_files() -> Iterator[Path]:
@@ -155,7 +198,7 @@ def _pips() -> dict[str, str]:
     found = {ours: " ".join(told[name].split()) for name, ours in names.items() if told.get(name)}
     if "UV_FIND_LINKS" in found:
         found["UV_FIND_LINKS"] = found["UV_FIND_LINKS"].replace(" ", ",")
-    if told.get("no-index", "").lower() in ("1", "true", "yes", "on"):
+    if told.get("no-index", "").lower() in _TRUE:
         found["UV_NO_INDEX"] = "1"
     if cert := told.get("cert"):
         found["SSL_CERT_FILE"] = cert

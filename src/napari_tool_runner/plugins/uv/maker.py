@@ -226,6 +226,9 @@ def _plan(wanted: Wanted, wheels: list[Wheel]) -> Plan:
         what += ", PyTorch's size guessed"
     size, folder = size_of(guessed), wanted.store.folder
     problems, room = room_for(_UNPACKED * (size or 0), folder)
+    users = wanted.indexes.variables.get("UV_CACHE_DIR")
+    if users and not problems:
+        problems = room_for(_UNPACKED * (size or 0), Path(users), "UV_CACHE_DIR")[0]
     remark = torch.remark([one.name for one in wheels])
     made_with = f"It is made with Python {wanted.python.version}."
     return Plan((Fetch(what, size),), problems, tuple(filter(None, (remark, made_with, room))))

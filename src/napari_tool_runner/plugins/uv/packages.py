@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_tool_runner import settings
 from napari_tool_runner.addresses import public_url
 from napari_tool_runner.data_classes import dataclass, field, replace
 from napari_tool_runner.errors import JobCancelledError, PreparationError
@@ -19,7 +18,7 @@ from napari_tool_runner.plugins.environments import PYLOCK, EnvironmentStore
 from napari_tool_runner.plugins.policy import obey_origins
 from napari_tool_runner.plugins.process import CancelToken, ExecContext, Progress
 from napari_tool_runner.plugins.uv.calling import call_uv
-from napari_tool_runner.plugins.uv.indexes import users_indexes
+from napari_tool_runner.plugins.uv.indexes import place_of, users_indexes
 from napari_tool_runner.plugins.uv.lock import read_lock
 from napari_tool_runner.plugins.uv.pythons import find_python
 from napari_tool_runner.plugins.uv.spec import UvSpec, Wanted
@@ -41,7 +40,7 @@ class Package:
     Parameters
     ----------
     place : str
-        The index, without logins.
+        From where its file comes (an index, a folder), without logins.
     size : int or None
         Bytes of its wheel, where the index tells them.
     """
@@ -81,7 +80,8 @@ def find_package(asked: str, config: Config, folder: Path, cancel: CancelToken) 
     listed.write_text(asked, encoding="utf-8")
     words = [
         *("pip", "compile", str(listed), "--no-header", "--no-deps", "--no-build"),
-        *("--format", "pylock.toml", "--output-file", str(lock), "--refresh"),
+        *("--format", "pylock.toml", "--output-file", str(lock)),
+        *([] if wanted.offline else ["--refresh"]),
         *("--python", wanted.python.path),
         *(["--no-index"] if "UV_NO_INDEX" in wanted.indexes.variables else []),
     ]
@@ -92,7 +92,8 @@ def find_package(asked: str, config: Config, folder: Path, cancel: CancelToken) 
         raise PreparationError(f"{wheel.name} was not downloaded: {why}.")
     if problems := room_for(_UNPACKED * (wheel.size or 0), folder)[0]:
         raise PreparationError(f"{wheel.name} was not downloaded. {problems[0]}")
-    return Package(wheel.name, wheel.version, found[0].place, wheel.size, text)
+    place = public_url(place_of(wheel.url, wanted.indexes.places))
+    return Package(wheel.name, wheel.version, place, wheel.size, text)
 
 
 def fetch_package(package: Package, config: Config, context: ExecContext) -> Path:
@@ -130,8 +131,8 @@ def _wanted(asked: str, config: Config, folder: Path) -> Wanted:
             "a folder or a zip.",
         )
     runner: Mapping[str, object] = config.runner
-    store, offline = EnvironmentStore(folder), settings.OFFLINE.of(runner)
-    return Wanted(UvSpec((asked,)), users_indexes(), find_python(""), "", store, runner, offline)
+    store = EnvironmentStore(folder)
+    return Wanted(UvSpec((asked,)), users_indexes(), find_python(""), "", store, runner)
 
 
 def _call(wanted: Wanted, context: ExecContext, words: list[str]) -> None:

@@ -57,8 +57,12 @@ class Wanted:
     store: EnvironmentStore
     config: Mapping[str, object] = field(repr=False)
     """The ``runner`` section."""
-    offline: bool = False
     torch: TorchBuild = field(default_factory=TorchBuild)
+
+    @property
+    def offline(self) -> str:
+        """Which setting keeps uv from the network; empty: none."""
+        return "'offline'" if settings.OFFLINE.of(self.config) else self.indexes.offline
 
 
 def read_spec(tool: Tool) -> UvSpec | None:
@@ -93,8 +97,7 @@ def wanted_environment(
     python = find_python(spec.python, tool.name)
     torch = torch_build(spec.torch, config)
     key = _key(spec, python, indexes, torch)
-    offline = settings.OFFLINE.of(config)
-    return Wanted(spec, indexes, python, key, store, config, offline, torch)
+    return Wanted(spec, indexes, python, key, store, config, torch)
 
 
 def _key(spec: UvSpec, python: Interpreter, indexes: Indexes, torch: TorchBuild) -> str:

@@ -77,11 +77,16 @@ class TorchBuild:
             _SIZES["cpu" if "+cpu" in wheel.version else "cuda"] * (wheel.name == "torch") or None
         )
 
+    def taken(self, requirements: Sequence[str]) -> list[str]:
+        """Return which packages are taken from the place of the configuration, and no other."""
+        if self.name != "index":
+            return []
+        return [one for one in _FAMILY if one in _names(requirements) or one == "torch"]
+
     def project(self, requirements: Sequence[str]) -> str:
         """Return a ``pyproject.toml`` that takes PyTorch from its own place, all else as usual."""
-        named = {re.split(r"[^A-Za-z0-9._-]", one)[0].lower() for one in requirements}
-        asked = [*requirements, *(["torch"] if "torch" not in named else [])]
-        taken = [one for one in _FAMILY if one in named or one == "torch"]
+        taken = self.taken(requirements)
+        asked = [*requirements, *(["torch"] if "torch" not in _names(requirements) else [])]
         flat = '\nformat = "flat"' * (not self.place.startswith(("http:", "https:")))
         return "\n".join(
             [
@@ -119,6 +124,10 @@ def torch_build(wish: str, config: Mapping[str, object]) -> TorchBuild:
         return TorchBuild(f"cuda{card.cuda.partition('.')[0]}", _OWN_INDEX, options, driver)
     # the usual index has the build without CUDA for the other systems
     return _own("cpu") if sys.platform.startswith("linux") else TorchBuild()
+
+
+def _names(requirements: Sequence[str]) -> set[str]:
+    return {re.split(r"[^A-Za-z0-9._-]", one)[0].lower() for one in requirements}
 
 
 def _own(name: str) -> TorchBuild:

@@ -64,11 +64,20 @@ _DAY = 86400
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """From where a toolbox came. `origin`: a path, or the name of a package."""
+    """From where a toolbox came.
+
+    Parameters
+    ----------
+    origin : str
+        A path, or the name of a package.
+    place : str
+        Which index or folder had the package; empty: it is not known, or none.
+    """
 
     kind: Kind
     origin: str
     version: str = ""
+    place: str = ""
 
     @property
     def text(self) -> str:
@@ -76,7 +85,7 @@ class About:
         version = f" {self.version}" if self.version else ""
         match self.kind:
             case "package":
-                return f"{self.origin}{version} from PyPI"
+                return f"{self.origin}{version} from {self.place or 'an index'}"
             case "installed":
                 return f"{self.origin}{version}, installed in napari’s Python"
             case "zip":
@@ -149,9 +158,9 @@ def _about(folder: Path) -> About | None:
     with suppress(OSError, ValueError):
         told = read_json(folder.parent / _ABOUT, limit=_MOST, follow=False)
         match told:
-            case {"kind": kind, "origin": str(origin), "version": str(version)}:
+            case {"kind": kind, "origin": str(origin), "version": str(version), **more}:
                 if kind in get_args(Kind):
-                    return About(kind, origin, version)
+                    return About(kind, origin, version, str(more.get("place", "")))
     return None
 
 
