@@ -171,3 +171,13 @@ def test_the_key_of_an_environment_holds_the_choice(pypi, card, envs):  # noqa: 
 def test_no_login_of_the_index_is_told(card):
     build = torch_build("auto", {"torch_index": "https://me:secret@mirror.example/whl"})
     assert "secret" not in f"{build} {build.text}"
+
+
+def test_what_the_named_index_lacks_is_told_of_it(pypi, own, card, envs, tmp_path):  # noqa: F811
+    pypi.add("torchvision", wheel("torchvision", "1.0"))
+    service = UvRunnerServiceBuilder()(environments_dir=str(envs), torch_index=own.url)
+    wanted = PythonRequirement(requirements=("seg", "torchvision"), torch="auto")
+    with pytest.raises(PreparationError) as caught:
+        run(service, tmp_path, wanted)
+    assert f"{own.url} has no torchvision that fits here" in str(caught.value)
+    assert "'torch_index'" in str(caught.value)
