@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 
 from napari_tool_runner import settings
-from napari_tool_runner.errors import JobCancelledError, ToolRunnerError
+from napari_tool_runner.errors import JobCancelledError, PreparationError, ToolRunnerError, is_full
 from napari_tool_runner.names import size_text
 from napari_tool_runner.plugins.contract import Availability, Plan, RunnerService, Stored
 from napari_tool_runner.plugins.environments import EnvironmentStore
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.plugins.environments import Environment
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["EnvironmentService", "Solved", "made", "outer_variables", "room_for"]
+__all__ = ["EnvironmentService", "Solved", "made", "outer_variables", "room_for", "room_hint"]
 
 _SOLUTION_AGE = 600.0
 """Seconds that a solution of the pre-flight may serve the run after it."""
@@ -191,7 +191,21 @@ def made(
         try:
             return fill(prefix)
         except OSError as error:
-            raise store.unwritable(error) from error
+            if not is_full(error):
+                raise store.unwritable(error) from error
+            raise PreparationError(
+                "The environment could not be made: the disk is full.",
+                hint=room_hint(store.folder, error.filename),
+            ) from error
+
+
+def room_hint(folder: Path, file: object = "", *, settable: bool = True) -> str:
+    """Return what to do where a disk is full: that of `file`, or of environments in `folder`."""
+    place = Path(file) if isinstance(file, str) and file else folder
+    if not place.is_relative_to(folder):
+        return f"The disk of {place.parent} is full: free some room."
+    elsewhere = ", or set 'environments_dir'" if settable else ""
+    return f"The disk of {folder} is full: free some room{elsewhere}."
 
 
 def room_for(

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_tool_runner import sealed
 from napari_tool_runner.data_classes import dataclass, field
-from napari_tool_runner.errors import JobCancelledError, PreparationError, is_full
+from napari_tool_runner.errors import JobCancelledError, PreparationError
 from napari_tool_runner.locks import join_lock
 from napari_tool_runner.storage import lock_file, read_json, write_json
 
@@ -272,16 +272,9 @@ class EnvironmentStore:
             environment = self.find(home.name)
             data = environment.data if environment is not None else {}
             size = sealed.usage(home).used
-            found.append(
-                EnvironmentInfo(
-                    key=home.name,
-                    path=home,
-                    size=size,
-                    complete=environment is not None,
-                    in_use=self._in_use(home.name),
-                    specs=tuple(data.get("specs", ())),
-                )
-            )
+            complete, in_use = environment is not None, self._in_use(home.name)
+            specs = tuple(data.get("specs", ()))
+            found.append(EnvironmentInfo(home.name, home, size, complete, in_use, specs))
         return sorted(found, key=lambda info: -info.size)
 
     def cache_size(self, *folders: Path) -> int:
@@ -332,24 +325,11 @@ class EnvironmentStore:
 
     def unwritable(self, error: OSError) -> PreparationError:
         """Return the sentence for a folder that cannot be written."""
-        if is_full(error):
-            return PreparationError(
-                "The environment could not be made: the disk is full.",
-                hint=self.room_hint(error.filename),
-            )
         return PreparationError(
             f"Environments cannot be made in {self.folder}: {error.strerror or error}.",
             hint="Name a folder on a disk with room that you may write to, as "
             "'environments_dir' in the runner section of the configuration.",
         )
-
-    def room_hint(self, file: object = "", *, settable: bool = True) -> str:
-        """Return what to do where a disk is full: that of `file`, or of the environments."""
-        place = Path(file) if isinstance(file, str) and file else self.folder
-        if not place.is_relative_to(self.folder):
-            return f"The disk of {place.parent} is full: free some room."
-        elsewhere = ", or set 'environments_dir'" if settable else ""
-        return f"The disk of {self.folder} is full: free some room{elsewhere}."
 
     @contextmanager
     def _lock(self, key: str, timeout: float) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_tool_runner.addresses import public_url, without_credentials
 from napari_tool_runner.errors import PreparationError
+from napari_tool_runner.plugins.environment_service import room_hint
 from napari_tool_runner.plugins.process import Event, OutputLine
 from napari_tool_runner.plugins.programs.environment import host_environment
 from napari_tool_runner.plugins.programs.process_tree import describe_exit
@@ -169,7 +170,7 @@ def _full(said: str, wanted: Wanted) -> str:
             f"The disk of {cache} is full, where uv keeps what it downloads: free some room, or "
             "name another folder in the variable UV_CACHE_DIR."
         )
-    return store.room_hint(named[-1] if named else "", settable=bool(wanted.key))
+    return room_hint(store.folder, named[-1] if named else "", settable=bool(wanted.key))
 
 
 def _causes(said: str) -> str:
