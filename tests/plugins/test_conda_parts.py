@@ -194,7 +194,8 @@ def test_what_is_written_meanwhile_is_removed_at_last(
     environments = EnvironmentStore(tmp_path)
     with environments.building("key", CancelToken()):
         assert environments.new_prefix("key").parent == home
-    assert (len(tries), list(home.iterdir())) == (2, [])
+        assert (len(tries), list(home.iterdir())) == (2, [])
+    assert not home.exists()  # nothing was made in it
     write(home / "p1" / "a", "")
     with pytest.raises(PreparationError, match=r"could not be removed: Directory not empty"):
         environments.remove("key")
