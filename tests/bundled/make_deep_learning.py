@@ -6,6 +6,9 @@ tool's environment and a Pillow in it; `ntr.run` says where that lies (the recor
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -272,6 +275,80 @@ def train_trackastra(place: Path) -> None:
             file.write(kept / name, f"{place.stem}/{name}")
 
 
+def write_package(place: Path) -> None:
+    """Write a package of bioimage.io whose network is a mean over 5 × 5 normalised pixels."""
+    import torch
+
+    class Mean(torch.nn.Module):
+        """Gives it twice: one of them is made a mask of afterwards."""
+
+        def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            mean = torch.nn.functional.avg_pool2d(image, 5, 1, 2)
+            return mean, mean
+
+    files = {"README.md": b"# Local mean\n\n## Validation\n\nIts arithmetic is known.\n"}
+    with io.BytesIO() as buffer:
+        torch.jit.save(torch.jit.script(Mean()), buffer)
+        files["mean.pt"] = buffer.getvalue()
+    shown = np.random.default_rng(0).random((1, 1, 48, 64)).astype(np.float32)
+    normal = (shown - shown.mean()) / (shown.std() + 1e-6)
+    mean = ndimage.uniform_filter(normal[0, 0], 5, mode="constant")[None, None]
+    shows = {"shown.npy": shown, "mean.npy": mean, "bright.npy": mean > 0.5}
+    for name, array in shows.items():
+        with io.BytesIO() as buffer:
+            np.save(buffer, array)
+            files[name] = buffer.getvalue()
+
+    def file(name: str) -> dict[str, str]:
+        return {"source": name, "sha256": hashlib.sha256(files[name]).hexdigest()}
+
+    def axes(*, out: bool) -> list[dict[str, object]]:
+        size = {"min": 32, "step": 16}
+        pixels = {"type": "space", "unit": "micrometer", "scale": SIZES["PhysicalSizeX"]}
+        space = [
+            {**pixels, "id": axis, "size": {"tensor_id": "image", "axis_id": axis}, "halo": 2}
+            if out
+            else {**pixels, "id": axis, "size": size}
+            for axis in "yx"
+        ]
+        return [{"type": "batch"}, {"type": "channel", "channel_names": ["seen"]}, *space]
+
+    says = {
+        "format_version": "0.5.3",
+        "type": "model",
+        "name": "Local mean",
+        "description": "A mean of normalised pixels, for tests: nothing was learned",
+        "license": "CC0-1.0",
+        "authors": [{"name": "the authors of napari-tool-runner"}],
+        "cite": [{"text": "Ouyang et al. 2022", "doi": "10.1101/2022.06.07.495102"}],
+        "documentation": file("README.md"),
+        "inputs": [{
+            "id": "image",
+            "axes": axes(out=False),
+            "test_tensor": file("shown.npy"),
+            "preprocessing": [{
+                "id": "zero_mean_unit_variance",
+                "kwargs": {"axes": ["channel", "y", "x"], "eps": 1e-6},
+            }],
+        }],
+        "outputs": [
+            {"id": "mean", "axes": axes(out=True), "test_tensor": file("mean.npy")},
+            {
+                "id": "bright",
+                "axes": axes(out=True),
+                "data": {"type": "bool", "values": [False, True]},
+                "postprocessing": [{"id": "binarize", "kwargs": {"threshold": 0.5}}],
+                "test_tensor": file("bright.npy"),
+            },
+        ],
+        "weights": {"torchscript": {**file("mean.pt"), "pytorch_version": "2.6"}},
+    }  # fmt: skip
+    files["bioimageio.yaml"] = json.dumps(says, indent=1).encode()  # JSON is YAML, too
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in files.items():
+            zipped.writestr(name, content)
+
+
 def run(tool: str, *options: str) -> None:
     subprocess.run([sys.executable, str(TOOLS / tool / f"{tool}.py"), *options], check=True)
 
@@ -334,6 +411,13 @@ def main() -> None:
             "--rounds=100",
             f"--output={data / 'denoised.tif'}",
         )
+    elif tool == "bioimageio_model":
+        axes = {"axes": "YX", **SIZES}
+        tifffile.imwrite(data / "discs.tif", discs(), metadata=axes, compression="zlib", ome=True)
+        write_package(data / "mean.zip")
+        given = [f"--input={data / 'discs.tif'}", f"--file={data / 'mean.zip'}"]
+        run(tool, *given, "--test=true", f"--output={data / 'mean.tif'}")
+        run(tool, *given, "--number=2", "--tile=48", f"--output={data / 'bright.tif'}")
     elif tool == "trackastra_tracks":
         axes = {"axes": "TYX", **SIZES}
         for name, image in zip(("moving", "movie"), moving(), strict=True):

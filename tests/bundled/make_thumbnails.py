@@ -149,6 +149,10 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         data = direct.descriptor(name).parent / "test-data"
         first, last = (tifffile.imread(data / f"{one}.tif") for one in ("cells", "objects"))
         return two(*first), coloured(last)
+    if name == "bioimageio_model":
+        data = direct.descriptor(name).parent / "test-data"
+        first, last = (tifffile.imread(data / f"{one}.tif") for one in ("discs", "bright"))
+        return gray(first), coloured(ndimage.label(last)[0])
     if name == "noise2void":
         data = direct.descriptor(name).parent / "test-data"
         first, last = (tifffile.imread(data / f"{one}.tif") for one in ("noisy", "denoised"))

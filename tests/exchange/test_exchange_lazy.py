@@ -227,6 +227,16 @@ def test_a_zarr_folder_is_linked(tmp_path):
     assert ours == theirs
 
 
+def test_a_folder_goes_where_a_folder_is_taken(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_text("1")
+    folder = snapshot(tmp_path / "model")
+    written = export(folder, parameter("zip", "directory"), tmp_path / "in", formats=GALAXY)
+    assert (written.file.path / "weights").read_text() == "1"
+    with pytest.raises(UnsupportedLayerError, match="which takes zip"):
+        export(folder, parameter("zip"), tmp_path / "in2", formats=GALAXY)
+
+
 def test_a_missing_file_is_told_at_once(tmp_path):
     with pytest.raises(UnsupportedLayerError, match=r"nothing\.tif"):
         snapshot(tmp_path / "nothing.tif")

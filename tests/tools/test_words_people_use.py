@@ -136,6 +136,7 @@ MORE = {
     "instanseg_cells": "instanseg",
     "trackastra_tracks": "trackastra",
     "noise2void": "n2v | noise2void | careamics",
+    "bioimageio_model": "bioimage.io | model zoo | deepImageJ | ONNX | torchscript | custom model",
     "link_objects": "laptrack | link objects | cell division",
     "calculate_images": (
         "mask image | merge channels | delta F/F | invert | sum of two channels | composite | "

@@ -238,7 +238,7 @@ def _another_image(path: Path, told: Format, formats: Formats) -> tuple[str, str
 def _by_content(path: Path, parameter: DataParameter, formats: Formats) -> str | None:
     """Return the accepted format of a file whose name says nothing, or little."""
     if (own := told_by_content(path, formats)) is None:
-        return None
+        return "directory" if "directory" in parameter.formats and path.is_dir() else None
     if own.carrier in (Carrier.TABLE, Carrier.OPAQUE):  # a separator matters
         return own.name if formats.is_of_type(own.name, *parameter.formats) else None
     written = formats.writable(parameter.formats) if own.readable else ()
