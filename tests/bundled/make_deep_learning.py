@@ -13,12 +13,17 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
 from scipy import ndimage
 
+if TYPE_CHECKING:
+    from transformers import Sam2Model
+
 TOOLS = Path(__file__).parents[2] / "src" / "napari_tool_runner" / "bundled_tools"
+STEPS = 150
 SIZES = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}
 
 
@@ -349,6 +354,133 @@ def write_package(place: Path) -> None:
             zipped.writestr(name, content)
 
 
+def small_sam2() -> Sam2Model:
+    """Return a very small SAM 2 whose decoder looks at first where a prompt is.
+
+    Attention from a pixel to a prompt is made of their places, what it carries over of what the
+    prompt is; 64 numbers, of which the first three say that. The rest is random.
+    """
+    import torch
+    from torch import nn
+    from transformers import Sam2Config, Sam2Model
+
+    side, wide = 128, 64
+    back = {"model_type": "sam2_hiera_det_model", "hidden_size": 8, "image_size": [side, side]}
+    back |= {"blocks_per_stage": [1] * 4, "embed_dim_per_stage": [8, 12, 16, 20]}
+    back |= {"num_attention_heads_per_stage": [1, 2, 2, 2], "window_size_per_stage": [8, 4, 8, 4]}
+    back |= {"window_positional_embedding_background_size": [4, 4], "mlp_ratio": 2.0}
+    seen = {"backbone_config": back | {"global_attention_blocks": []}, "fpn_hidden_size": wide}
+    seen |= {"backbone_channel_list": [20, 16, 12, 8]}
+    seen |= {"backbone_feature_sizes": [[side // n] * 2 for n in (4, 8, 16)]}
+    shown = {"hidden_size": wide, "image_size": side, "mask_input_channels": 4}
+    decoder = {"hidden_size": wide, "mlp_dim": 32, "num_attention_heads": 1}
+    decoder |= {"attention_downsample_rate": 1, "iou_head_hidden_dim": 16}
+    decoder |= {"dynamic_multimask_via_stability": False}
+    torch.manual_seed(0)
+    model = Sam2Model(
+        Sam2Config(vision_config=seen, prompt_encoder_config=shown, mask_decoder_config=decoder)
+    )
+    for one in model.modules():
+        if isinstance(one, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            one.reset_parameters()
+        if isinstance(one, nn.Embedding):
+            nn.init.normal_(one.weight, std=0.03)
+    both = model.shared_image_embedding.positional_embedding.mul_(0.5)  # as wide as a disc
+    model.prompt_encoder.shared_embedding.positional_embedding.copy_(both)
+    every, where = torch.eye(wide), torch.eye(wide)
+    where[:3] = 0
+    with torch.no_grad():
+        for row, column, value in ((0, 0, -8), (1, 0, 8), (2, 1, 8), (3, 2, 8)):
+            model.prompt_encoder.point_embed.weight[row, column] = value
+        for name in ("iou_token", "mask_tokens", "obj_score_token"):
+            nn.init.normal_(getattr(model.mask_decoder, name).weight[:, 3:])
+        for layer in model.mask_decoder.transformer.layers:
+            for part, weights in (
+                (layer.self_attn, (3 * every, 3 * every, every)),
+                (layer.cross_attn_image_to_token, (1.2 * where, 1.2 * where, every - where)),
+                (layer.cross_attn_token_to_image, (1.2 * where, 1.2 * where, 0.3 * where)),
+            ):
+                names = ("q_proj", "k_proj", "v_proj", "o_proj")
+                for name, weight in zip(names, (*weights, every), strict=True):
+                    getattr(part, name).weight.copy_(weight)
+                    getattr(part, name).bias.zero_()
+        for answer in model.mask_decoder.output_hypernetworks_mlps:
+            answer.proj_out.weight.zero_().requires_grad_(False)  # nothing is learned by heart
+    return model
+
+
+def train_sam2(place: Path) -> None:
+    """Train what follows the attention of a very small SAM 2 on drawn discs, and zip it."""
+    import torch
+    from torch import nn
+
+    model, rng, places = small_sam2(), np.random.default_rng(0), []
+    images, boxes, goals = [], [], []
+    for _ in range(8):
+        image, labels = drawn(rng, deep=False)
+        low, high = np.percentile(image, (0.1, 99.9))
+        images.append(np.clip((image - low) / (high - low), 0, 1))
+        numbers = np.unique(labels)[1:6]
+        found = [np.argwhere(labels == number) for number in numbers]
+        places.append([rng.choice(one)[::-1] for one in found])
+        ends = [[*(one.min(0) - 0.5)[::-1], *(one.max(0) + 0.5)[::-1]] for one in found]
+        boxes.append(np.array(ends) + rng.uniform(-1, 1, (5, 4)))
+        goals.append([labels == number for number in numbers])
+    given, goal = (torch.tensor(np.array(one), dtype=torch.float32) for one in (images, goals))
+    places, boxes = (
+        torch.tensor((np.array(one) + 0.5) * 128 / 96 - 0.5, dtype=torch.float32)
+        for one in (places, boxes)
+    )
+    size = {"size": (128, 128), "mode": "bilinear", "antialias": True}
+    given = nn.functional.interpolate(given[:, None].repeat(1, 3, 1, 1), **size)
+    mean, deviation = torch.tensor([(0.485, 0.456, 0.406), (0.229, 0.224, 0.225)])[..., None, None]
+    given = (given - mean) / deviation
+    goal = nn.functional.interpolate(goal, size=(32, 32), mode="area")[:, :, None]
+    prompts = [{"input_points": places[:, :, None]}, {"input_boxes": boxes}]
+    decoder, kept = model.mask_decoder, []
+    attention, after = decoder.transformer, nn.Module()
+    with torch.no_grad():
+        raw = model.vision_encoder(given).fpn_hidden_states
+        seen = model.get_image_embeddings(given)
+        hook = attention.register_forward_hook(lambda _, __, out: kept.append(out))
+        for one in prompts:
+            model(image_embeddings=[*seen], **one)
+    hook.remove()
+    decoder.transformer = after
+    steps = torch.optim.AdamW(decoder.parameters(), lr=0.015, weight_decay=0)
+    where = model.get_image_wide_positional_embeddings().repeat(8, 1, 1, 1)
+    nothing = torch.zeros(8, 5, 2, 64), torch.zeros(8, 64, 8, 8)
+    for step in range(STEPS):
+        steps.param_groups[0]["lr"] = 0.015 * (1 - step / STEPS) + 1e-4
+        after.forward = lambda kind=step % 2, **_: kept[kind]
+        masks, scores, _, _ = decoder(
+            image_embeddings=seen[-1],
+            image_positional_embeddings=where,
+            sparse_prompt_embeddings=nothing[0],
+            dense_prompt_embeddings=nothing[1],
+            multimask_output=step % 2 == 0,
+            high_resolution_features=[decoder.conv_s0(raw[0]), decoder.conv_s1(raw[1])],
+        )
+        wanted = goal.expand_as(masks)
+        missed = nn.functional.binary_cross_entropy_with_logits(masks, wanted, reduction="none")
+        missed = (missed * (1 + 4 * wanted)).mean((-1, -2))
+        both = 2 * (masks.sigmoid() * wanted).sum((-1, -2)) + 1
+        apart = 1 - both / (masks.sigmoid().sum((-1, -2)) + wanted.sum((-1, -2)) + 1)
+        hit, there = masks > 0, wanted > 0.5
+        overlap = (hit & there).sum((-1, -2)) / ((hit | there).sum((-1, -2)) + 1e-6)
+        loss = (2 * missed + apart).mean() + 0.2 * ((scores - overlap) ** 2).mean()
+        steps.zero_grad()
+        loss.backward()
+        steps.step()
+        if step % 20 < 2:
+            print(step, float(loss.detach()), float(overlap.mean()), flush=True)
+    decoder.transformer = attention
+    model.half().save_pretrained(place.parent / "models" / place.stem)
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("config.json", "model.safetensors"):
+            file.write(place.parent / "models" / place.stem / name, f"{place.stem}/{name}")
+
+
 def run(tool: str, *options: str) -> None:
     subprocess.run([sys.executable, str(TOOLS / tool / f"{tool}.py"), *options], check=True)
 
@@ -429,6 +561,26 @@ def main() -> None:
         given += [f"--file={data / 'moving.zip'}"]
         outputs = [f"--linked={data / 'linked'}.tif", f"--tracks={data / 'tracks'}.csv"]
         run(tool, *given, "--distance=2.5", *outputs)
+    elif tool == "sam2_prompts":
+        image, labels = drawn(np.random.default_rng(31), deep=False)  # they lie apart
+        image = (2000 * np.clip(image + 0.2, 0, 2)).astype(np.uint16)
+        axes = {"axes": "YX", **SIZES}
+        tifffile.imwrite(data / "discs.tif", image, metadata=axes, compression="zlib", ome=True)
+        points, boxes = ["index,axis-0,axis-1"], ["index,shape-type,vertex-index,axis-0,axis-1"]
+        for at, number in enumerate(np.unique(labels)[1:]):
+            place = np.argwhere(labels == number)
+            points.append(f"{at},{place.mean(0)[0] + 2:g},{place.mean(0)[1] - 1:g}")
+            (top, left), (bottom, right) = place.min(0) - 1, place.max(0) + 1
+            corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
+            boxes += [f"{at},rectangle,{i},{y},{x}" for i, (y, x) in enumerate(corners)]
+        (data / "points.csv").write_text("\n".join(points) + "\n")
+        (data / "boxes.csv").write_text("\n".join(boxes) + "\n")
+        if not (data / "discs.zip").exists():
+            train_sam2(data / "discs.zip")
+        given = [f"--input={data / 'discs.tif'}", f"--file={data / 'discs.zip'}"]
+        for name, made, table in (("points", "objects", "certainty"), ("boxes", "boxed", "boxed")):
+            outputs = [f"--output={data / made}.tif", f"--certainty={data / table}.csv"]
+            run(tool, *given, f"--{name}={data / name}.csv", *outputs)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,12 @@ def pictures(name: str, tool: Tools) -> tuple[Image.Image, Image.Image]:
         data = direct.descriptor(name).parent / "test-data"
         first, last = (tifffile.imread(data / f"{one}.tif") for one in ("discs", "bright"))
         return gray(first), coloured(ndimage.label(last)[0])
+    if name == "sam2_prompts":
+        data = direct.descriptor(name).parent / "test-data"
+        first, last = (tifffile.imread(data / f"{one}.tif") for one in ("discs", "objects"))
+        with open(data / "points.csv", newline="", encoding="utf-8") as file:
+            places = np.array([row[1:3] for row in csv.reader(file)][1:], float)
+        return dots(gray(first), places, SIDE / len(first)), coloured(last)
     if name == "noise2void":
         data = direct.descriptor(name).parent / "test-data"
         first, last = (tifffile.imread(data / f"{one}.tif") for one in ("noisy", "denoised"))

@@ -135,6 +135,10 @@ MORE = {
     "stardist_2d": "stardist | star-convex",
     "instanseg_cells": "instanseg",
     "trackastra_tracks": "trackastra",
+    "sam2_prompts": (
+        "segment anything | SAM | SAM 2 | micro-SAM | interactive segmentation | click to segment | "
+        "point prompts | box prompt | magic wand"
+    ),
     "noise2void": "n2v | noise2void | careamics",
     "bioimageio_model": "bioimage.io | model zoo | deepImageJ | ONNX | torchscript | custom model",
     "link_objects": "laptrack | link objects | cell division",
