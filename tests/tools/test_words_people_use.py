@@ -136,8 +136,8 @@ MORE = {
     "instanseg_cells": "instanseg",
     "trackastra_tracks": "trackastra",
     "sam2_prompts": (
-        "segment anything | SAM | SAM 2 | micro-SAM | interactive segmentation | click to segment | "
-        "point prompts | box prompt | magic wand"
+        "segment anything | SAM | SAM 2 | micro-SAM | interactive segmentation | magic wand | "
+        "click to segment | point prompts | box prompt"
     ),
     "noise2void": "n2v | noise2void | careamics",
     "bioimageio_model": "bioimage.io | model zoo | deepImageJ | ONNX | torchscript | custom model",
