@@ -270,6 +270,9 @@ def run_again(args: Namespace) -> int:
     if not args.quiet:
         job.subscribe(_echo)
     result = jobs.run_job(job)
+    if others := jobs.other_packages(entry, job.recorded()):
+        remarks.append(others)
+        say(f"note: {others}")
     differences = jobs.compare_outputs(entry, result)
     places, facts = delivered(args, job, result, given={one.source.path for one in entry.inputs})
     if args.json:

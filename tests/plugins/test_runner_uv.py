@@ -531,6 +531,37 @@ def test_a_script_with_its_packages_in_its_head(index, envs, tmp_path):
         assert "read-only" in said
 
 
+def test_a_job_runs_again_with_the_packages_that_it_had(index, envs, tmp_path, capsys):
+    """It solved anew: another version came, and nothing said so."""
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    (folder / "own.xml").write_text(TOOL)
+    (folder / "own.py").write_text(SCRIPT.replace("tiny==1.0", "tiny"))
+    told = {"runner": {"environments_dir": str(envs)}, "workspace": str(tmp_path / "jobs")}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(told))
+    first = ntr.run(folder / "own.xml", config=config)
+    again = ["rerun", str(first.workspace), "--tool", str(folder / "own.xml")]
+    again += ["--config", str(config)]
+
+    def packages():
+        newest = max((tmp_path / "jobs").rglob("record.json"), key=os.path.getmtime)
+        listed = json.loads(newest.read_text())["runner"]["environment"]["packages"]
+        return {one["name"]: one["version"] for one in listed}
+
+    assert main(again) == 0
+    assert len([*envs.glob("tiny-*")]) == 1  # the same one serves
+    index.add("tiny", wheel("tiny", "3.0"))
+    shutil.rmtree(envs)
+    assert main(again) == 0
+    assert packages() == {"tiny": "2.0", "helper": "1.5"}
+    assert "not as then" not in capsys.readouterr().err
+    (folder / "own.py").write_text(SCRIPT.replace("tiny==1.0", "tiny>=3"))
+    assert main(again) == 0
+    assert packages() == {"tiny": "3.0"}
+    assert "2 packages not as then: helper 1.5 → none, tiny 2.0 → 3.0." in capsys.readouterr().err
+
+
 NAPARI = """
 import os, sys, time
 from pathlib import Path

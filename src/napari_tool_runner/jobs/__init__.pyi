@@ -21,6 +21,7 @@ from .outputs import JobOutput, JobResult
 from .past.comparing import compare_outputs, compare_runs, facts_of
 from .past.crate import export_crate
 from .past.history import find_record, history, known_record, read_record, remembered
+from .past.packages import other_packages
 from .past.reclaim import delete_job, reclaim, reclaimable
 from .past.repeat import (
     allowed_values,
@@ -128,6 +129,7 @@ __all__ = [
     "note_time",
     "notes_by_kind",
     "notes_of",
+    "other_packages",
     "output_paths",
     "outputs_json",
     "placed_result",

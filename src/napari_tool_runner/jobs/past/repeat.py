@@ -22,6 +22,7 @@ from napari_tool_runner.jobs.joins import joined_as_then
 from napari_tool_runner.jobs.manager import prepare
 from napari_tool_runner.jobs.outputs import JobOutput, JobResult
 from napari_tool_runner.jobs.past.history import own_folder
+from napari_tool_runner.jobs.past.packages import with_packages_of
 from napari_tool_runner.jobs.record import present
 from napari_tool_runner.jobs.typed_json import as_object
 from napari_tool_runner.quoting import one_line, some_paths
@@ -66,7 +67,7 @@ def rerun(
     tool: ToolLike | None = None,
     lend: Collection[Path] = (),
 ) -> tuple[Job, list[str]]:
-    """Prepare the job of `record` again.
+    """Prepare the job of `record` again, with the packages from PyPI that it had.
 
     Parameters
     ----------
@@ -103,6 +104,7 @@ def rerun(
             f"The descriptor of “{tool.name}” has changed since (version "
             f"{record.tool.version} then, {tool.version} now); the result may differ."
         )
+    tool = with_packages_of(tool, record)
     values = {**record.settable, **_recorded_values(record, remarks)}
     then = record.runner.service
     # a stranger's record could choose a service without walls

@@ -6,6 +6,7 @@ import json
 import platform
 import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_tool_runner import settings
@@ -20,7 +21,7 @@ from napari_tool_runner.tools.model import PythonRequirement
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_tool_runner.plugins.environments import EnvironmentStore
+    from napari_tool_runner.plugins.environments import Environment, EnvironmentStore
     from napari_tool_runner.tools.model import Tool
 
 __all__ = ["UvSpec", "Wanted", "read_spec", "wanted_environment"]
@@ -97,7 +98,22 @@ def wanted_environment(
     python = find_python(spec.python, tool.name)
     torch = torch_build(spec.torch, config)
     key = _key(spec, python, indexes, torch)
+    if spec.pins:  # what was made without them, and has those versions, serves as well
+        free = _key(replace(spec, pins=()), python, indexes, torch)
+        found = store.find(free)
+        key = free if found is not None and _has(found, spec.pins) else key
     return Wanted(spec, indexes, python, key, store, config, torch)
+
+
+def _has(environment: Environment, pins: tuple[str, ...]) -> bool:
+    """Whether each package of an environment is one that the pins name, with its file."""
+    told = environment.data.get("packages")
+    known = {one.split()[0]: one.split()[1:] for one in pins}
+    for one in told if isinstance(told, list) else [{}]:
+        hashes = known.get(f"{one.get('name')}=={one.get('version')}")
+        if hashes is None or (hashes and f"--hash=sha256:{one.get('sha256')}" not in hashes):
+            return False
+    return True
 
 
 def _key(spec: UvSpec, python: Interpreter, indexes: Indexes, torch: TorchBuild) -> str:

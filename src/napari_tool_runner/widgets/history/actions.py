@@ -26,6 +26,7 @@ from napari_tool_runner.jobs import (
     export_crate,
     is_ours,
     known_record,
+    other_packages,
     recorded_result,
     recorded_tool,
     remembered,
@@ -182,7 +183,8 @@ class HistoryActions(QObject):
         elif bridge.shown is None:
             self.say(bridge.problem, "failed")
         else:
-            self._compare(record, job.result(), " ".join([bridge.shown.sentence(), *remarks]))
+            said = [bridge.shown.sentence(), *remarks, other_packages(record, job.recorded())]
+            self._compare(record, job.result(), " ".join(filter(None, said)))
         self.finished.emit(job)
 
     def _compare(self, record: RunRecord, result: JobResult, sentence: str) -> None:
