@@ -441,6 +441,9 @@ def combined(model, pixels, prompts, args, tell):
 
 
 def main():
+    if sys.argv[1:2] == ["--only-fetch"]:
+        known(sys.argv[2], True)
+        return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
