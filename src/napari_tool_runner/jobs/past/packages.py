@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_tool_runner.jobs.typed_json import as_object
 from napari_tool_runner.names import count_text
 from napari_tool_runner.quoting import one_line
 from napari_tool_runner.tools.model import PythonRequirement
@@ -26,7 +25,7 @@ def with_packages_of(tool: Tool, record: RunRecord) -> Tool:
 
     So it is unless it asks for others now, or has a lock.
     """
-    told = as_object(record.runner.provenance.get("environment"))
+    told = _environment(record.runner.provenance)
     pins = tuple(
         f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}"
         for one in _listed(told)
@@ -56,7 +55,7 @@ def other_packages(then: RunRecord, now: RunRecord) -> str:
     if all(images) and images[0] != images[1]:
         return f"It ran in another image of {one_line(str(two.get('image')))} than then."
     old, new = (
-        {str(p["name"]): str(p["version"]) for p in _listed(as_object(told.get("environment")))}
+        {str(p["name"]): str(p["version"]) for p in _listed(_environment(told))}
         for told in (one, two)
     )
     if not (old and new) or old == new:
@@ -69,6 +68,11 @@ def other_packages(then: RunRecord, now: RunRecord) -> str:
     told = one_line(", ".join(changed[:_MOST_TOLD]))
     more = f" and {len(changed) - _MOST_TOLD} more" if len(changed) > _MOST_TOLD else ""
     return f"{count_text(len(changed), 'package')} not as then: {told}{more}."
+
+
+def _environment(provenance: Mapping[str, object]) -> Mapping[str, object]:
+    told = provenance.get("environment")
+    return told if isinstance(told, Mapping) else {}
 
 
 def _listed(environment: Mapping[str, object]) -> list[Mapping[str, object]]:
