@@ -15,6 +15,7 @@ from napari_tool_runner.tools.binding import bind
 from napari_tool_runner.tools.effect import Condition
 from napari_tool_runner.tools.model import (
     BooleanParameter,
+    DataParameter,
     FloatParameter,
     IntegerParameter,
     SelectParameter,
@@ -216,6 +217,19 @@ def test_what_is_for_depth_is_hidden_for_movies(form, model_viewer):
     one = model_viewer.add_image(pixels[:1], name="one slice", axis_labels=("z", "y", "x"))
     widget.row("image").field.edited(one)
     assert widget.values() == {"image": one}
+
+
+def test_a_model_file_says_nothing_of_depth(form, model_viewer):
+    """With one, what is for depth was shown for a plane."""
+    file = DataParameter(name="file", formats=("model",), optional=True)
+    widget = form(tool_of(IMAGE, file, replace(LIST, for_axes="Z")))
+    flat = model_viewer.add_image(np.zeros((40, 40)), name="flat")
+    widget.row("file").field.edited(Path("cyto.pt"))
+    assert widget.values() == {"image": flat, "file": Path("cyto.pt")}
+    with pytest.raises(KeyError):
+        widget.row("how")
+    widget.row("image").field.edited(Path("file.tif"))
+    assert widget.row("how").isVisible(), "nobody knows"
 
 
 def test_a_row_is_shown_while_its_value_has_an_effect(form):

@@ -254,6 +254,7 @@ tgz            =                                        -         -         tar
 data           .dat                                     -         -         -         anything
 binary         .bin                                     -         -         -         anything
 raw            -                                        -         -         -         anything
+model          -                                        -         opaque    -         anything
 bioformat      -                                        pixels    -         -         anything
 """
 _KINDS = {
@@ -436,7 +437,9 @@ class Formats(Mapping[str, Format]):
     def writable(self, names: Sequence[str]) -> list[Format]:
         """Return the formats of `names`, with the usual ones where anything is accepted."""
         known = [self.resolve(name) for name in names]
-        anything = not known or any(Trait.ANYTHING in entry.traits for entry in known)
+        anything = not known or any(
+            Trait.ANYTHING in one.traits and one.carrier is not Carrier.OPAQUE for one in known
+        )
         return known + [self._rows[name] for name in _USUAL] if anything else known
 
     def best_by_kind(self, names: Sequence[str]) -> dict[LayerKind, Format]:

@@ -142,6 +142,8 @@ def load(path):
         return CellposeModel(gpu=torch.cuda.is_available(), pretrained_model=str(path))
     except Exception as error:  # noqa: BLE001  (torch and pickle raise what they like)
         said = str(error).strip().partition("\n")[0]
+        if "weights_only" in str(error):  # torch's advice is to run what the file holds
+            said = "it holds other things than weights."
         sys.exit(f"{path.name} cannot be read as a model of Cellpose 3: {said}")
 
 

@@ -141,6 +141,8 @@ def load(path):
         return CellposeModel(gpu=card, pretrained_model=str(path), use_bfloat16=card)
     except Exception as error:  # noqa: BLE001  (torch and pickle raise what they like)
         said = str(error).strip().partition("\n")[0]
+        if "weights_only" in str(error):  # torch's advice is to run what the file holds
+            said = "it holds other things than weights."
         sys.exit(f"{path.name} cannot be read as a model of Cellpose-SAM: {said}")
 
 

@@ -10,9 +10,10 @@ from psygnal import Signal
 from napari_tool_runner.data_classes import dataclass
 from napari_tool_runner.errors import ParameterError
 from napari_tool_runner.tools.effect import without_effect
-from napari_tool_runner.tools.model import DataParameter, HiddenParameter, Parameter
+from napari_tool_runner.tools.model import DataParameter, HiddenParameter, LayerKind, Parameter
 from napari_tool_runner.tools.shared_time import together
 from napari_tool_runner.tools.values import check_value, coerce, default_value
+from napari_tool_runner.widgets.forms.given import path_of
 from napari_tool_runner.widgets.forms.known_axes import asks_data, has_effect
 
 __all__ = ["Items", "LeafNode", "Node", "Owner", "Problem"]
@@ -52,6 +53,12 @@ class Node:
     def __init__(self, key: str, owner: Owner) -> None:
         self.key = key
         self.owner = owner
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether its value is a file that no layer can be: a model, a macro."""
+        kinds = self.parameter.kinds if isinstance(self.parameter, DataParameter) else ()
+        return LayerKind.ANY in kinds and path_of(self.value) is not None
 
     @property
     def idle(self) -> bool:
@@ -139,7 +146,9 @@ class LeafNode(Node):
         """Whether all layers that are chosen have other axes than it has an effect on."""
         if not asks_data(self.parameter):
             return False
-        chosen = [leaf.value for leaf in self._beside.values() if leaf.is_data]
+        chosen = [
+            leaf.value for leaf in self._beside.values() if leaf.is_data and not leaf.is_apart
+        ]
         data = [one for value in chosen for one in (value if isinstance(value, list) else [value])]
         told = [has_effect(self.parameter, one) for one in data if one is not None]
         return bool(told) and not any(told)
