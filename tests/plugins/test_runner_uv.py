@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 import napari_tool_runner as ntr
 from napari_tool_runner.cli import main
 from napari_tool_runner.errors import JobCancelledError, PreparationError, ToolFailedError
+from napari_tool_runner.jobs import export_crate, read_record
 from napari_tool_runner.plugins import Mount, as_service, choose_service
 from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_uv import UvRunnerService, UvRunnerServiceBuilder
@@ -560,6 +562,13 @@ def test_a_job_runs_again_with_the_packages_that_it_had(index, envs, tmp_path, c
     assert main(again) == 0
     assert packages() == {"tiny": "3.0"}
     assert "2 packages not as then: helper 1.5 → none, tiny 2.0 → 3.0." in capsys.readouterr().err
+    pytest.importorskip("rocrate")
+    crate = export_crate(read_record(first.workspace / "record.json"), tmp_path / "job.zip")
+    with zipfile.ZipFile(crate) as zipped:
+        graph = json.loads(zipped.read("ro-crate-metadata.json"))["@graph"]
+    told = {one["name"]: one for one in graph if one["@type"] == "SoftwareApplication"}
+    assert {"@id": "#package-tiny"} in told["Own"]["softwareRequirements"]
+    assert told["tiny"]["softwareVersion"] == "2.0"
 
 
 NAPARI = """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from napari_tool_runner import sealed
 from napari_tool_runner.errors import OutputError, ToolRunnerError, WorkspaceError
 from napari_tool_runner.jobs.past.history import own_folder
+from napari_tool_runner.jobs.past.packages import packages_of
 from napari_tool_runner.jobs.record import JobState, difference
 from napari_tool_runner.jobs.typed_json import to_json
 from napari_tool_runner.names import safe_name
@@ -78,6 +79,11 @@ def export_crate(record: RunRecord, target: Path) -> Path:
         version=told.version,
         identifier=told.digest,
     )
+    kind = "SoftwareApplication"
+    tool["softwareRequirements"] = [
+        add(f"#package-{one['name']}", kind, name=one["name"], softwareVersion=one["version"])
+        for one in packages_of(record)
+    ]
     descriptor = told.file
     if _is_descriptor(descriptor, told.digest):
         tool["url"] = place = f"descriptor/{safe_name(descriptor.name)}"

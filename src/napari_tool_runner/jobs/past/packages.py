@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_tool_runner.jobs.record import RunRecord
     from napari_tool_runner.tools.model import Tool
 
-__all__ = ["other_packages", "with_packages_of"]
+__all__ = ["other_packages", "packages_of", "with_packages_of"]
 
 _MOST_TOLD = 3
 
@@ -25,14 +25,13 @@ def with_packages_of(tool: Tool, record: RunRecord) -> Tool:
 
     So it is unless it asks for others now, or has a lock.
     """
-    told = _environment(record.runner.provenance)
     pins = tuple(
         f"{one['name']}=={one['version']} --hash=sha256:{one['sha256']}"
-        for one in _listed(told)
+        for one in packages_of(record)
         if re.fullmatch("[0-9a-f]{64}", str(one.get("sha256")))
     )
     asked = [one for one in tool.requirements if isinstance(one, PythonRequirement)]
-    specs = told.get("specs")
+    specs = _environment(record).get("specs")
     now = sorted({text for one in asked for text in one.requirements})
     if (
         not pins
@@ -55,8 +54,7 @@ def other_packages(then: RunRecord, now: RunRecord) -> str:
     if all(images) and images[0] != images[1]:
         return f"It ran in another image of {one_line(str(two.get('image')))} than then."
     old, new = (
-        {str(p["name"]): str(p["version"]) for p in _listed(_environment(told))}
-        for told in (one, two)
+        {str(p["name"]): str(p["version"]) for p in packages_of(record)} for record in (then, now)
     )
     if not (old and new) or old == new:
         return ""
@@ -70,17 +68,17 @@ def other_packages(then: RunRecord, now: RunRecord) -> str:
     return f"{count_text(len(changed), 'package')} not as then: {told}{more}."
 
 
-def _environment(provenance: Mapping[str, object]) -> Mapping[str, object]:
-    told = provenance.get("environment")
-    return told if isinstance(told, Mapping) else {}
-
-
-def _listed(environment: Mapping[str, object]) -> list[Mapping[str, object]]:
-    """Return the packages of an environment that have name and version."""
-    found = environment.get("packages")
+def packages_of(record: RunRecord) -> list[Mapping[str, object]]:
+    """Return what a record tells of packages, those that have name and version."""
+    found = _environment(record).get("packages")
     told = [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
     return [
         one
         for one in told
         if all(re.fullmatch(r"[\w.+!-]+", str(one.get(key))) for key in ("name", "version"))
     ]
+
+
+def _environment(record: RunRecord) -> Mapping[str, object]:
+    told = record.runner.provenance.get("environment")
+    return told if isinstance(told, Mapping) else {}
