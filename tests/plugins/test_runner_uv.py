@@ -22,8 +22,9 @@ from napari_tool_runner.plugins.programs.enclosure import enclosure_problem
 from napari_tool_runner.plugins.runner_uv import UvRunnerService, UvRunnerServiceBuilder
 from napari_tool_runner.plugins.uv import maker
 from napari_tool_runner.plugins.uv.indexes import users_indexes
+from napari_tool_runner.plugins.uv.same_names import from_pypi
 from napari_tool_runner.plugins.warm import pool
-from napari_tool_runner.tools.model import PythonRequirement
+from napari_tool_runner.tools.model import PackageRequirement, PythonRequirement
 from plugins.pypi_index import File, Index, wheel
 from plugins.runner_helpers import make_process, make_tool, script, wait_until
 
@@ -698,6 +699,45 @@ def test_prepare_makes_it_ahead(index, tmp_path, envs, capsys):
     assert main([*line, "--yes"]) == 1
     assert "takes no connections" in capsys.readouterr().err
     assert main(["prepare", "no-such-tool", "--config", str(config)]) == 2
+
+
+def test_conda_packages_that_pypi_has_come_from_there_on_request(index, envs, tmp_path):
+    index.add("networkx", wheel("networkx", "1.0"), wheel("networkx", "2.0"))
+    folder = tmp_path / "tool"
+    folder.mkdir()
+    asked = "<requirements><requirement type='package' version='1.0'>networkx</requirement>{}"
+    text = TOOL.replace("<command", asked.format("</requirements><command"))
+    (folder / "own.xml").write_text(text)
+    script = (
+        "import pathlib, sys, networkx as n\npathlib.Path(sys.argv[1]).write_text(n.VERSION)\n"
+    )
+    (folder / "own.py").write_text(script)
+    config = {"runner": {"environments_dir": str(envs)}}
+    tool = ntr.read_tool(folder / "own.xml")
+    assert choose_service(tool, config["runner"]).name == "CONDA"
+    result = ntr.run(tool, runner="UV", config=config)
+    (output,) = result.outputs.values()
+    assert output.path.read_text() == "1.0"
+    told = UvRunnerService(config["runner"]).supports(tool)
+    assert told.message == "Its conda packages are taken from PyPI: networkx==1.0."
+
+
+@pytest.mark.parametrize(
+    ("packages", "told"),
+    [
+        (
+            [("scikit-image", "0.24.0"), ("python", "3.11")],
+            (("scikit-image==0.24.0",), "==3.11.*"),
+        ),
+        ([("matplotlib-base", ""), ("NumPy", "")], (("matplotlib", "numpy"), "")),
+        ([("ffmpeg", "4"), ("numpy", "2.0")], None),
+        ([("numpy", ">=2")], None),
+        ([("python", "3.11")], None),
+    ],
+)
+def test_which_conda_packages_pypi_has(packages, told):
+    found = from_pypi([PackageRequirement(name=name, version=at) for name, at in packages])
+    assert (found and (found.requirements, found.python)) == told
 
 
 def test_another_python_of_this_computer(uv, tmp_path):

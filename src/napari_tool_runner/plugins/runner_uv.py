@@ -28,6 +28,7 @@ from napari_tool_runner.plugins.uv.indexes import users_indexes
 from napari_tool_runner.plugins.uv.maker import UvMaker
 from napari_tool_runner.plugins.uv.spec import read_spec, wanted_environment
 from napari_tool_runner.plugins.uv.torch import cuda_remark, torch_build
+from napari_tool_runner.tools.model import PythonRequirement
 
 if TYPE_CHECKING:
     from napari_tool_runner.plugins.environments import Environment
@@ -82,8 +83,10 @@ class UvRunnerService(EnvironmentService):
 
     def supports(self, tool: Tool) -> Availability:
         """Say whether `tool` needs nothing else than packages of PyPI."""
-        if read_spec(tool) is not None:
-            return Availability(True)
+        if (spec := read_spec(tool)) is not None:
+            own = any(isinstance(one, PythonRequirement) for one in tool.requirements)
+            told = "" if own else f"Its conda packages are taken from PyPI: {spec.text}."
+            return Availability(True, told)
         return self._as_local(tool, "nothing of PyPI")
 
     def is_ready(self, tool: Tool) -> bool | None:

@@ -14,9 +14,10 @@ from napari_tool_runner.addresses import public_url
 from napari_tool_runner.data_classes import dataclass, field
 from napari_tool_runner.plugins.uv.indexes import Indexes, users_indexes
 from napari_tool_runner.plugins.uv.pythons import Interpreter, find_python
+from napari_tool_runner.plugins.uv.same_names import from_pypi
 from napari_tool_runner.plugins.uv.torch import TorchBuild, torch_build
 from napari_tool_runner.storage import short_digest
-from napari_tool_runner.tools.model import PythonRequirement
+from napari_tool_runner.tools.model import PackageRequirement, PythonRequirement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,8 +68,15 @@ class Wanted:
 
 
 def read_spec(tool: Tool) -> UvSpec | None:
-    """Return the environment that `tool` asks for, None when it requires nothing of PyPI."""
+    """Return the environment that `tool` asks for, None when it requires nothing of PyPI.
+
+    Of a tool that names conda packages alone it is that of the same ones, if PyPI has all of them:
+    it is used by who chooses UV for it.
+    """
     found = [entry for entry in tool.requirements if isinstance(entry, PythonRequirement)]
+    if not found:
+        packages = [one for one in tool.requirements if isinstance(one, PackageRequirement)]
+        found = [one for one in (from_pypi(packages),) if one is not None]
     if not found:
         return None
     return UvSpec(
