@@ -187,6 +187,25 @@ def test_a_form_whose_job_runs_stays(qtbot, dock, folder):
     assert dock.page.tool.name == "Invert"  # what is seen stays seen
 
 
+def test_a_form_follows_what_the_script_says_that_it_needs(qtbot, dock, folder, model_viewer):
+    """Run fetched it at once: the form was of the script before."""
+    (folder / "own.py").write_text("import this\n")
+    text = (folder / "invert.xml").read_text().replace('id="invert"', 'id="own"')
+    begin, end = text.index("<command>"), text.index("</command>")
+    command = "<command>python '$__tool_directory__own.py'"
+    (folder / "own.xml").write_text(text[:begin] + command + text[end:])
+    qtbot.waitUntil(lambda: "own" in dock.toolbox, timeout=WAIT)
+    page = opened(qtbot, dock, "own")
+    assert page.tool.requirements == ()
+    for needs in ("numpy", "scipy"):
+        (folder / "own.py").write_text(f"# /// script\n# dependencies = ['{needs}']\n# ///\n")
+        qtbot.waitUntil(lambda needs=needs: _needs(dock.page.tool) == [needs], timeout=20_000)
+
+
+def _needs(tool):
+    return [name for one in tool.requirements for name in one.requirements]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="rights of files")
 def test_the_window_never_waits_for_a_look_at_rights(
     qtbot, dock, folder, model_viewer, monkeypatch

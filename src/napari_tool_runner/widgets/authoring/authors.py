@@ -203,4 +203,4 @@ def _unread(tool: Tool, why: str) -> str:
 
 
 def _form(tool: Tool) -> tuple[object, ...]:
-    return tool.digest, tool.inputs, tool.outputs, tool.command, tool.notes
+    return tool.digest, tool.inputs, tool.outputs, tool.command, tool.notes, tool.requirements

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QFileSystemWatcher, QObject, Signal
 
+from napari_tool_runner.tools.python_needs import SAY_NEEDS
 from napari_tool_runner.tools.reader import may_be_descriptor
 from napari_tool_runner.tools.toolbox.index import is_passed_over
 from napari_tool_runner.widgets.parts.background import Latest, soon
@@ -121,6 +122,12 @@ def _first(roots: Sequence[Path]) -> tuple[set[str], frozenset[Path]]:
     return found, present
 
 
+def _is_part(name: str) -> bool:
+    """Whether a file may be a descriptor, or say something of the tools beside it."""
+    more = name.startswith(".shed.") or name.endswith(".py") or name in SAY_NEEDS
+    return more or may_be_descriptor(name)
+
+
 def _paths(roots: Iterable[Path]) -> Iterator[str]:
     """Yield folders, the upper ones first, and what may be descriptors or parts of them there."""
     waiting = deque(str(root) for root in roots if os.access(root, os.W_OK))
@@ -133,9 +140,7 @@ def _paths(roots: Iterable[Path]) -> Iterator[str]:
                     if entry.is_dir(follow_symlinks=False):
                         if not is_passed_over(entry.name):
                             waiting.append(entry.path)
-                    elif entry.is_file() and (
-                        may_be_descriptor(entry.name) or entry.name.startswith(".shed.")
-                    ):
+                    elif entry.is_file() and _is_part(entry.name):
                         yield entry.path
         except OSError:
             continue  # it is gone, or may not be read: the list of problems tells that

@@ -55,12 +55,6 @@ class Node:
         self.owner = owner
 
     @property
-    def is_apart(self) -> bool:
-        """Whether its value is a file that no layer can be: a model, a macro."""
-        kinds = self.parameter.kinds if isinstance(self.parameter, DataParameter) else ()
-        return LayerKind.ANY in kinds and path_of(self.value) is not None
-
-    @property
     def idle(self) -> bool:
         """Whether it has no effect with the present values beside it."""
         return False
@@ -141,6 +135,12 @@ class LeafNode(Node):
         conditions = {key: leaf.parameter.applies for key, leaf in self._beside.items()}
         values = {key: leaf.value for key, leaf in self._beside.items()}
         return self.key in without_effect(conditions, values)
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether its value is a file that no layer can be: a model, a macro."""
+        kinds = self.parameter.kinds if isinstance(self.parameter, DataParameter) else ()
+        return LayerKind.ANY in kinds and path_of(self.value) is not None
 
     def _is_of_other_data(self) -> bool:
         """Whether all layers that are chosen have other axes than it has an effect on."""
