@@ -448,6 +448,7 @@ def main():
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
     parser.add_argument("--certainty", required=True)
+    parser.add_argument("--by", choices=["points", "boxes", "both"], default="both")
     for name in ("points", "boxes", "beside"):
         parser.add_argument(f"--{name}")
         parser.add_argument(f"--{name}-axes", default="")
@@ -461,6 +462,8 @@ def main():
     parser.add_argument("--sign", default="")
     args = parser.parse_args()
 
+    args.points = None if args.by == "boxes" else args.points
+    args.boxes = None if args.by == "points" else args.boxes
     image, axes, sizes = read_image(args.input)
     if "C" in axes:
         at = axes.index("C")
