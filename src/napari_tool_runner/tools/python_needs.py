@@ -28,6 +28,7 @@ __all__ = [
     "PythonNeeds",
     "files_asked",
     "is_address",
+    "needs_of_files",
     "needs_of_script",
     "versions",
     "wanted",
@@ -160,9 +161,11 @@ def needs_of_script(command: str, folder: Path) -> PythonNeeds | None:
     files beside it: ``uv.lock`` with ``pyproject.toml``, ``requirements.txt``.
     """
     asked = files_asked(command, folder)
-    if not asked:
-        return None
-    script, project, listed, _ = asked
+    return needs_of_files(*asked) if asked else None
+
+
+def needs_of_files(script: Path, project: Path, listed: Path, _lock: Path) -> PythonNeeds | None:
+    """Return what the files say that `files_asked` gives; None where none of them does."""
     return _of_head(script) or _of_project(project) or _of_list(listed) or _of_poetry(project)
 
 

@@ -38,14 +38,12 @@ class Around:
     @property
     def options(self) -> tuple[str, ...]:
         """What takes the place of a namespace of users of its own."""
-        closed: tuple[str, ...]
         users, processes = str(self.users), str(self.processes)
         inner = () if self.inner is None else ("--userns2", str(self.inner))
         # bubblewrap leaves them open to the program; what is to be read or kept open it closes.
         # Where the numbering is there, nothing is left that was started with them
-        closed = ()
-        if self.numbering is None:
-            closed = ("--sync-fd", users, "--block-fd", processes, "--unshare-pid")
+        new = ("--sync-fd", users, "--block-fd", processes, "--unshare-pid")
+        closed = new if self.numbering is None else ()
         return ("--userns", users, "--pidns", processes, *inner, *closed)
 
     @property

@@ -40,7 +40,6 @@ _RANGE = "[0-9a-f]{1,16}-[0-9a-f]{1,16}"
 _PAGES = re.compile(f"{_RANGE}(?: {_RANGE}){{0,4000}}")
 _log = logging.getLogger(__name__)
 
-
 Taking: TypeAlias = "tuple[Path, str, Callable[[], None]]"
 
 
@@ -115,9 +114,7 @@ class Server:
         return ""
 
     @contextmanager
-    def taking(
-        self, take: Callable[[socket.socket], None]
-    ) -> Iterator[tuple[Path, str, Callable[[], None]]]:
+    def taking(self, take: Callable[[socket.socket], None]) -> Iterator[Taking]:
         """Let `take` accept the calls of a job.
 
         Gives where the socket for them lies, its address for who shares our processes, and what

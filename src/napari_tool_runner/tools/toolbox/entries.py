@@ -194,12 +194,12 @@ def make_entry(path: Path, root: Path, toolbox: str) -> Made:
 
 def _needs(outline: Outline, folder: Path) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     """Return the kinds of what a tool requires, and the files of its script that were asked."""
-    from napari_tool_runner.tools.python_needs import files_asked, needs_of_script
+    from napari_tool_runner.tools.python_needs import files_asked, needs_of_files
 
     if outline.requirements:
         return outline.requirements, ()
     asked = files_asked(outline.command, folder)
-    return ("pip",) if asked and needs_of_script(outline.command, folder) else (), asked
+    return ("pip",) if asked and needs_of_files(*asked) else (), asked
 
 
 def picture_in(folder: Path, *names: str) -> str:
